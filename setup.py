@@ -1,0 +1,50 @@
+"""Packaging of distnet. Tools are configured in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+here = Path(__file__).parent
+version = re.search(r'^__version__ = "(.+)"', (here / "distnet/__init__.py").read_text(), re.M)
+assert version is not None
+
+setup(
+    name="distnet",
+    version=version[1],
+    description="The network under a distributed operating system: a master for kernels",
+    long_description=(here / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    # Without package_dir an editable install finds distnet but loses the plugin.
+    package_dir={"": "."},
+    packages=[
+        "distnet",
+        "distnet.core",
+        "distnet.transports",
+        "twisted.plugins",
+    ],
+    package_data={"distnet": ["py.typed"]},
+    install_requires=[
+        "twisted[tls]>=23.8",
+        "zope.interface",
+        "service-identity",
+        "attrs",
+        "automat>=24.8",
+    ],
+    extras_require={
+        "test": ["pytest", "pytest-twisted", "hypothesis", "build"],
+        "lint": ["ruff", "mypy", "mypy-zope"],
+    },
+    entry_points={"console_scripts": ["distnet = distnet.cli:main"]},
+    zip_safe=False,
+    classifiers=[
+        "Framework :: Twisted",
+        "License :: OSI Approved :: MIT License",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3 :: Only",
+        "Topic :: System :: Operating System Kernels",
+        "Topic :: System :: Networking",
+    ],
+)
