@@ -1,0 +1,1 @@
+"""The master without I/O: wire, ids, sessions, mailboxes, routing."""

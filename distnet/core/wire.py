@@ -1,0 +1,203 @@
+"""The wire between a kernel and the master: split, readdress, build. No I/O, no knowledge of nodes.
+
+The format is fixed by existing kernels. All integers are little-endian and unsigned, 32 bits:
+
+    master to kernel, first   the id in ASCII decimal, at most 10 digits, no terminator
+    kernel to master          [dest][length][payload], or the four bytes C{quit}
+    master to kernel          [source][length][payload]
+
+C{quit} read as a dest is 0x74697571, so that number is never an id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from struct import Struct
+from typing import Final
+
+from distnet.errors import LocalError, OversizedPayload, PeerError
+
+HEADER: Final = Struct("<II")
+HEADER_SIZE: Final = HEADER.size
+QUIT: Final = b"quit"
+QUIT_ID: Final = 0x74697571
+MAX_ID: Final = 2**32 - 1
+MAX_ID_DIGITS: Final = 10
+FIRST_TOOL_ID: Final = 2**31
+
+_ADDRESS = Struct("<I")
+
+
+def encode_id(node: int) -> bytes:
+    """The greeting that tells a node its id: ASCII decimal, nothing before or after."""
+    if not 0 <= node <= MAX_ID or node == QUIT_ID:
+        raise LocalError(f"{node} cannot be an id")
+    return b"%d" % node
+
+
+def decode_id(greeting: bytes) -> int:
+    """The id in a greeting, as a kernel reads it. Raises L{PeerError} on anything but digits."""
+    if not greeting.isdigit() or len(greeting) > MAX_ID_DIGITS or int(greeting) > MAX_ID:
+        raise PeerError(f"the master's greeting {greeting!r} is not an id")
+    return int(greeting)
+
+
+def encode_message(address: int, payload: bytes | bytearray | memoryview) -> bytes:
+    """One message; C{address} is its dest to the master, its source from the master."""
+    return HEADER.pack(address, len(payload)) + payload
+
+
+@dataclass(slots=True)
+class Run:
+    """
+    Whole messages, back to back, that one node sent to one dest.
+
+    @ivar dest: the id that they were sent to.
+    @ivar data: the messages, their headers already saying the source.
+    @ivar count: how many messages.
+    """
+
+    dest: int
+    data: bytes | bytearray
+    count: int
+
+
+def first_size(data: bytes | bytearray | memoryview, offset: int = 0) -> int:
+    """The size in bytes, header included, of the message that starts at C{offset}."""
+    return HEADER_SIZE + int(HEADER.unpack_from(data, offset)[1])
+
+
+def whole_messages(
+    data: bytes | bytearray | memoryview, offset: int, limit: int
+) -> tuple[int, int]:
+    """
+    How far whole messages reach from C{offset} within C{limit} bytes.
+
+    @return: (bytes, messages); (0, 0) if not even the first fits.
+    """
+    size = count = 0
+    end = len(data)
+    while offset + size < end:
+        following = size + HEADER_SIZE + HEADER.unpack_from(data, offset + size)[1]
+        if following > limit:
+            break
+        size = following
+        count += 1
+    return size, count
+
+
+class Splitter:
+    """
+    Cuts what one node sends into L{Run}s and writes the node's id over each dest.
+
+    Incoming and outgoing headers have the same size, so this is done in place.
+
+    @ivar quit: C{quit} was read; what follows is ignored.
+    @ivar error: the peer broke the protocol; what follows is ignored.
+    """
+
+    def __init__(self, source: int, max_payload: int) -> None:
+        self._source = _ADDRESS.pack(source)
+        self._max_payload = max_payload
+        self._buffer = bytearray()
+        self._needed = len(QUIT)
+        self.quit = False
+        self.error: PeerError | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will come out, whatever is fed."""
+        return self.quit or self.error is not None
+
+    @property
+    def incomplete(self) -> int:
+        """Bytes of a message of which the rest has not come."""
+        return len(self._buffer)
+
+    @property
+    def next_dest(self) -> int | None:
+        """The dest of the message that is incomplete, if its whole header has come."""
+        return HEADER.unpack_from(self._buffer)[0] if len(self._buffer) >= HEADER_SIZE else None
+
+    def feed(self, data: bytes) -> list[Run]:
+        """The runs that C{data} completes. Never raises: see L{quit} and L{error}."""
+        runs: list[Run] = []
+        if self.ended:
+            return runs
+        buffer = self._buffer
+        buffer += data
+        end = len(buffer)
+        if end < self._needed:
+            return runs
+        source = self._source
+        unpack = HEADER.unpack_from
+        position = start = count = 0
+        run_dest = -1
+        needed = HEADER_SIZE
+        while end - position >= HEADER_SIZE:
+            dest, length = unpack(buffer, position)
+            if dest == QUIT_ID or length > self._max_payload:
+                break
+            needed = HEADER_SIZE + length
+            if end - position < needed:
+                break
+            if dest != run_dest:
+                if count:
+                    runs.append(Run(run_dest, buffer[start:position], count))
+                run_dest, start, count = dest, position, 0
+            buffer[position : position + 4] = source
+            position += needed
+            count += 1
+            needed = HEADER_SIZE
+        if count:
+            runs.append(Run(run_dest, buffer[start:position], count))
+        del buffer[:position]
+        self._needed = self._look_ahead(needed)
+        return runs
+
+    def _look_ahead(self, needed: int) -> int:
+        """How many bytes the next message needs; sees C{quit} and errors."""
+        buffer = self._buffer
+        if buffer.startswith(QUIT):
+            self.quit = True
+        elif len(buffer) >= HEADER_SIZE:
+            length = HEADER.unpack_from(buffer)[1]
+            if length > self._max_payload:
+                self.error = OversizedPayload(length, self._max_payload)
+        elif len(buffer) < len(QUIT):
+            return len(QUIT)
+        if self.ended:
+            buffer.clear()
+        return needed
+
+
+class Messages:
+    """
+    Cuts what the master sends into messages, for the node's side of the wire.
+
+    Feed it bytes, take messages; nothing is lost in between.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    @property
+    def incomplete(self) -> int:
+        """Bytes that are here but do not make a message yet, or are not taken yet."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> None:
+        """Append bytes as they came."""
+        self._buffer += data
+
+    def take(self) -> tuple[int, bytes] | None:
+        """The next message as (source, payload), or None while it is not whole."""
+        if len(self._buffer) < HEADER_SIZE:
+            return None
+        source, length = HEADER.unpack_from(self._buffer)
+        end = HEADER_SIZE + length
+        if len(self._buffer) < end:
+            return None
+        payload = bytes(self._buffer[HEADER_SIZE:end])
+        del self._buffer[:end]
+        return source, payload
