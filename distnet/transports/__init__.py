@@ -1,0 +1,1 @@
+"""Sockets: thin adapters between Twisted's transports and the sans-IO core."""

@@ -1,0 +1,223 @@
+"""Where to listen: endpoint descriptions with safe defaults, and what stands in the way."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import quoteStringArgument, serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.python.failure import Failure
+
+from distnet.address import MAX_UNIX_PATH, Address, TcpAddress, TlsAddress, UnixAddress
+from distnet.errors import StartupError
+
+_LOOPBACK: Final = {"tcp": "127.0.0.1", "tcp6": "::1"}
+_BACKLOG: Final = 1024
+"""How many connections may wait to be accepted: as many guests as start at once, and more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """
+    One place to listen at.
+
+    @ivar description: a Twisted endpoint description, complete.
+    @ivar node: whoever connects there is this node, or None.
+    @ivar tools: whoever connects there is a tool, not a kernel.
+    @ivar tls: connections are encrypted, and need a certificate.
+    @ivar acked_is_read: a peer on another machine has read its id once that machine has it.
+    """
+
+    description: str
+    node: int | None = None
+    tools: bool = False
+    tls: bool = False
+    acked_is_read: bool = False
+
+    @property
+    def path(self) -> str | None:
+        """The path of a unix socket, or None."""
+        kind, arguments = split_description(self.description)
+        if kind != "unix":
+            return None
+        return arguments.get("address", arguments.get(""))
+
+    @property
+    def kind(self) -> str:
+        """C{tcp}, C{tcp6}, C{unix}, C{systemd} and so on."""
+        return split_description(self.description)[0]
+
+
+def split_description(description: str) -> tuple[str, dict[str, str]]:
+    """
+    The parts of an endpoint description: what it starts with, and its arguments.
+
+    The first argument without a name has the name "". A backslash quotes what follows it.
+    """
+    fields: list[str] = [""]
+    quoted = False
+    for character in description:
+        if quoted:
+            fields[-1] += character
+            quoted = False
+        elif character == "\\":
+            quoted = True
+        elif character == ":":
+            fields.append("")
+        else:
+            fields[-1] += character
+    arguments: dict[str, str] = {}
+    for field in fields[1:]:
+        name, equals, value = field.partition("=")
+        if equals:
+            arguments[name] = value
+        else:
+            arguments.setdefault("", field)
+    return fields[0], arguments
+
+
+def complete_description(text: str) -> str:
+    """
+    An endpoint description as a user gives it, with our defaults in the place of Twisted's.
+
+    A number alone is a TCP port; TCP listens on loopback unless an interface is named; a unix
+    socket gets mode 0600.
+    """
+    if text.isdigit():
+        text = f"tcp:{text}"
+    kind, arguments = split_description(text)
+    if kind in _LOOPBACK:
+        if "interface" not in arguments:
+            text += f":interface={quoteStringArgument(_LOOPBACK[kind])}"
+        if "backlog" not in arguments:
+            text += f":backlog={_BACKLOG}"
+    elif kind == "unix":
+        if "mode" not in arguments:
+            text += ":mode=600"
+        if "lockfile" not in arguments:
+            text += ":lockfile=0"
+        if "backlog" not in arguments:
+            text += f":backlog={_BACKLOG}"
+    return text
+
+
+def unix_description(path: str) -> str:
+    """The complete description of a unix socket."""
+    return complete_description(f"unix:{quoteStringArgument(path)}")
+
+
+def check_description(reactor: Any, text: str) -> str:
+    """
+    L{complete_description}, or ValueError in one line if Twisted does not understand it.
+
+    Opens nothing.
+    """
+    complete = complete_description(text)
+    kind, arguments = split_description(complete)
+    try:
+        serverFromString(reactor, complete)
+        if kind in _LOOPBACK:
+            port = int(arguments.get("port", arguments.get("", "")))
+            if not 0 <= port <= 65535:
+                raise ValueError(f"{port} is not a TCP port")
+    except Exception as error:
+        raise ValueError(
+            f"{text!r} is not a place to listen at ({error}): use a port number, tcp:PORT, "
+            f"tcp:PORT:interface=ADDRESS, tcp6:PORT, unix:PATH, or systemd:domain=...:index=N"
+        ) from error
+    return complete
+
+
+def listen(reactor: Any, listener: Listener, factory: IProtocolFactory) -> IListeningPort:
+    """
+    Listen at once.
+
+    @raise StartupError: says in one line what stands in the way and what to do.
+    """
+    path = listener.path
+    if path is not None:
+        claim_path(path)
+    outcome: list[Any] = []
+    try:
+        listening: Deferred[IListeningPort] = serverFromString(
+            reactor, listener.description
+        ).listen(factory)
+        listening.addBoth(outcome.append)
+    except Exception as error:
+        outcome.append(Failure(error))
+    if not outcome:
+        raise StartupError(f"{listener.description} does not listen at once")
+    if isinstance(outcome[0], Failure):
+        raise StartupError(_why(listener, cast(BaseException, outcome[0].value))) from None
+    port: IListeningPort = outcome[0]
+    return port
+
+
+def claim_path(path: str) -> None:
+    """
+    Make sure that a unix socket can be bound at a path; remove one that nobody listens at any more.
+
+    @raise StartupError: it cannot be.
+    """
+    size = len(os.fsencode(path))
+    if size > MAX_UNIX_PATH:
+        raise StartupError(
+            f"the path {path} has {size} bytes; a unix socket's can have {MAX_UNIX_PATH}:"
+            f" use a shorter one"
+        )
+    directory = Path(path).parent
+    if not directory.is_dir():
+        raise StartupError(f"cannot listen at {path}: there is no directory {directory}")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise StartupError(f"cannot listen at {path}: the directory {directory} is not writable")
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise StartupError(f"cannot listen at {path}: it exists and is not a socket")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            with contextlib.suppress(FileNotFoundError):
+                Path(path).unlink()
+            return
+        except OSError as error:
+            raise StartupError(f"cannot listen at {path}: {error.strerror or error}") from None
+    raise StartupError(
+        f"cannot listen at {path}: another process listens there; stop it, or choose another path"
+    )
+
+
+def address_of(listener: Listener, port: IListeningPort) -> Address:
+    """Where a listener listens, as a program on this machine connects to it."""
+    address: Any = port.getHost()
+    if isinstance(address, UNIXAddress):
+        return UnixAddress(os.fsdecode(address.name or b""))
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)
+    return (TlsAddress if listener.tls else TcpAddress)(host, address.port)
+
+
+def _why(listener: Listener, error: BaseException) -> str:
+    cause = error.socketError if isinstance(error, CannotListenError) else error
+    reason = (cause.strerror or str(cause)) if isinstance(cause, OSError) else str(cause)
+    number = cause.errno if isinstance(cause, OSError) else None
+    advice = {
+        errno.EADDRINUSE: "; another master, or something else, listens there:"
+        " stop it, or choose another port",
+        errno.EACCES: "; ports below 1024 and foreign directories need the privilege",
+        errno.EADDRNOTAVAIL: "; this machine does not have that address",
+    }.get(number or 0, "")
+    return f"cannot listen at {listener.description}: {reason}{advice}"

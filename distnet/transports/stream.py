@@ -1,0 +1,333 @@
+"""Stream connections as links of the router: TCP and unix written at once, TLS by Twisted."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet.interfaces import IHandshakeListener, IPullProducer, IPushProducer
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import Interface, implementer
+
+from distnet.core.session import Session
+from distnet.interfaces import ILink
+from distnet.transports.listen import Listener
+from distnet.transports.unread import SockDiag, how_to_tell, unsent
+from distnet.transports.watch import UnreadWatch
+
+CLOSE_SECONDS: Final = 0.2
+"""How long a peer has to close its side after we have closed ours, before it is reset."""
+CLOSE_TRIES: Final = 10
+"""How many times longer it has if it has not even taken over all that was sent."""
+HANDSHAKE_SECONDS: Final = 10
+"""How long a TLS handshake may take."""
+
+
+class _Link:
+    """What all links share: who the peer is, and whether it has read."""
+
+    def __init__(self, protocol: NodeProtocol, sock: socket.socket, peer: str) -> None:
+        self.peer = peer
+        self._protocol = protocol
+        self._socket = sock
+        self._watch = protocol.watch
+        self._unread, self.observable = how_to_tell(
+            sock, protocol.diag, protocol.listener.acked_is_read
+        )
+
+    def unread(self) -> int | None:
+        """See L{ILink}."""
+        return self._unread()
+
+    def watch_unread(self, eager: bool) -> None:
+        """See L{ILink}."""
+        self._watch.watch(self, self._protocol.was_read, eager)
+
+    def ended(self) -> None:
+        """The connection is over."""
+        self._watch.forget(self)
+
+
+@implementer(ILink, IPullProducer)
+class SocketLink(_Link):
+    """
+    A TCP or unix connection that is written without waiting for a turn of the reactor.
+
+    Nothing is ever buffered in Twisted's transport, so that what was written, and what was not, is
+    known to the byte. Being registered as a pull producer has the transport call
+    L{resumeProducing} when the socket can be written again.
+    """
+
+    def __init__(self, protocol: NodeProtocol, transport: Any, peer: str) -> None:
+        super().__init__(protocol, transport.socket, peer)
+        self._transport = transport
+        self._wants_to_write = False
+        self._closing: Any = None
+        transport.registerProducer(self, False)
+
+    def send(self, data: bytes | bytearray | memoryview) -> int:
+        """See L{ILink}."""
+        written = self._transport.writeSomeData(data)
+        if isinstance(written, BaseException):
+            self.abort()
+            return 0
+        if written < len(data):
+            self._wants_to_write = True
+            self._transport.startWriting()
+        return int(written)
+
+    def resumeProducing(self) -> None:
+        """The socket can be written again, or the producer was just registered."""
+        if self._wants_to_write:
+            self._wants_to_write = False
+            self._protocol.writable()
+
+    def stopProducing(self) -> None:
+        """The connection is over; L{ended} says so too."""
+
+    def pause(self) -> None:
+        """See L{ILink}."""
+        self._transport.pauseProducing()
+
+    def resume(self) -> None:
+        """See L{ILink}."""
+        self._transport.resumeProducing()
+
+    def close(self) -> None:
+        """
+        See L{ILink}.
+
+        On TCP our side is closed first; a peer that does not close its own soon is reset: a QEMU
+        with C{reconnect} connects again after a reset, and does not notice less.
+        """
+        self._transport.unregisterProducer()
+        if self._socket.family == socket.AF_UNIX:
+            self._transport.loseConnection()
+            return
+        self._transport.loseWriteConnection()
+        self._transport.resumeProducing()
+        self._close_soon(CLOSE_TRIES)
+
+    def abort(self) -> None:
+        """See L{ILink}."""
+        self._transport.abortConnection()
+
+    def ended(self) -> None:
+        """The connection is over."""
+        super().ended()
+        if self._closing is not None and self._closing.active():
+            self._closing.cancel()
+
+    def _close_soon(self, tries: int) -> None:
+        self._closing = self._protocol.clock.callLater(CLOSE_SECONDS, self._reset, tries)
+
+    def _reset(self, tries: int) -> None:
+        if tries and unsent(self._socket):
+            self._close_soon(tries - 1)
+        else:
+            self.abort()
+
+
+@implementer(ILink, IPushProducer)
+class TLSLink(_Link):
+    """A TLS connection. Twisted encrypts and buffers; what it has taken counts as written."""
+
+    def __init__(self, protocol: NodeProtocol, transport: Any, peer: str) -> None:
+        # Twisted's TLS transport wraps the protocol side; the socket is one further down.
+        super().__init__(protocol, transport.transport.socket, peer)
+        self._transport = transport
+        self._full = False
+        transport.registerProducer(self, True)
+
+    def send(self, data: bytes | bytearray | memoryview) -> int:
+        """See L{ILink}."""
+        if self._full:
+            return 0
+        self._transport.write(bytes(data))
+        return len(data)
+
+    def unread(self) -> int | None:
+        """See L{ILink}."""
+        return 1 if self._full else super().unread()
+
+    def pauseProducing(self) -> None:
+        """Twisted's buffer is full."""
+        self._full = True
+
+    def resumeProducing(self) -> None:
+        """Twisted's buffer has emptied."""
+        if self._full:
+            self._full = False
+            self._protocol.writable()
+
+    def stopProducing(self) -> None:
+        """The connection is over."""
+
+    def pause(self) -> None:
+        """See L{ILink}."""
+        self._transport.pauseProducing()
+
+    def resume(self) -> None:
+        """See L{ILink}."""
+        self._transport.resumeProducing()
+
+    def close(self) -> None:
+        """See L{ILink}."""
+        self._transport.unregisterProducer()
+        self._transport.loseConnection()
+
+    def abort(self) -> None:
+        """See L{ILink}."""
+        self._transport.abortConnection()
+
+
+class INodes(Interface):
+    """What connections tell the master."""
+
+    def connected(protocol: NodeProtocol) -> None:
+        """A connection has a link and wants to be a node."""
+
+    def ended(protocol: NodeProtocol, reason: Failure) -> None:
+        """A connection that had a link is over; it may never have become a node."""
+
+    def received(session: Session, data: bytes) -> None:
+        """Bytes have come from a node."""
+
+    def writable(session: Session) -> None:
+        """A link takes more bytes."""
+
+    def was_read(session: Session) -> None:
+        """A peer has read all that it was sent."""
+
+
+@implementer(IHandshakeListener)
+class NodeProtocol(Protocol):
+    """
+    One connection to a listener of the master.
+
+    @ivar listener: the L{distnet.transports.listen.Listener} it came to.
+    @ivar link: its link, once there is one: over TLS that takes a handshake.
+    @ivar session: its session, once it is a node.
+    """
+
+    transport: Any
+    link: SocketLink | TLSLink | None = None
+    session: Any = None
+
+    def __init__(
+        self, nodes: INodes, listener: Listener, clock: Any, watch: UnreadWatch, diag: SockDiag
+    ) -> None:
+        self.listener = listener
+        self.clock = clock
+        self.watch = watch
+        self.diag = diag
+        self._nodes = nodes
+        self._started = False
+        self._early = bytearray()
+        self._handshake: Any = None
+
+    # What Twisted calls
+
+    def connectionMade(self) -> None:
+        """A connection has come."""
+        if self.listener.tls:
+            self._handshake = self.clock.callLater(
+                HANDSHAKE_SECONDS, self.transport.abortConnection
+            )
+            return
+        sock = self.transport.socket
+        if sock.family != socket.AF_UNIX:
+            self.transport.setTcpNoDelay(True)
+            self.transport.setTcpKeepAlive(True)
+        self.link = SocketLink(self, self.transport, describe_peer(sock))
+        self._begin()
+
+    def handshakeCompleted(self) -> None:
+        """A TLS connection has come, and its certificate is one that we trust."""
+        self._handshake.cancel()
+        sock = self.transport.transport.socket
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        subject = self.transport.getPeerCertificate().get_subject().commonName
+        self.link = TLSLink(self, self.transport, f"tls {_host_port(sock)} CN={subject}")
+        self._begin()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes have come, from now on or from before the node was greeted."""
+        if self._started:
+            self._nodes.received(self.session, data)
+        else:
+            self._early += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is over."""
+        if self._handshake is not None and self._handshake.active():
+            self._handshake.cancel()
+        if self.link is not None:
+            self.link.ended()
+            self._nodes.ended(self, reason)
+
+    # What the master and the link call
+
+    def start(self) -> None:
+        """The node has been greeted: what it sends is messages from now on."""
+        self._started = True
+        if self._early:
+            early, self._early = bytes(self._early), bytearray()
+            self._nodes.received(self.session, early)
+
+    def writable(self) -> None:
+        """The link takes more bytes."""
+        self._nodes.writable(self.session)
+
+    def was_read(self) -> None:
+        """The peer has read all that was sent to it."""
+        self._nodes.was_read(self.session)
+
+    def _begin(self) -> None:
+        self._nodes.connected(self)
+
+
+def _host_port(sock: socket.socket) -> str:
+    host, port = sock.getpeername()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def describe_peer(sock: socket.socket) -> str:
+    """Who is at the other end of a connection, as the log says it."""
+    if sock.family != socket.AF_UNIX:
+        return f"tcp {_host_port(sock)}"
+    pid = peer_process(sock)
+    return f"unix, pid {pid} ({_command(pid)})"
+
+
+def peer_process(sock: socket.socket) -> int:
+    """The pid of the process that connected to a unix socket."""
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[0])
+
+
+def process_identity(pid: int) -> str | None:
+    """
+    What tells a process from every other one, or None if there is none with this pid.
+
+    A pid is used again; together with when its process started (field 22 of /proc/PID/stat,
+    proc(5), in clock ticks since the machine did) and which start of the machine that was, not.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+    started = stat.rpartition(")")[2].split()[19]
+    return f"{boot} {pid} {started}"
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return "gone"

@@ -1,0 +1,61 @@
+"""TLS for listeners: the master's certificate, and which clients it lets in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.internet.ssl import (
+    Certificate,
+    CertificateOptions,
+    PrivateCertificate,
+    TLSVersion,
+    trustRootFromCertificates,
+)
+
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
+
+
+def server_options(certificate: str, key: str, client_ca: str) -> CertificateOptions:
+    """
+    A context for TLS listeners that only lets clients in whose certificate a given CA has signed.
+
+    @param certificate: path of the master's certificate, PEM, its chain after it if it has one.
+    @param key: path of its private key, PEM.
+    @param client_ca: path of the certificates of the CAs that sign clients, PEM.
+    @raise ValueError: a file cannot be read, or is not what it should be; the message says which.
+    """
+    mine, *chain = _certificates(certificate)
+    try:
+        private = PrivateCertificate.loadPEM(mine + b"\n" + _read(key))
+    except Exception as error:
+        raise ValueError(
+            f"{key} and {certificate} are not a key and its certificate: {error}"
+        ) from error
+    trusted = [Certificate.loadPEM(pem) for pem in _certificates(client_ca)]
+    return CertificateOptions(
+        privateKey=private.privateKey.original,
+        certificate=private.original,
+        extraCertChain=[Certificate.loadPEM(pem).original for pem in chain],
+        trustRoot=trustRootFromCertificates(trusted),
+        raiseMinimumTo=TLSVersion.TLSv1_2,
+    )
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
+
+
+def _certificates(path: str) -> list[bytes]:
+    """Each certificate of a PEM file."""
+    pems = [_BEGIN + part for part in _read(path).split(_BEGIN)[1:]]
+    if not pems:
+        raise ValueError(f"{path} has no PEM certificate")
+    try:
+        for pem in pems:
+            Certificate.loadPEM(pem)
+    except Exception as error:
+        raise ValueError(f"{path} has a certificate that cannot be read: {error}") from error
+    return pems

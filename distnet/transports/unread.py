@@ -1,0 +1,133 @@
+"""How many bytes that were sent a peer has not read yet, where the operating system knows.
+
+On a unix socket that is what SIOCOUTQ says of our own socket (unix(7), sockios.h). On TCP it says
+only what the peer's machine has not acknowledged; but if that machine is this one, the receive
+queue of the peer's own socket can be asked for through sock_diag(7).
+
+No library is used for the latter: the one there is, pyroute2, can only list every socket of the
+machine, which took 830 µs where the question for one takes 9.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Callable
+from fcntl import ioctl
+from typing import Any
+
+_SIOCOUTQ = 0x5411
+
+# linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h
+_NETLINK_SOCK_DIAG = 4
+_SOCK_DIAG_BY_FAMILY = 20
+_NLM_F_REQUEST = 1
+_NLMSG_HEADER = struct.Struct("=IHHII")
+_REQUEST = struct.Struct("=BBBxI")
+_PORTS = struct.Struct("!HH")
+_INTERFACE_AND_COOKIE = struct.Struct("=III")
+_ALL_STATES = _ANY_COOKIE = 0xFFFFFFFF
+_QUEUES_OFFSET = _NLMSG_HEADER.size + 4 + 48 + 4
+
+Address = tuple[Any, ...]
+Unread = Callable[[], int | None]
+
+
+def unsent(sock: socket.socket) -> int:
+    """Bytes that the peer (unix), or the peer's machine (TCP), has not taken over yet."""
+    answer = ioctl(sock.fileno(), _SIOCOUTQ, b"\0\0\0\0")
+    return int(struct.unpack("=i", answer)[0])
+
+
+class SockDiag:
+    """Asks the kernel for the receive queues of other TCP sockets of this machine."""
+
+    def __init__(self) -> None:
+        self._netlink: socket.socket | None = None
+
+    def receive_queue(self, family: int, local: Address, remote: Address) -> int | None:
+        """
+        Bytes that have come to a socket and that its owner has not read.
+
+        @param family: AF_INET or AF_INET6.
+        @param local: the address of that socket, and C{remote} of its peer: (host, port, ...).
+        @return: the bytes, or None if there is no such socket here or the kernel does not tell.
+        """
+        sock_id = (
+            _PORTS.pack(local[1], remote[1])
+            + socket.inet_pton(family, local[0]).ljust(16, b"\0")
+            + socket.inet_pton(family, remote[0]).ljust(16, b"\0")
+            + _INTERFACE_AND_COOKIE.pack(0, _ANY_COOKIE, _ANY_COOKIE)
+        )
+        request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, _ALL_STATES) + sock_id
+        header = _NLMSG_HEADER.pack(
+            _NLMSG_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 0, 0
+        )
+        try:
+            netlink = self._open()
+            netlink.send(header + request)
+            answer = netlink.recv(4096)
+        except OSError:
+            self.close()
+            return None
+        if _NLMSG_HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
+            return None
+        return int(struct.unpack_from("=I", answer, _QUEUES_OFFSET)[0])
+
+    def close(self) -> None:
+        """Close the netlink socket; it is opened again when it is needed."""
+        if self._netlink is not None:
+            self._netlink.close()
+            self._netlink = None
+
+    def _open(self) -> socket.socket:
+        if self._netlink is None:
+            self._netlink = socket.socket(
+                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG
+            )
+            # The answer comes within the send; should it ever not, the master must not hang.
+            self._netlink.settimeout(1)
+            self._netlink.connect((0, 0))
+        return self._netlink
+
+
+def how_to_tell(sock: socket.socket, diag: SockDiag, acked_is_read: bool) -> tuple[Unread, bool]:
+    """
+    How to find out what the peer of a connected stream socket has not read.
+
+    @param acked_is_read: for a peer on another machine, take what that machine has acknowledged
+        for read.
+    @return: a function, and whether what it tells is about the peer itself: if it is not, it tells
+        how much the peer's machine has not acknowledged.
+    """
+    if sock.family == socket.AF_UNIX:
+        return lambda: _gone_is_read(unsent, sock), True
+    local, remote = sock.getsockname(), sock.getpeername()
+
+    def not_read() -> int | None:
+        # In this order: what is still under way to the peer's queue is in neither afterwards.
+        waiting = _gone_is_read(unsent, sock)
+        if waiting:
+            return waiting
+        return diag.receive_queue(sock.family, remote, local)
+
+    same_machine = local[0] == remote[0] or is_loopback(remote[0])
+    if same_machine and not_read() is not None:
+        return not_read, True
+    return lambda: _gone_is_read(unsent, sock), acked_is_read
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is a loopback address, so that its socket is on this machine."""
+    plain = host.removeprefix("::ffff:")
+    return plain.startswith("127.") or plain == "::1"
+
+
+def _gone_is_read(ask: Callable[[socket.socket], int], sock: socket.socket) -> int | None:
+    try:
+        return ask(sock)
+    except OSError as error:
+        if error.errno == errno.EBADF:
+            return None
+        raise
