@@ -1,0 +1,251 @@
+"""C{twistd distnet}: its options, and the wiring of the services that they ask for."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any, Final, NoReturn
+
+from twisted.application.service import IService
+from twisted.internet.ssl import CertificateOptions
+from twisted.python import usage
+
+from distnet import __version__
+from distnet.control import ControlService
+from distnet.core.limits import GIB, KIB, MIB, Limits, Overflow
+from distnet.core.registry import IdPolicy, Registry
+from distnet.errors import LocalError
+from distnet.master import MasterService
+from distnet.paths import default_control, tools_beside
+from distnet.process import Daemon
+from distnet.state import StateFile
+from distnet.transports.listen import Listener, check_description, unix_description
+from distnet.transports.tls import server_options
+
+_DEFAULT: Final = Limits()
+_UNITS: Final = {"": 1, "k": KIB, "m": MIB, "g": GIB}
+
+
+def size(text: str) -> int:
+    """A number of bytes; K, M and G stand for 1024, 1024² and 1024³ of them. Raises ValueError."""
+    parts = re.fullmatch(r"(\d+)([kmg]?)(?:i?b)?", text.lower())
+    if parts is None:
+        raise ValueError(f"{text!r} is not a size: use a number of bytes, 64K, 64M or 1G")
+    return int(parts[1]) * _UNITS[parts[2]]
+
+
+def show_size(number: int) -> str:
+    """The shortest text that L{size} reads as a number."""
+    for unit in ("g", "m", "k"):
+        if number and number % _UNITS[unit] == 0:
+            return f"{number // _UNITS[unit]}{unit.upper()}"
+    return str(number)
+
+
+def seconds(text: str) -> float:
+    """A number of seconds. Raises ValueError."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number of seconds") from None
+
+
+def number(text: str) -> int:
+    """A whole number. Raises ValueError."""
+    if not text.isdecimal():
+        raise ValueError(f"{text!r} is not a number")
+    return int(text)
+
+
+class Options(usage.Options):
+    """The options of the master."""
+
+    synopsis = "[options]"
+    longdesc = (
+        "Gives every kernel that connects an id, and routes messages between ids. A kernel connects"
+        " to 10.0.2.16:1234 inside QEMU's user network; 'distnet qemu-args' prints the options of"
+        " QEMU that bring it here. An ENDPOINT is a port number or a Twisted endpoint description:"
+        " tcp:PORT, tcp:PORT:interface=ADDRESS, tcp6:PORT, unix:PATH, systemd:domain=INET:index=0."
+        " TCP listens on loopback unless an interface is named. A SIZE is in bytes, or 64K, 64M,"
+        " 1G."
+    )
+
+    optParameters = [
+        ["port", "p", None, "ENDPOINT for all kernels. [default: 1234, unless --listen, --node or"
+         " --tls is given]"],
+        ["tls-cert", None, None, "FILE: the certificate for --tls, PEM, its chain after it."],
+        ["tls-key", None, None, "FILE: its private key, PEM."],
+        ["tls-client-ca", None, None, "FILE: the CAs whose clients are let in, PEM."],
+        ["ids", None, IdPolicy.SEQUENTIAL.value, "sequential: 0, 1, 2, ..., never reused once"
+         " settled; lowest: the lowest free id."],
+        ["highest-id", None, _DEFAULT.highest_id, "The highest id that a kernel gets, and that can"
+         " be sent to.", number],
+        ["second-connection", None, "refuse", "refuse or replace: what a second connection for a"
+         " pinned node does while the first one lives."],
+        ["max-payload", None, show_size(_DEFAULT.max_payload), "SIZE of the payload of a message;"
+         " who announces more is disconnected."],
+        ["max-waiting-per-id", None, show_size(_DEFAULT.max_waiting_per_id), "SIZE of all that"
+         " waits for one id."],
+        ["max-waiting", None, show_size(_DEFAULT.max_waiting), "SIZE of all that waits."],
+        ["reserve", None, show_size(_DEFAULT.reserve), "SIZE that may wait for a settled node"
+         " whatever waits for others."],
+        ["pause-seconds", None, _DEFAULT.pause_seconds, "How long a sender to a full mailbox is"
+         " paused before messages are dropped; 0: never, inf: for ever. A paused guest stands"
+         " still.", seconds],
+        ["overflow", None, _DEFAULT.overflow.value, "drop-newest, or disconnect (the slow"
+         " receiver): what happens then."],
+        ["pace", None, "segment", "segment: whole messages of at most 1460 bytes at once, the next"
+         " when the node has read them, for kernels; stream: no such care, for readers that loop."],
+        ["settle-seconds", None, _DEFAULT.settle_seconds, "From the moment a node is seen to have"
+         " taken its id until messages are delivered to it.", seconds],
+        ["settle-remote", None, "first-byte", "first-byte or acked: what shows that a node on"
+         " another machine has read its id: its first byte, or that its machine has it."],
+        ["grace-seconds", None, 2.0, "How long a stopping master goes on delivering.", seconds],
+        ["state", None, None, "FILE to remember ids and waiting messages in over a restart."],
+        ["control", None, None, "PATH of the control socket, or none. [default: in"
+         " $XDG_RUNTIME_DIR/distnet, /run/distnet or /tmp/distnet-UID]"],
+        ["tools", None, None, "PATH of the socket for tools, or none. [default: beside the control"
+         " socket]"],
+    ]  # fmt: skip
+
+    optFlags = [
+        ["keep-mail", None, "Keep what waits for a pinned node when it leaves, for its next"
+         " connection."],
+    ]  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listeners: list[Listener] = []
+        self.limits = _DEFAULT
+        self.policy = IdPolicy.SEQUENTIAL
+        self.tls: CertificateOptions | None = None
+        self["listen"], self["node"], self["tls"] = [], [], []
+
+    def opt_listen(self, endpoint: str) -> None:
+        """ENDPOINT for all kernels; may be repeated."""
+        self["listen"].append(endpoint)
+
+    opt_l = opt_listen
+
+    def opt_node(self, pin: str) -> None:
+        """N=ENDPOINT: whoever connects there is node N; may be repeated."""
+        self["node"].append(pin)
+
+    def opt_tls(self, endpoint: str) -> None:
+        """ENDPOINT for kernels and clients over TLS with a certificate; may be repeated."""
+        self["tls"].append(endpoint)
+
+    def opt_version(self) -> NoReturn:
+        """Show the version of distnet."""
+        print(f"distnet {__version__}")
+        sys.exit(0)
+
+    def postOptions(self) -> None:
+        """Check everything that can be checked without opening anything."""
+        try:
+            self._check()
+        except (ValueError, LocalError) as error:
+            raise usage.UsageError(str(error)) from error
+
+    def _check(self) -> None:
+        self.policy = IdPolicy(self._one_of("ids", *IdPolicy))
+        self.limits = Limits(
+            max_payload=self._size("max-payload"),
+            max_waiting_per_id=self._size("max-waiting-per-id"),
+            max_waiting=self._size("max-waiting"),
+            reserve=self._size("reserve"),
+            highest_id=self["highest-id"],
+            pause_seconds=self["pause-seconds"],
+            overflow=Overflow(self._one_of("overflow", *Overflow)),
+            segment=_DEFAULT.segment
+            if self._one_of("pace", "segment", "stream") == "segment"
+            else None,
+            settle_seconds=self["settle-seconds"],
+            keep_pinned=bool(self["keep-mail"]),
+            replace_pinned=self._one_of("second-connection", "refuse", "replace") == "replace",
+        )
+        problem = self.limits.problem()
+        if problem is not None:
+            raise ValueError(problem)
+        if not 0 <= self["grace-seconds"] < float("inf"):
+            raise ValueError(f"--grace-seconds {self['grace-seconds']} is not a number of seconds")
+        self._check_tls()
+        self._find_listeners()
+
+    def _one_of(self, option: str, *allowed: str) -> str:
+        value: str = self[option]
+        if value not in allowed:
+            raise ValueError(f"--{option} {value}: it is {' or '.join(allowed)}")
+        return value
+
+    def _size(self, option: str) -> int:
+        try:
+            return size(self[option])
+        except ValueError as error:
+            raise ValueError(f"--{option}: {error}") from error
+
+    def _check_tls(self) -> None:
+        files = ("tls-cert", "tls-key", "tls-client-ca")
+        missing = [name for name in files if not self[name]]
+        if self["tls"] and missing:
+            raise ValueError(f"--tls needs --{' and --'.join(missing)} too")
+        if not self["tls"] and len(missing) < len(files):
+            raise ValueError("--tls-cert, --tls-key and --tls-client-ca are for --tls ENDPOINT")
+        if self["tls"]:
+            self.tls = server_options(self["tls-cert"], self["tls-key"], self["tls-client-ca"])
+
+    def _find_listeners(self) -> None:
+        from twisted.internet import reactor
+
+        acked = self._one_of("settle-remote", "first-byte", "acked") == "acked"
+
+        def add(endpoint: str, **what: Any) -> None:
+            description = check_description(reactor, endpoint)
+            self.listeners.append(Listener(description, acked_is_read=acked, **what))
+
+        if self["port"] is None and not (self["listen"] or self["node"] or self["tls"]):
+            self["port"] = "1234"
+        for endpoint in [self["port"], *self["listen"]]:
+            if endpoint is not None:
+                add(endpoint)
+        for pin in self["node"]:
+            node, equals, endpoint = pin.partition("=")
+            if not equals or not node.isdecimal():
+                raise ValueError(f"--node {pin}: it is N=ENDPOINT, like 3=unix:/tmp/node3")
+            add(endpoint, node=int(node))
+        for endpoint in self["tls"]:
+            add(endpoint, tls=True)
+        Registry(self.policy, 0, self.limits.highest_id, self._pinned())
+        self["control"] = self["control"] or default_control()
+        if self["tools"] is None:
+            self["tools"] = "none" if self["control"] == "none" else tools_beside(self["control"])
+        if self["tools"] != "none":
+            self.listeners.append(Listener(unix_description(self["tools"]), tools=True))
+
+    def _pinned(self) -> list[int]:
+        pinned = [listener.node for listener in self.listeners if listener.node is not None]
+        for node in pinned:
+            if pinned.count(node) > 1:
+                raise ValueError(f"--node {node}=... is given twice")
+        return pinned
+
+
+def makeService(options: Options) -> IService:
+    """Wire the services that the options ask for. Opens nothing."""
+    from twisted.internet import reactor
+
+    daemon = Daemon(reactor)
+    state = StateFile(options["state"], reactor) if options["state"] else None
+    master = MasterService(
+        reactor,
+        options.listeners,
+        options.limits,
+        options.policy,
+        state=state,
+        tls=options.tls,
+        grace_seconds=options["grace-seconds"],
+    )
+    if options["control"] != "none":
+        ControlService(reactor, options["control"], master, __version__).setServiceParent(daemon)
+    master.setServiceParent(daemon)
+    return daemon
