@@ -3,7 +3,7 @@
     GET /           the paths
     GET /status     all of the following
     GET /nodes      who is connected
-    GET /nodes/ID   one of them, 404 if it is not
+    GET /nodes/ID   one of them; of any other id, whether it is expected, gone or impossible
     GET /mailboxes  what waits for ids, connected or not
     GET /counters   totals, and messages not delivered by reason
 
@@ -27,6 +27,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from distnet.core.session import Session
+from distnet.core.wire import MAX_ID_DIGITS
 from distnet.master import MasterService
 from distnet.paths import make_default_directory_for
 from distnet.transports.listen import Listener, listen, unix_description
@@ -51,6 +52,14 @@ def describe_session(master: MasterService, session: Session) -> dict[str, Any]:
         "undelivered": asdict(session.undelivered),
         "waiting": asdict(master.router.mailboxes.waiting_for(session.node)),
     }
+
+
+def describe_node(master: MasterService, node: int) -> dict[str, Any]:
+    """A node that is connected or not."""
+    session = master.router.sessions.get(node)
+    if session is not None:
+        return describe_session(master, session)
+    return {"id": node, "state": master.router.registry.standing(node).name.lower()}
 
 
 def describe_nodes(master: MasterService) -> list[dict[str, Any]]:
@@ -150,10 +159,9 @@ class _Nodes(_Answer):
         """One node."""
         if path == b"":
             return self
-        session = self._master.router.sessions.get(int(path)) if path.isdigit() else None
-        if session is None:
+        if not path.isdigit() or len(path) > MAX_ID_DIGITS:
             return _NotFound()
-        return _Answer(lambda: describe_session(self._master, session))
+        return _Answer(lambda: describe_node(self._master, int(path)))
 
 
 def _json(request: Request, answer: Any) -> bytes:
@@ -182,9 +190,12 @@ def make_resource(master: MasterService, version: str) -> Resource:
 
 
 class _QuietSite(Site):
-    """Logs no requests: there may be one a second."""
+    """Logs no requests (there may be one a second) and does not wake up every second for that."""
 
     noisy = False
+
+    def startFactory(self) -> None:
+        """There is no log to set up."""
 
     def log(self, request: http.Request) -> None:
         """Do not."""

@@ -17,7 +17,6 @@ GUEST_MASTER: Final = "10.0.2.16:1234"
 
 _RECONNECT_MS: Final = (9, 2)
 """The version of QEMU in which C{reconnect-ms} came, and C{reconnect} began to go."""
-_DGRAM: Final = (7, 2)
 
 
 class Form(StrEnum):
@@ -91,6 +90,11 @@ def find_version(architecture: str) -> Version | None:
     return version
 
 
+def default_form(address: Address) -> Form:
+    """The form that documents show: C{unix} at a unix socket, C{tcp} elsewhere."""
+    return Form.UNIX if isinstance(address, UnixAddress) else Form.TCP
+
+
 def guest_arguments(
     address: Address, form: Form | None = None, *, version: Version = OLDEST, pinned: bool = False
 ) -> list[str]:
@@ -98,12 +102,11 @@ def guest_arguments(
     The options for one guest, as words.
 
     @param address: where the master listens for it.
-    @param form: by default C{unix} at a unix socket and C{tcp} elsewhere.
+    @param form: L{default_form} if none is given.
     @param pinned: the listener is that of one node.
     @raise LocalError: there is no such form for this address; the message says what to do.
     """
-    if form is None:
-        form = Form.UNIX if isinstance(address, UnixAddress) else Form.TCP
+    form = form or default_form(address)
     _check(address, form, pinned)
     chardev: list[str] = []
     if form is Form.COMMAND:

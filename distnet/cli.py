@@ -1,0 +1,296 @@
+"""The C{distnet} command: look at a master, talk to kernels, get QEMU's options.
+
+Exit status: 0 done; 1 not done, with the reason in one line; 2 wrong usage; 3 no master.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from distnet import __version__
+from distnet.address import Address, TcpAddress, parse
+from distnet.ask import NoMaster, ask
+from distnet.client import Client
+from distnet.core.wire import MAX_ID
+from distnet.errors import DistnetError
+from distnet.paths import default_control, tools_beside
+from distnet.qemu import ABOUT, OLDEST, Form, default_form, find_version, guest_arguments
+from distnet.report import show_status
+
+DONE: Final = 0
+NOT_DONE: Final = 1
+NO_MASTER: Final = 3
+
+SAFE_PAYLOAD: Final = range(16, 4097)
+"""Payloads, in bytes, on which a zCore does not panic."""
+
+_PING: Final = b"distnet ping"
+
+
+class NotDone(Exception):
+    """What was asked for did not happen; the message is one line."""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    arguments = make_parser().parse_args(words)
+    try:
+        arguments.run(arguments)
+    except NoMaster as error:
+        return _fail(error, NO_MASTER)
+    except (NotDone, DistnetError, OSError) as error:
+        return _fail(error, NOT_DONE)
+    except KeyboardInterrupt:
+        return NOT_DONE
+    return DONE
+
+
+def _fail(error: Exception, status: int) -> int:
+    print(f"distnet: {error}", file=sys.stderr)
+    return status
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="distnet",
+        description="Look at a distnet master, talk to its kernels, get QEMU's options.",
+        epilog="Exit status: 0 done; 1 not done; 2 wrong usage; 3 no master.",
+    )
+    parser.add_argument("--version", action="version", version=f"distnet {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[Any], None], help: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=help, description=help)
+        made.set_defaults(run=run)
+        made.add_argument(
+            "--control",
+            metavar="PATH",
+            default=default_control(),
+            help="the control socket of the master (default: %(default)s)",
+        )
+        return made
+
+    def talker(name: str, run: Callable[[Any], None], help: str) -> argparse.ArgumentParser:
+        made = command(name, run, help)
+        made.add_argument(
+            "--master",
+            metavar="ADDRESS",
+            help="where to connect: HOST:PORT, unix:PATH (default: the master's socket for tools,"
+            " beside the control socket, where no kernel's id is used up)",
+        )
+        return made
+
+    status = command("status", _status, "Show the nodes of a master, and what was not delivered.")
+    status.add_argument("--json", action="store_true", help="as the control interface has it")
+
+    send = talker("send", _send, "Send a message to a node.")
+    send.add_argument("dest", type=_node, metavar="DEST", help="the id")
+    send.add_argument(
+        "text", nargs="?", default="-", metavar="TEXT", help="or - for standard input"
+    )
+    send.add_argument(
+        "--force",
+        action="store_true",
+        help=f"also fewer than {SAFE_PAYLOAD[0]} or more than {SAFE_PAYLOAD[-1]} bytes,"
+        f" on which a zCore panics",
+    )
+
+    recv = talker("recv", _recv, "Get an id, and print the messages that are sent to it.")
+    recv.add_argument("--count", type=int, metavar="N", help="end after so many")
+    recv.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="end if none comes for so long"
+    )
+    recv.add_argument("--echo", action="store_true", help="send each back to where it came from")
+    recv.add_argument("--raw", action="store_true", help="payloads alone, as they are")
+
+    ping = talker(
+        "ping",
+        _ping,
+        "Send a node messages of 16 bytes and time its answers. It answers if its program sends"
+        " something back: 'distnet recv --echo' does, a zCore does not.",
+    )
+    ping.add_argument("dest", type=_node, metavar="ID")
+    ping.add_argument("--count", type=int, default=4, metavar="N", help="(default: %(default)s)")
+    ping.add_argument(
+        "--timeout", type=float, default=2, metavar="SECONDS", help="(default: %(default)s)"
+    )
+
+    qemu = command("qemu-args", _qemu_args, "Print the options with which QEMU finds the master.")
+    qemu.add_argument("--node", type=_node, metavar="N", help="for the node that is pinned to id N")
+    qemu.add_argument(
+        "--form", type=Form, choices=list(Form), help="how QEMU connects (default: tcp, or unix)"
+    )
+    qemu.add_argument("--arch", default="x86_64", help="qemu-system-ARCH (default: %(default)s)")
+    qemu.add_argument(
+        "--master",
+        metavar="ADDRESS",
+        type=parse,
+        help="where the master listens (default: ask it, else 127.0.0.1:1234)",
+    )
+    return parser
+
+
+def _node(text: str) -> int:
+    if not text.isdecimal() or int(text) > MAX_ID:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an id")
+    return int(text)
+
+
+# Commands
+
+
+def _status(arguments: Any) -> None:
+    _, status = ask(arguments.control, "/status")
+    print(json.dumps(status, indent=1) if arguments.json else show_status(status, time.time()))
+
+
+def _send(arguments: Any) -> None:
+    payload = sys.stdin.buffer.read() if arguments.text == "-" else arguments.text.encode()
+    size = len(payload)
+    if size not in SAFE_PAYLOAD and not arguments.force:
+        raise NotDone(
+            f"{size} bytes: a zCore panics on fewer than {SAFE_PAYLOAD[0]} and more than"
+            f" {SAFE_PAYLOAD[-1]}; --force sends them all the same"
+        )
+    state = _state_of(arguments)
+    with _client(arguments) as client:
+        client.send(arguments.dest, payload)
+    waits = "" if state in ("settled", "paused") else f": it is {state}, they wait for it"
+    print(f"{size} bytes sent to node {arguments.dest}{waits}")
+
+
+def _recv(arguments: Any) -> None:
+    with _client(arguments) as client:
+        print(f"id {client.getid()}", file=sys.stderr, flush=True)
+        received = 0
+        while arguments.count is None or received < arguments.count:
+            try:
+                source, payload = client.recv(timeout=arguments.timeout)
+            except TimeoutError:
+                raise NotDone(f"no message for {arguments.timeout:g} s") from None
+            received += 1
+            _print_message(source, payload, arguments.raw)
+            if arguments.echo:
+                client.send(source, payload)
+
+
+def _print_message(source: int, payload: bytes, raw: bool) -> None:
+    if raw:
+        sys.stdout.buffer.write(payload)
+        sys.stdout.buffer.flush()
+        return
+    text = payload.decode(errors="replace")
+    shown = text if text.isprintable() and "\ufffd" not in text else payload.hex(" ")
+    print(f"from {source}, {len(payload)} bytes: {shown}", flush=True)
+
+
+def _ping(arguments: Any) -> None:
+    dest = arguments.dest
+    state = _state_of(arguments)
+    if state not in ("settled", "paused", "unsettled"):
+        raise NotDone(f"node {dest} is {state}")
+    answers = 0
+    with _client(arguments) as client:
+        for number in range(1, arguments.count + 1):
+            client.send(dest, _PING + number.to_bytes(4))
+            began = time.perf_counter()
+            with contextlib.suppress(TimeoutError):
+                payload = _answer(client, dest, began + arguments.timeout)
+                elapsed = (time.perf_counter() - began) * 1000
+                print(f"{len(payload)} bytes from {dest}: {elapsed:.2f} ms", flush=True)
+                answers += 1
+    print(f"{arguments.count} sent, {answers} answered")
+    if not answers:
+        raise NotDone(f"node {dest} did not answer within {arguments.timeout:g} s")
+
+
+def _answer(client: Client, source: int, deadline: float) -> bytes:
+    """The next message from a node. Raises TimeoutError."""
+    while (left := deadline - time.perf_counter()) > 0:
+        sender, payload = client.recv(timeout=left)
+        if sender == source:
+            return payload
+    raise TimeoutError
+
+
+def _qemu_args(arguments: Any) -> None:
+    version = find_version(arguments.arch)
+    if version is None:
+        print(
+            f"no qemu-system-{arguments.arch} here: the options are for QEMU {OLDEST}",
+            file=sys.stderr,
+        )
+    address, pinned = _master_for_guests(arguments)
+    form = arguments.form or default_form(address)
+    words = guest_arguments(address, form, version=version or OLDEST, pinned=pinned)
+    print(f"{form}: {ABOUT[form]}", file=sys.stderr)
+    print(shlex.join(words))
+
+
+# What commands share
+
+
+def _master_for_guests(arguments: Any) -> tuple[Address, bool]:
+    """Where a guest finds the master, and whether that listener is for one node."""
+    if arguments.master is not None:
+        return arguments.master, arguments.node is not None
+    try:
+        _, status = ask(arguments.control, "/status")
+    except NoMaster as error:
+        if arguments.node is not None:
+            raise
+        print(f"{error}; the options are for port 1234", file=sys.stderr)
+        return TcpAddress("127.0.0.1", 1234), False
+    wanted = arguments.form in (Form.UNIX, Form.TCP) and arguments.form
+    for listener in status["listeners"]:
+        address = listener["address"]
+        fits = not wanted or address.startswith(f"{wanted}:")
+        if (
+            fits
+            and not (listener["tools"] or listener["tls"])
+            and listener["node"] == arguments.node
+        ):
+            return parse(address), arguments.node is not None
+    if arguments.node is not None:
+        raise NotDone(
+            f"the master has no such listener for node {arguments.node}:"
+            f" start it with --node {arguments.node}=unix:PATH"
+        )
+    raise NotDone("the master has no such listener for kernels: start it with --port or --listen")
+
+
+def _client(arguments: Any) -> Client:
+    return Client(arguments.master or f"unix:{tools_beside(arguments.control)}")
+
+
+def _state_of(arguments: Any) -> str:
+    """
+    What the master says of the node that is to be sent to.
+
+    @raise NotDone: what is sent to it would be refused.
+    """
+    if arguments.master is not None:
+        return "settled"
+    _, answer = ask(arguments.control, f"/nodes/{arguments.dest}")
+    state = str(answer["state"])
+    if state in ("gone", "impossible"):
+        raise NotDone(f"node {arguments.dest} {_WHY[state]}")
+    return state
+
+
+_WHY: Final = {
+    "gone": "has left and will not come back",
+    "impossible": "is not an id that a node has or can get",
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
