@@ -220,4 +220,6 @@ def _why(listener: Listener, error: BaseException) -> str:
         errno.EACCES: "; ports below 1024 and foreign directories need the privilege",
         errno.EADDRNOTAVAIL: "; this machine does not have that address",
     }.get(number or 0, "")
-    return f"cannot listen at {listener.description}: {reason}{advice}"
+    # Without what only we would say.
+    where = listener.description.replace(f":backlog={_BACKLOG}", "").replace(":lockfile=0", "")
+    return f"cannot listen at {where}: {reason}{advice}"

@@ -10,7 +10,6 @@ machine, which took 830 µs where the question for one takes 9.
 
 from __future__ import annotations
 
-import errno
 import socket
 import struct
 from collections.abc import Callable
@@ -34,8 +33,14 @@ Address = tuple[Any, ...]
 Unread = Callable[[], int | None]
 
 
-def unsent(sock: socket.socket) -> int:
-    """Bytes that the peer (unix), or the peer's machine (TCP), has not taken over yet."""
+def unsent(sock: socket.socket) -> int | None:
+    """
+    Bytes that the peer (unix), or the peer's machine (TCP), has not taken over yet.
+
+    @return: None if the socket is closed.
+    """
+    if sock.fileno() < 0:
+        return None
     answer = ioctl(sock.fileno(), _SIOCOUTQ, b"\0\0\0\0")
     return int(struct.unpack("=i", answer)[0])
 
@@ -102,32 +107,23 @@ def how_to_tell(sock: socket.socket, diag: SockDiag, acked_is_read: bool) -> tup
         how much the peer's machine has not acknowledged.
     """
     if sock.family == socket.AF_UNIX:
-        return lambda: _gone_is_read(unsent, sock), True
+        return lambda: unsent(sock), True
     local, remote = sock.getsockname(), sock.getpeername()
 
     def not_read() -> int | None:
         # In this order: what is still under way to the peer's queue is in neither afterwards.
-        waiting = _gone_is_read(unsent, sock)
-        if waiting:
+        waiting = unsent(sock)
+        if waiting or waiting is None:
             return waiting
         return diag.receive_queue(sock.family, remote, local)
 
     same_machine = local[0] == remote[0] or is_loopback(remote[0])
     if same_machine and not_read() is not None:
         return not_read, True
-    return lambda: _gone_is_read(unsent, sock), acked_is_read
+    return lambda: unsent(sock), acked_is_read
 
 
 def is_loopback(host: str) -> bool:
     """Whether an address is a loopback address, so that its socket is on this machine."""
     plain = host.removeprefix("::ffff:")
     return plain.startswith("127.") or plain == "::1"
-
-
-def _gone_is_read(ask: Callable[[socket.socket], int], sock: socket.socket) -> int | None:
-    try:
-        return ask(sock)
-    except OSError as error:
-        if error.errno == errno.EBADF:
-            return None
-        raise

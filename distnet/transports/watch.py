@@ -45,9 +45,7 @@ class UnreadWatch:
     def forget(self, link: Any) -> None:
         """Do not look at a link any more."""
         self._watched.pop(link, None)
-        call = self._eager.pop(link, None)
-        if call is not None and call.active():
-            call.cancel()
+        self._stop_looking_eagerly(link)
         if not self._watched and self._round is not None:
             self._round.cancel()
             self._round = None
@@ -83,6 +81,11 @@ class UnreadWatch:
         if link.unread():
             return False
         was_read = self._watched.pop(link)
-        self._eager.pop(link, None)
+        self._stop_looking_eagerly(link)
         was_read()
         return True
+
+    def _stop_looking_eagerly(self, link: Any) -> None:
+        call = self._eager.pop(link, None)
+        if call is not None and call.active():
+            call.cancel()

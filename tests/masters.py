@@ -1,0 +1,226 @@
+"""A master as a process: C{twistd -n distnet} on ports and paths of its own, for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from distnet.ask import ask
+from distnet.core.wire import HEADER, encode_message
+
+ROOT = Path(__file__).parent.parent
+TWISTD = str(Path(sys.executable).parent / "twistd")
+PATIENCE = 30.0
+"""Seconds after which something that must happen is given up."""
+
+
+def eventually(what: str, found: Any, patience: float = PATIENCE) -> Any:
+    """The first true thing that C{found} returns. Raises AssertionError naming C{what}."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if result := found():
+            return result
+        time.sleep(0.01)
+    raise AssertionError(f"{what}: not within {patience} s")
+
+
+class Master:
+    """
+    One C{twistd -n distnet}, in a directory of its own.
+
+    @ivar options: the words after C{distnet}, but for those that keep it to its directory.
+    @ivar within: a command that runs it, like C{prlimit --nofile=64}.
+    """
+
+    def __init__(self, directory: Path, *options: str, environment: dict[str, str] | None = None):
+        self.directory = directory
+        self.options = options
+        self.within: list[str] = []
+        self.control = str(directory / "control")
+        self.tools = f"{self.control}.tools"
+        self.log_path = directory / "log"
+        self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
+        self._port: int | None = None
+
+    def command(self) -> list[str]:
+        """How it is started."""
+        return [
+            *self.within,
+            TWISTD, "--nodaemon", "--pidfile=", "distnet", "--control", self.control, *self.options,
+        ]  # fmt: skip
+
+    def start(self) -> Self:
+        """Start it, and wait until it listens."""
+        self.launch()
+        eventually("the master listens", self._listens)
+        return self
+
+    def launch(self) -> None:
+        """Start it."""
+        self._port = None
+        self._log_start = self.log_path.stat().st_size if self.log_path.exists() else 0
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command(), cwd=self.directory, env=self._environment, stdout=log, stderr=log
+            )
+
+    def _listens(self) -> bool:
+        assert self.process.poll() is None, f"the master has ended:\n{self.log()}"
+        return "listening at" in self.log() and self.tools in self.log()
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The process."""
+        assert self._process is not None
+        return self._process
+
+    @property
+    def port(self) -> int:
+        """The first TCP port that it listens at."""
+        if self._port is None:
+            self._port = int(self.address("tcp:").rpartition(":")[2])
+        return self._port
+
+    def address(self, start: str) -> str:
+        """The first address that it listens at that starts so."""
+        for listener in self.status()["listeners"]:
+            if listener["address"].startswith(start):
+                return str(listener["address"])
+        raise AssertionError(f"it does not listen at {start}")
+
+    def log(self) -> str:
+        """What it has logged since it was last started."""
+        with self.log_path.open() as log:
+            log.seek(self._log_start)
+            return log.read()
+
+    def wait_for_log(self, text: str) -> str:
+        """The log, once it has a text."""
+        return str(eventually(f"the log says {text!r}", lambda: text in self.log() and self.log()))
+
+    def ask(self, path: str) -> Any:
+        """What the control interface says."""
+        return ask(self.control, path)[1]
+
+    def status(self) -> dict[str, Any]:
+        """All that the control interface says."""
+        status: dict[str, Any] = self.ask("/status")
+        return status
+
+    def node(self, node: int) -> dict[str, Any]:
+        """What the control interface says of a node."""
+        described: dict[str, Any] = self.ask(f"/nodes/{node}")
+        return described
+
+    def undelivered(self) -> dict[str, int]:
+        """How many messages were not delivered, by reason; without those that are 0."""
+        counted = self.status()["counters"]["undelivered"]
+        return {reason: tally["messages"] for reason, tally in counted.items() if tally["messages"]}
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send it a signal, and return its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+@contextlib.contextmanager
+def running(master: Master) -> Iterator[Master]:
+    """A master that runs, and does not any more afterwards."""
+    try:
+        yield master.start()
+    finally:
+        if master.process.poll() is None:
+            master.process.kill()
+            master.process.wait()
+
+
+class Kernel:
+    """
+    A node with a plain blocking socket and a kernel's habits, which reads when it is told to.
+
+    @ivar id: once L{read_id} was called.
+    """
+
+    def __init__(self, address: tuple[str, int] | str) -> None:
+        if isinstance(address, str):
+            family = socket.AF_UNIX
+        else:
+            family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self.socket = socket.socket(family)
+        self.socket.settimeout(PATIENCE)
+        self.socket.connect(address)
+        self.id = -1
+
+    def read_id(self) -> int:
+        """One read of at most 10 bytes, all of which must be digits."""
+        greeting = self.socket.recv(10)
+        assert greeting.isdigit(), f"a kernel panics on {greeting!r} for its id"
+        self.id = int(greeting)
+        return self.id
+
+    def send(self, dest: int, payload: bytes) -> None:
+        """Send a message."""
+        self.socket.sendall(encode_message(dest, payload))
+
+    def receive(self) -> tuple[int, bytes]:
+        """The next message, as (source, payload). Raises TimeoutError, ConnectionError."""
+        source, length = HEADER.unpack(self._exactly(HEADER.size))
+        return source, self._exactly(length)
+
+    def is_silent(self, seconds: float = 0.4) -> bool:
+        """Whether nothing comes for so long."""
+        self.socket.settimeout(seconds)
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK)
+        except TimeoutError:
+            return True
+        finally:
+            self.socket.settimeout(PATIENCE)
+
+    def is_closed(self) -> bool:
+        """Whether the master has closed the connection, when all that it sent has been read."""
+        try:
+            return not self.socket.recv(1)
+        except ConnectionResetError:
+            return True
+
+    def quit(self) -> None:
+        """Disconnect as kernels do."""
+        self.socket.sendall(b"quit")
+        self.socket.close()
+
+    def reset(self) -> None:
+        """End the connection by RST."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _exactly(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            more = self.socket.recv(size - len(data))
+            if not more:
+                raise ConnectionError(f"the master closed the connection after {data!r}")
+            data += more
+        return data
