@@ -11,222 +11,38 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from os import PathLike
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from twisted.application.internet import ClientService, backoffPolicy
-from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
-from twisted.internet.endpoints import (
-    HostnameEndpoint,
-    TCP4ClientEndpoint,
-    TCP6ClientEndpoint,
-    UNIXClientEndpoint,
-    wrapClientTLS,
-)
 from twisted.internet.interfaces import (
     IAddress,
     IProtocol,
     IProtocolFactory,
-    IPushProducer,
     IStreamClientEndpoint,
-    ITCPTransport,
 )
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from distnet.address import Address, TlsAddress, UnixAddress, parse
+from distnet.address import Address
 from distnet.client import (
     DEFAULT_ADDRESS,
     DEFAULT_MAX_PAYLOAD,
     LINGER,
     QUIT_TIMEOUT,
     Bytes,
-    Incoming,
-    greeted,
     outgoing,
 )
-from distnet.core.wire import HEADER_SIZE, MAX_ID_DIGITS, QUIT
-from distnet.errors import LocalError
+from distnet.connection import Connection
+from distnet.core.wire import HEADER_SIZE, QUIT
+from distnet.endpoints import TlsFiles, client_endpoint
 
 DEFAULT_MAX_WAITING: Final = 2**20
 """Bytes received and not taken by L{AsyncClient.recv}, beyond which nothing more is read."""
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """
-    TLS with certificates on both sides, as PEM files.
-
-    @ivar ca: the authorities that may sign the master's certificate; no others may.
-    @ivar cert: our certificate.
-    @ivar key: its private key.
-    """
-
-    ca: str | PathLike[str]
-    cert: str | PathLike[str]
-    key: str | PathLike[str]
-
-
-def client_endpoint(
-    reactor: Any,
-    address: str | Address,
-    tls: TlsFiles | None = None,
-    server_hostname: str | None = None,
-) -> IStreamClientEndpoint:
-    """
-    How to reach a master with Twisted.
-
-    @param tls: for a C{tls:} address, and only then.
-    @param server_hostname: the name that the certificate must be for, if not the address's.
-    Raises L{BadAddress<distnet.address.BadAddress>}, L{LocalError}, OSError if a file of C{tls}
-    cannot be read.
-    """
-    where = parse(address) if isinstance(address, str) else address
-    if isinstance(where, TlsAddress) != (tls is not None):
-        raise LocalError(f"{where}: a tls: address and its certificates go together")
-    if isinstance(where, UnixAddress):
-        return UNIXClientEndpoint(reactor, where.path)
-    # An address needs no resolver, and a resolver is a thread.
-    if isIPAddress(where.host):
-        endpoint: IStreamClientEndpoint = TCP4ClientEndpoint(reactor, where.host, where.port)
-    elif isIPv6Address(where.host):
-        endpoint = TCP6ClientEndpoint(reactor, where.host, where.port)
-    else:
-        endpoint = HostnameEndpoint(reactor, where.host, where.port)
-    if tls is None:
-        return endpoint
-    # Only here: without TLS, pyOpenSSL need not be there.
-    from OpenSSL.crypto import FILETYPE_PEM
-    from twisted.internet.ssl import (
-        Certificate,
-        KeyPair,
-        PrivateCertificate,
-        optionsForClientTLS,
-        trustRootFromCertificates,
-    )
-
-    pem = Path(tls.ca).read_bytes()
-    begin = b"-----BEGIN CERTIFICATE-----"
-    authorities = [Certificate.loadPEM(begin + part) for part in pem.split(begin)[1:]]
-    key = KeyPair.load(Path(tls.key).read_bytes(), FILETYPE_PEM)
-    ours = PrivateCertificate.load(Path(tls.cert).read_bytes(), key, FILETYPE_PEM)
-    options = optionsForClientTLS(
-        server_hostname or where.host, trustRootFromCertificates(authorities), ours
-    )
-    wrapped: IStreamClientEndpoint = wrapClientTLS(options, endpoint)
-    return wrapped
-
-
-@implementer(IPushProducer)
-class _Connection(Protocol):
-    """One connection: the greeting, the cutting, and whether it takes bytes. Tells its client."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-        self._incoming = Incoming(client.max_payload)
-        self._losers: list[Deferred[None]] = []
-        self._error: OSError | None = None
-        self._lost = False
-        self.id: int | None = None
-        self.writable = True
-
-    @property
-    def _wire(self) -> Any:
-        # A transport of which more is asked than ITransport promises.
-        return self.transport
-
-    def connectionMade(self) -> None:
-        if ITCPTransport.providedBy(self.transport):
-            self._wire.setTcpNoDelay(True)
-        self._wire.registerProducer(self, True)
-        self._client._made(self)
-
-    def dataReceived(self, data: bytes) -> None:
-        if self._lost or self._error is not None:
-            return
-        if self.id is None:
-            # As a kernel does: the first read, of at most 10 bytes, is the id.
-            try:
-                self.id = greeted(data[:MAX_ID_DIGITS])
-            except OSError as error:
-                self.fail(error)
-                return
-            self._client._opened(self, self.id)
-            data = data[MAX_ID_DIGITS:]
-        self._client._received(self._incoming.feed(data))
-        if self._incoming.error is not None:
-            self.fail(OSError(errno.EPROTO, self._incoming.error))
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._lost = True
-        self.writable = False
-        if self._error is None:
-            number = errno.ECONNABORTED if self.id is None else errno.ECONNRESET
-            self._error = OSError(number, f"the master is gone: {reason.getErrorMessage()}")
-            self._error.__cause__ = reason.value
-        self._client._closed(self, self._error)
-        losers, self._losers = self._losers, []
-        for loser in losers:
-            loser.callback(None)
-
-    def pauseProducing(self) -> None:
-        self.writable = False
-
-    def resumeProducing(self) -> None:
-        self.writable = True
-        self._client._pump()
-
-    def stopProducing(self) -> None:
-        self.writable = False
-
-    def write(self, data: bytes) -> None:
-        """Hand bytes to the transport."""
-        self._wire.write(data)
-
-    def read_on(self, reading: bool) -> None:
-        """Read from the socket, or leave what comes there."""
-        if self._lost:
-            return
-        if reading:
-            self._wire.resumeProducing()
-        else:
-            self._wire.pauseProducing()
-
-    def fail(self, error: OSError) -> None:
-        """End it because of C{error}."""
-        self._error = error
-        self.abort()
-
-    def abort(self) -> None:
-        """End it now, whatever is unsent."""
-        if not self._lost:
-            self._wire.abortConnection()
-
-    def close(self) -> None:
-        """End it when what is unsent is written."""
-        if not self._lost:
-            self.writable = False
-            # A registered producer would keep a TLS connection open.
-            self._wire.unregisterProducer()
-            self._wire.loseConnection()
-
-    async def wait_lost(self, reactor: Any, timeout: float) -> bool:  # noqa: ASYNC109
-        """Whether the connection ends within C{timeout} seconds."""
-        if self._lost:
-            return True
-        loser: Deferred[None] = Deferred(self._losers.remove)
-        self._losers.append(loser)
-        try:
-            await loser.addTimeout(timeout, reactor)
-        except DeferredTimeout:
-            return False
-        return True
 
 
 @dataclass(eq=False, slots=True)
@@ -263,8 +79,8 @@ class _Connections(Factory):
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
-    def buildProtocol(self, addr: IAddress | None) -> _Connection:
-        return _Connection(self._client)
+    def buildProtocol(self, addr: IAddress | None) -> Connection:
+        return Connection(self._client)
 
 
 class AsyncClient:
@@ -325,7 +141,7 @@ class AsyncClient:
         self._retry_policy = retry_policy or backoffPolicy()
         self._on_id = on_id
         self._service: ClientService | None = None
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._end: OSError | None = _not_connected()
         self._failed_attempts = 0
         self._noted = False
@@ -338,7 +154,7 @@ class AsyncClient:
 
     # The calls
 
-    async def connect(self, timeout: float | None = None) -> int:  # noqa: ASYNC109
+    async def connect(self, timeout: float | None = None) -> int:
         """
         Connect and return the id. After C{disconnect()}, or when the master is gone, it may be
         called again. With C{reconnect} this waits until there is a master.
@@ -422,7 +238,7 @@ class AsyncClient:
         self._receivers.append(receiver)
         return await receiver
 
-    async def disconnect(self, timeout: float = QUIT_TIMEOUT) -> int:  # noqa: ASYNC109
+    async def disconnect(self, timeout: float = QUIT_TIMEOUT) -> int:
         """
         Write C{quit}, after what others are waiting to send, and close. What has been received and
         not taken is thrown away; whoever waits in C{recv} gets ENOTCONN.
@@ -483,12 +299,12 @@ class AsyncClient:
 
     # What a connection tells
 
-    def _made(self, connection: _Connection) -> None:
+    def made(self, connection: Connection) -> None:
         self._connection = connection
         if self._end is not None:
             connection.abort()
 
-    def _opened(self, connection: _Connection, node: int) -> None:
+    def opened(self, connection: Connection, node: int) -> None:
         self._failed_attempts = 0
         self._noted = False
         if not self._reading:
@@ -501,9 +317,9 @@ class AsyncClient:
         watchers, self._id_watchers = self._id_watchers, deque()
         for watcher in watchers:
             watcher.callback(node)
-        self._pump()
+        self.pump()
 
-    def _received(self, messages: list[tuple[int, bytes]]) -> None:
+    def received(self, messages: list[tuple[int, bytes]]) -> None:
         if self._end is not None:
             return
         for message in messages:
@@ -513,7 +329,7 @@ class AsyncClient:
             self._receivers.popleft().callback(self._take())
         self._balance()
 
-    def _closed(self, connection: _Connection, error: OSError) -> None:
+    def closed(self, connection: Connection, error: OSError) -> None:
         self._connection = None
         if connection.id is None:
             self._failed_attempts += 1
@@ -524,7 +340,7 @@ class AsyncClient:
             self._end = error
         self._fail_all(error)
 
-    def _pump(self) -> None:
+    def pump(self) -> None:
         """Write what waits, as far as the transport takes it."""
         while self._unsent:
             connection = self._connection
@@ -543,7 +359,7 @@ class AsyncClient:
     def _write(self, data: bytes) -> Deferred[int]:
         unsent = _Unsent(data, Deferred(lambda _: self._unsent.remove(unsent)))
         self._unsent.append(unsent)
-        self._pump()
+        self.pump()
         return unsent.done
 
     def _take(self) -> tuple[int, bytes]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
+import os
 import shlex
 import sys
 import time
@@ -15,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from distnet import __version__
-from distnet.address import Address, TcpAddress, parse
+from distnet.address import Address, BadAddress, TcpAddress, TlsAddress, UnixAddress, parse
 from distnet.ask import NoMaster, ask
 from distnet.client import Client
 from distnet.core.wire import MAX_ID
@@ -43,8 +45,13 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = make_parser().parse_args(words)
     try:
         arguments.run(arguments)
+        sys.stdout.flush()
     except NoMaster as error:
         return _fail(error, NO_MASTER)
+    except BrokenPipeError:
+        # Whoever read the output, like head, has enough; Python is not to try again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOT_DONE
     except (NotDone, DistnetError, OSError) as error:
         return _fail(error, NOT_DONE)
     except KeyboardInterrupt:
@@ -53,7 +60,10 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _fail(error: Exception, status: int) -> int:
-    print(f"distnet: {error}", file=sys.stderr)
+    why = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        why = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    print(f"distnet: {why}", file=sys.stderr)
     return status
 
 
@@ -83,6 +93,7 @@ def make_parser() -> argparse.ArgumentParser:
         made.add_argument(
             "--master",
             metavar="ADDRESS",
+            type=_address,
             help="where to connect: HOST:PORT, unix:PATH (default: the master's socket for tools,"
             " beside the control socket, where no kernel's id is used up)",
         )
@@ -104,9 +115,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
 
     recv = talker("recv", _recv, "Get an id, and print the messages that are sent to it.")
-    recv.add_argument("--count", type=int, metavar="N", help="end after so many")
+    recv.add_argument("--count", type=_count, metavar="N", help="end after so many")
     recv.add_argument(
-        "--timeout", type=float, metavar="SECONDS", help="end if none comes for so long"
+        "--timeout", type=_seconds, metavar="SECONDS", help="end if none comes for so long"
     )
     recv.add_argument("--echo", action="store_true", help="send each back to where it came from")
     recv.add_argument("--raw", action="store_true", help="payloads alone, as they are")
@@ -118,21 +129,21 @@ def make_parser() -> argparse.ArgumentParser:
         " something back: 'distnet recv --echo' does, a zCore does not.",
     )
     ping.add_argument("dest", type=_node, metavar="ID")
-    ping.add_argument("--count", type=int, default=4, metavar="N", help="(default: %(default)s)")
+    ping.add_argument("--count", type=_count, default=4, metavar="N", help="(default: %(default)s)")
     ping.add_argument(
-        "--timeout", type=float, default=2, metavar="SECONDS", help="(default: %(default)s)"
+        "--timeout", type=_seconds, default=2.0, metavar="SECONDS", help="(default: %(default)s)"
     )
 
     qemu = command("qemu-args", _qemu_args, "Print the options with which QEMU finds the master.")
     qemu.add_argument("--node", type=_node, metavar="N", help="for the node that is pinned to id N")
     qemu.add_argument(
-        "--form", type=Form, choices=list(Form), help="how QEMU connects (default: tcp, or unix)"
+        "--form", choices=list(map(str, Form)), help="how QEMU connects (default: tcp, or unix)"
     )
     qemu.add_argument("--arch", default="x86_64", help="qemu-system-ARCH (default: %(default)s)")
     qemu.add_argument(
         "--master",
         metavar="ADDRESS",
-        type=parse,
+        type=_address,
         help="where the master listens (default: ask it, else 127.0.0.1:1234)",
     )
     return parser
@@ -144,6 +155,29 @@ def _node(text: str) -> int:
     return int(text)
 
 
+def _address(text: str) -> Address:
+    try:
+        return parse(text)
+    except BadAddress as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return seconds
+
+
 # Commands
 
 
@@ -153,7 +187,7 @@ def _status(arguments: Any) -> None:
 
 
 def _send(arguments: Any) -> None:
-    payload = sys.stdin.buffer.read() if arguments.text == "-" else arguments.text.encode()
+    payload = sys.stdin.buffer.read() if arguments.text == "-" else os.fsencode(arguments.text)
     size = len(payload)
     if size not in SAFE_PAYLOAD and not arguments.force:
         raise NotDone(
@@ -163,7 +197,7 @@ def _send(arguments: Any) -> None:
     state = _state_of(arguments)
     with _client(arguments) as client:
         client.send(arguments.dest, payload)
-    waits = "" if state in ("settled", "paused") else f": it is {state}, they wait for it"
+    waits = f"; {_WAITS[state]}, so they wait for it" if state in _WAITS else ""
     print(f"{size} bytes sent to node {arguments.dest}{waits}")
 
 
@@ -195,8 +229,8 @@ def _print_message(source: int, payload: bytes, raw: bool) -> None:
 def _ping(arguments: Any) -> None:
     dest = arguments.dest
     state = _state_of(arguments)
-    if state not in ("settled", "paused", "unsettled"):
-        raise NotDone(f"node {dest} is {state}")
+    if state == "expected":
+        raise NotDone(f"node {dest} is not connected")
     answers = 0
     with _client(arguments) as client:
         for number in range(1, arguments.count + 1):
@@ -229,7 +263,7 @@ def _qemu_args(arguments: Any) -> None:
             file=sys.stderr,
         )
     address, pinned = _master_for_guests(arguments)
-    form = arguments.form or default_form(address)
+    form = Form(arguments.form) if arguments.form else default_form(address)
     words = guest_arguments(address, form, version=version or OLDEST, pinned=pinned)
     print(f"{form}: {ABOUT[form]}", file=sys.stderr)
     print(shlex.join(words))
@@ -249,7 +283,7 @@ def _master_for_guests(arguments: Any) -> tuple[Address, bool]:
             raise
         print(f"{error}; the options are for port 1234", file=sys.stderr)
         return TcpAddress("127.0.0.1", 1234), False
-    wanted = arguments.form in (Form.UNIX, Form.TCP) and arguments.form
+    wanted = arguments.form if arguments.form in (Form.UNIX, Form.TCP) else None
     for listener in status["listeners"]:
         address = listener["address"]
         fits = not wanted or address.startswith(f"{wanted}:")
@@ -268,7 +302,10 @@ def _master_for_guests(arguments: Any) -> tuple[Address, bool]:
 
 
 def _client(arguments: Any) -> Client:
-    return Client(arguments.master or f"unix:{tools_beside(arguments.control)}")
+    address = arguments.master or UnixAddress(tools_beside(arguments.control))
+    if isinstance(address, TlsAddress):
+        raise NotDone("this command does not speak TLS: use a listener without it, or --control")
+    return Client(address)
 
 
 def _state_of(arguments: Any) -> str:
@@ -286,6 +323,10 @@ def _state_of(arguments: Any) -> str:
     return state
 
 
+_WAITS: Final = {
+    "expected": "it is not connected",
+    "unsettled": "it has not read its id yet",
+}
 _WHY: Final = {
     "gone": "has left and will not come back",
     "impossible": "is not an id that a node has or can get",

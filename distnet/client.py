@@ -1,32 +1,27 @@
 """The kernel's six calls for blocking Python programs: plain sockets, no Twisted.
 
-L{Client} holds the protocol and does no I/O itself: it works on a L{Channel}, which L{dial} opens.
+L{Client} holds the protocol and does no I/O itself: that is L{distnet.channel}'s.
 The same for Twisted is L{distnet.aio}.
 """
 
 from __future__ import annotations
 
 import errno
-import math
-import select
-import socket
-import ssl
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from os import PathLike
+from ssl import SSLContext
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
-from distnet.address import Address, TlsAddress, UnixAddress, parse
+from distnet.address import Address, TlsAddress, parse
+from distnet.channel import Channel, dial
 from distnet.core.wire import (
-    HEADER_SIZE,
-    MAX_ID,
     MAX_ID_DIGITS,
     QUIT,
-    QUIT_ID,
     Messages,
+    check_id,
     decode_id,
     encode_message,
 )
@@ -45,174 +40,13 @@ LINGER: Final = 1.0
 """Seconds that C{disconnect} waits, after C{quit}, for the master to close."""
 
 
-class Channel(Protocol):
-    """A connected stream that never blocks except in L{wait}. L{SocketChannel} is the real one."""
-
-    def read(self, size: int) -> bytes | None:
-        """At most C{size} bytes; None if there are none now, C{b""} at the end. Raises OSError."""
-
-    def write(self, data: memoryview) -> int:
-        """
-        How many bytes were taken, 0 if none can be now. What was not taken must be what the next
-        call begins with: TLS may have sent a part of it. Raises OSError.
-        """
-
-    def writable(self) -> bool:
-        """Whether a write would take something now, or fail."""
-
-    def wait(self, read: bool, write: bool, timeout: float | None) -> bool:
-        """Wait until one is worth trying; False if C{timeout} seconds passed (None: never)."""
-
-    def fileno(self) -> int:
-        """The descriptor to select on."""
-
-    def close(self) -> None:
-        """Let go of it. Does not raise."""
-
-
-class SocketChannel:
-    """A L{Channel} over a connected TCP, unix or TLS socket, which it makes nonblocking."""
-
-    def __init__(self, stream: socket.socket) -> None:
-        stream.setblocking(False)
-        self._stream = stream
-        # TLS may have to write in order to read and the other way round.
-        self._read_needs = select.POLLIN
-        self._write_needs = select.POLLOUT
-
-    def read(self, size: int) -> bytes | None:
-        try:
-            return self._stream.recv(size)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            self._read_needs = select.POLLIN
-        except ssl.SSLWantWriteError:
-            self._read_needs = select.POLLOUT
-        return None
-
-    def write(self, data: memoryview) -> int:
-        try:
-            return self._stream.send(data)
-        except (BlockingIOError, ssl.SSLWantWriteError):
-            self._write_needs = select.POLLOUT
-        except ssl.SSLWantReadError:
-            self._write_needs = select.POLLIN
-        return 0
-
-    def writable(self) -> bool:
-        return self._poll(select.POLLOUT, 0)
-
-    def wait(self, read: bool, write: bool, timeout: float | None) -> bool:
-        events = (self._read_needs if read else 0) | (self._write_needs if write else 0)
-        return self._poll(events, None if timeout is None else math.ceil(timeout * 1000))
-
-    def _poll(self, events: int, milliseconds: int | None) -> bool:
-        poll = select.poll()
-        poll.register(self._stream, events)
-        return bool(poll.poll(milliseconds))
-
-    def fileno(self) -> int:
-        return self._stream.fileno()
-
-    def close(self) -> None:
-        if isinstance(self._stream, ssl.SSLSocket):
-            # Says goodbye to TLS as far as that goes without waiting.
-            with suppress(OSError, ValueError):
-                self._stream.unwrap()
-        self._stream.close()
-
-
-def dial(
-    address: Address,
-    tls: ssl.SSLContext | None,
-    server_hostname: str | None,
-    timeout: float | None,
-) -> SocketChannel:
-    """
-    Connect to a master, TLS handshake included.
-
-    @param timeout: seconds for each step and for each IP address that a name has; None: no limit.
-    Raises OSError (which C{ssl.SSLError} and C{TimeoutError} are).
-    """
-    try:
-        if isinstance(address, UnixAddress):
-            stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        else:
-            stream = socket.create_connection((address.host, address.port), timeout)
-        try:
-            if isinstance(address, UnixAddress):
-                stream.settimeout(timeout)
-                stream.connect(address.path)
-            else:
-                stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if tls is not None and isinstance(address, TlsAddress):
-                stream = tls.wrap_socket(stream, server_hostname=server_hostname or address.host)
-            return SocketChannel(stream)
-        except BaseException:
-            stream.close()
-            raise
-    except OSError as error:
-        # Shown by str() after the reason: what was tried.
-        error.filename = str(address)
-        raise
-
-
-def tls_context(
-    ca: str | PathLike[str], cert: str | PathLike[str], key: str | PathLike[str] | None = None
-) -> ssl.SSLContext:
-    """
-    TLS with certificates on both sides: the master's must be signed by C{ca} and be for its host.
-
-    @param ca: a PEM file of the authorities that are trusted; no others are.
-    @param cert: a PEM file with our certificate, and the key if C{key} is None.
-    Raises OSError if a file cannot be read or does not hold what it should.
-    """
-    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(cert, key)
-    return context
-
-
-class Incoming:
-    """
-    What comes after the id, cut into messages, none longer than is allowed. No I/O.
-
-    @ivar error: how the master broke the protocol; what follows is ignored.
-    """
-
-    def __init__(self, max_payload: int) -> None:
-        self._messages = Messages()
-        self._max_payload = max_payload
-        self.error: str | None = None
-
-    @property
-    def incomplete(self) -> int:
-        """Bytes of a message of which the rest has not come."""
-        return self._messages.incomplete
-
-    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """The messages that C{data} completes, as (source, payload). Never raises."""
-        whole: list[tuple[int, bytes]] = []
-        if self.error is not None:
-            return whole
-        self._messages.feed(data)
-        while (message := self._messages.take()) is not None:
-            if len(message[1]) > self._max_payload:
-                break
-            whole.append(message)
-        # Unfinished and yet longer than any that is allowed: not to be waited for.
-        if message is not None or self._messages.incomplete > HEADER_SIZE + self._max_payload:
-            self.error = f"the master sends more than {self._max_payload} bytes in a message"
-        return whole
-
-
 def outgoing(dest: int, data: Bytes, max_payload: int) -> bytes:
     """
     The bytes of one message. Raises L{LocalError} if C{dest} cannot be an id, TypeError if C{data}
     is not bytes, OSError(ENOBUFS) if it is longer than C{max_payload} bytes.
     """
     payload = data if isinstance(data, bytes) else memoryview(data).tobytes()
-    if not 0 <= dest <= MAX_ID or dest == QUIT_ID:
-        raise LocalError(f"{dest} cannot be an id")
+    check_id(dest)
     if len(payload) > max_payload:
         raise OSError(errno.ENOBUFS, f"{len(payload)} bytes of payload, {max_payload} are allowed")
     return encode_message(dest, payload)
@@ -255,7 +89,7 @@ class Client:
         self,
         address: str | Address = DEFAULT_ADDRESS,
         *,
-        tls: ssl.SSLContext | None = None,
+        tls: SSLContext | None = None,
         server_hostname: str | None = None,
         max_payload: int = DEFAULT_MAX_PAYLOAD,
         open_channel: Callable[[float | None], Channel] | None = None,
@@ -283,7 +117,7 @@ class Client:
         self._reset()
 
     def _reset(self) -> None:
-        self._incoming = Incoming(self.max_payload)
+        self._incoming = Messages(self.max_payload)
         self._inbox: deque[tuple[int, bytes]] = deque()
         self._unsent = memoryview(b"")
         self._read_end: tuple[int, str] | None = None
@@ -521,7 +355,7 @@ class Client:
             self._read_end = (errno.ECONNRESET, f"the master closed the connection{cut}")
         self._inbox += self._incoming.feed(data)
         if self._incoming.error is not None:
-            self._read_end = (errno.EPROTO, self._incoming.error)
+            self._read_end = (errno.EPROTO, str(self._incoming.error))
         return True
 
     def _end(self) -> tuple[int, str] | None:

@@ -166,7 +166,9 @@ class _Nodes(_Answer):
 
 def _json(request: Request, answer: Any) -> bytes:
     request.setHeader(b"content-type", b"application/json")
-    return json.dumps(answer, indent=1).encode() + b"\n"
+    body = json.dumps(answer, indent=1).encode() + b"\n"
+    request.setHeader(b"content-length", b"%d" % len(body))
+    return b"" if request.method == b"HEAD" else body
 
 
 def _error(request: Request, code: int, why: str) -> bytes:

@@ -25,9 +25,7 @@ class OversizedPayload(PeerError):
     """
 
     def __init__(self, length: int, limit: int) -> None:
-        super().__init__(
-            f"a header announces {length} bytes of payload, the limit is {limit} (--max-payload)"
-        )
+        super().__init__(f"a header announces {length} bytes of payload, max-payload is {limit}")
         self.length = length
         self.limit = limit
 

@@ -32,7 +32,7 @@ from distnet.qemu import guest_arguments
 from distnet.state import Recorder, Remembered, StateFile
 from distnet.transports.listen import Listener, address_of, listen
 from distnet.transports.stream import INodes, NodeProtocol, peer_process, process_identity
-from distnet.transports.unread import SockDiag
+from distnet.transports.unread import SockDiag, unsent
 from distnet.transports.watch import UnreadWatch
 
 _log = Logger(namespace="distnet")
@@ -244,7 +244,10 @@ class MasterService(Service):
         router.stop()
         await self._wait(lambda: not any(router.undrained()))
         await self._keep(router.take_mail())
-        await self._wait(lambda: not any(router.undrained()))
+        # Messages that were begun, and what is on its way: a reset would lose it.
+        await self._wait(
+            lambda: not (any(router.undrained()) or any(map(_is_on_its_way, self._protocols)))
+        )
         for protocol in list(self._protocols):
             if protocol.session is not None:
                 router.lost(protocol.session, "the master stops")
@@ -283,6 +286,15 @@ class MasterService(Service):
         deadline = self._reactor.seconds() + self._grace_seconds
         while not done() and self._reactor.seconds() < deadline:
             await deferLater(self._reactor, _LOOK_SECONDS)
+
+
+def _is_on_its_way(protocol: NodeProtocol) -> bool:
+    """Whether the machine of a TCP peer has not taken over all that was written."""
+    session = protocol.session
+    if session is None or session.gone or not session.settled or protocol.listener.tls:
+        return False
+    sock = protocol.transport.socket
+    return sock.family != socket.AF_UNIX and bool(unsent(sock))
 
 
 def _process(protocol: NodeProtocol) -> str | None:

@@ -41,7 +41,7 @@ def volume(size: float) -> str:
         return f"{size:.0f} B"
     for prefix in "kM":
         size /= 1000
-        if size < 1000:
+        if size < 999.95:
             return f"{size:.1f} {prefix}B"
     return f"{size / 1000:.1f} GB"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import resource
@@ -10,14 +11,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from twisted.application.service import MultiService
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 
 from distnet.errors import StartupError
 
 _log = Logger(namespace="distnet")
+
+_STDERR: Final = 2
 
 
 class Daemon(MultiService):
@@ -27,6 +31,8 @@ class Daemon(MultiService):
         super().__init__()
         self._reactor = reactor
         self._stopping = False
+        # Made before twistd becomes a daemon, and sends its own to where nobody reads.
+        self._stderr = _duplicate(_STDERR)
 
     def privilegedStartService(self) -> None:
         """Start what needs privileges."""
@@ -39,12 +45,15 @@ class Daemon(MultiService):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         with self._one_line_errors():
             super().startService()
+        self._let_go_of_stderr()
         self._reactor.callWhenRunning(self._exit_with_status_0)
 
     def _exit_with_status_0(self) -> None:
         # twistd lets a SIGTERM kill it once all has been stopped in good order, which looks like a
         # failure to whoever waits for it.
         signal.signal(signal.SIGTERM, self._terminated)
+        # And while Python tidies up, it has given this handler up.
+        atexit.register(signal.signal, signal.SIGTERM, signal.SIG_IGN)
 
     def _terminated(self, number: int, frame: object) -> None:
         if not self._stopping:
@@ -53,27 +62,47 @@ class Daemon(MultiService):
 
     def _stop(self) -> None:
         _log.info("received SIGTERM, stopping")
-        self._reactor.stop()
+        with contextlib.suppress(ReactorNotRunning):  # A SIGINT came before.
+            self._reactor.stop()
 
     @contextlib.contextmanager
     def _one_line_errors(self) -> Iterator[None]:
         try:
             yield
         except StartupError as error:
-            if _goes_nowhere(sys.stderr.fileno()):
+            # Of a daemon twistd says no more than 98 characters, and that in three lines.
+            if self._stderr is not None:
+                os.write(self._stderr, f"distnet: {error}\n".encode(errors="backslashreplace"))
+            if _goes_nowhere(_STDERR):
                 _log.critical("{why}", why=error)
-            sys.excepthook = _say_in_one_line
+            sys.excepthook = _say_no_more
             raise
+        except BaseException:
+            self._let_go_of_stderr()
+            raise
+
+    def _let_go_of_stderr(self) -> None:
+        if self._stderr is not None:
+            os.close(self._stderr)
+            self._stderr = None
+
+
+def _duplicate(descriptor: int) -> int | None:
+    try:
+        return os.dup(descriptor)
+    except OSError:
+        return None
 
 
 def _goes_nowhere(descriptor: int) -> bool:
-    return os.fstat(descriptor).st_rdev == Path(os.devnull).stat().st_rdev
+    try:
+        return os.fstat(descriptor).st_rdev == Path(os.devnull).stat().st_rdev
+    except OSError:
+        return True
 
 
-def _say_in_one_line(
+def _say_no_more(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    if issubclass(kind, StartupError):
-        print(f"distnet: {error}", file=sys.stderr)
-    else:
+    if not issubclass(kind, StartupError):
         sys.__excepthook__(kind, error, traceback)

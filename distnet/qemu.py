@@ -143,6 +143,15 @@ def _check(address: Address, form: Form, pinned: bool) -> None:
             f"the path {address.path!r} has a character that QEMU's options cannot hold:"
             f" use one without spaces, commas, quotes and backslashes"
         )
+    if (
+        form is Form.COMMAND
+        and isinstance(address, UnixAddress)
+        and re.search("[:!]", address.path)
+    ):
+        raise LocalError(
+            f"the path {address.path!r} has a character that socat cannot be given:"
+            f" use one without colons and exclamation marks, or another form"
+        )
 
 
 def _socat(address: Address) -> str:

@@ -90,6 +90,8 @@ class StateFile:
                 why = "another master uses it: give each its own --state"
             elif not Path(self._path).parent.is_dir():
                 why = f"there is no directory {Path(self._path).parent}"
+            elif Path(self._path).is_dir():
+                why = "it is a directory"
             else:
                 why = f"{error}: is it, and its directory, writable?"
             raise StartupError(f"cannot use the state file {self._path}: {why}") from None

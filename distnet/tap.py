@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Any, Final, NoReturn
+from collections.abc import Callable
+from typing import Any, Final, NoReturn, TypeVar
 
 from twisted.application.service import IService
 from twisted.internet.ssl import CertificateOptions
@@ -21,6 +22,8 @@ from distnet.process import Daemon
 from distnet.state import StateFile
 from distnet.transports.listen import Listener, check_description, unix_description
 from distnet.transports.tls import server_options
+
+T = TypeVar("T")
 
 _DEFAULT: Final = Limits()
 _UNITS: Final = {"": 1, "k": KIB, "m": MIB, "g": GIB}
@@ -52,7 +55,8 @@ def seconds(text: str) -> float:
 
 def number(text: str) -> int:
     """A whole number. Raises ValueError."""
-    if not text.isdecimal():
+    # The length first: int() refuses thousands of digits with an error of its own.
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise ValueError(f"{text!r} is not a number")
     return int(text)
 
@@ -79,7 +83,7 @@ class Options(usage.Options):
         ["ids", None, IdPolicy.SEQUENTIAL.value, "sequential: 0, 1, 2, ..., never reused once"
          " settled; lowest: the lowest free id."],
         ["highest-id", None, _DEFAULT.highest_id, "The highest id that a kernel gets, and that can"
-         " be sent to.", number],
+         " be sent to."],
         ["second-connection", None, "refuse", "refuse or replace: what a second connection for a"
          " pinned node does while the first one lives."],
         ["max-payload", None, show_size(_DEFAULT.max_payload), "SIZE of the payload of a message;"
@@ -91,16 +95,16 @@ class Options(usage.Options):
          " whatever waits for others."],
         ["pause-seconds", None, _DEFAULT.pause_seconds, "How long a sender to a full mailbox is"
          " paused before messages are dropped; 0: never, inf: for ever. A paused guest stands"
-         " still.", seconds],
+         " still."],
         ["overflow", None, _DEFAULT.overflow.value, "drop-newest, or disconnect (the slow"
          " receiver): what happens then."],
         ["pace", None, "segment", "segment: whole messages of at most 1460 bytes at once, the next"
          " when the node has read them, for kernels; stream: no such care, for readers that loop."],
         ["settle-seconds", None, _DEFAULT.settle_seconds, "From the moment a node is seen to have"
-         " taken its id until messages are delivered to it.", seconds],
+         " taken its id until messages are delivered to it."],
         ["settle-remote", None, "first-byte", "first-byte or acked: what shows that a node on"
          " another machine has read its id: its first byte, or that its machine has it."],
-        ["grace-seconds", None, 2.0, "How long a stopping master goes on delivering.", seconds],
+        ["grace-seconds", None, 2.0, "How long a stopping master goes on delivering."],
         ["state", None, None, "FILE to remember ids and waiting messages in over a restart."],
         ["control", None, None, "PATH of the control socket, or none. [default: in"
          " $XDG_RUNTIME_DIR/distnet, /run/distnet or /tmp/distnet-UID]"],
@@ -118,6 +122,7 @@ class Options(usage.Options):
         self.listeners: list[Listener] = []
         self.limits = _DEFAULT
         self.policy = IdPolicy.SEQUENTIAL
+        self.grace_seconds = 0.0
         self.tls: CertificateOptions | None = None
         self["listen"], self["node"], self["tls"] = [], [], []
 
@@ -150,24 +155,25 @@ class Options(usage.Options):
     def _check(self) -> None:
         self.policy = IdPolicy(self._one_of("ids", *IdPolicy))
         self.limits = Limits(
-            max_payload=self._size("max-payload"),
-            max_waiting_per_id=self._size("max-waiting-per-id"),
-            max_waiting=self._size("max-waiting"),
-            reserve=self._size("reserve"),
-            highest_id=self["highest-id"],
-            pause_seconds=self["pause-seconds"],
+            max_payload=self._read("max-payload", size),
+            max_waiting_per_id=self._read("max-waiting-per-id", size),
+            max_waiting=self._read("max-waiting", size),
+            reserve=self._read("reserve", size),
+            highest_id=self._read("highest-id", number),
+            pause_seconds=self._read("pause-seconds", seconds),
             overflow=Overflow(self._one_of("overflow", *Overflow)),
             segment=_DEFAULT.segment
             if self._one_of("pace", "segment", "stream") == "segment"
             else None,
-            settle_seconds=self["settle-seconds"],
+            settle_seconds=self._read("settle-seconds", seconds),
             keep_pinned=bool(self["keep-mail"]),
             replace_pinned=self._one_of("second-connection", "refuse", "replace") == "replace",
         )
         problem = self.limits.problem()
         if problem is not None:
             raise ValueError(problem)
-        if not 0 <= self["grace-seconds"] < float("inf"):
+        self.grace_seconds = self._read("grace-seconds", seconds)
+        if not 0 <= self.grace_seconds < float("inf"):
             raise ValueError(f"--grace-seconds {self['grace-seconds']} is not a number of seconds")
         self._check_tls()
         self._find_listeners()
@@ -178,9 +184,9 @@ class Options(usage.Options):
             raise ValueError(f"--{option} {value}: it is {' or '.join(allowed)}")
         return value
 
-    def _size(self, option: str) -> int:
+    def _read(self, option: str, read: Callable[[str], T]) -> T:
         try:
-            return size(self[option])
+            return read(str(self[option]))
         except ValueError as error:
             raise ValueError(f"--{option}: {error}") from error
 
@@ -199,23 +205,30 @@ class Options(usage.Options):
 
         acked = self._one_of("settle-remote", "first-byte", "acked") == "acked"
 
-        def add(endpoint: str, **what: Any) -> None:
-            description = check_description(reactor, endpoint)
+        def add(option: str, endpoint: str, **what: Any) -> None:
+            try:
+                description = check_description(reactor, endpoint)
+            except ValueError as error:
+                raise ValueError(f"--{option}: {error}") from error
             self.listeners.append(Listener(description, acked_is_read=acked, **what))
 
         if self["port"] is None and not (self["listen"] or self["node"] or self["tls"]):
             self["port"] = "1234"
-        for endpoint in [self["port"], *self["listen"]]:
-            if endpoint is not None:
-                add(endpoint)
+        if self["port"] is not None:
+            add("port", self["port"])
+        for endpoint in self["listen"]:
+            add("listen", endpoint)
         for pin in self["node"]:
             node, equals, endpoint = pin.partition("=")
             if not equals or not node.isdecimal():
                 raise ValueError(f"--node {pin}: it is N=ENDPOINT, like 3=unix:/tmp/node3")
-            add(endpoint, node=int(node))
+            add("node", endpoint, node=number(node))
         for endpoint in self["tls"]:
-            add(endpoint, tls=True)
-        Registry(self.policy, 0, self.limits.highest_id, self._pinned())
+            add("tls", endpoint, tls=True)
+        try:
+            Registry(self.policy, 0, self.limits.highest_id, self._pinned())
+        except LocalError as error:
+            raise ValueError(f"--node: {error} (--highest-id)") from error
         self["control"] = self["control"] or default_control()
         if self["tools"] is None:
             self["tools"] = "none" if self["control"] == "none" else tools_beside(self["control"])
@@ -243,7 +256,7 @@ def makeService(options: Options) -> IService:
         options.policy,
         state=state,
         tls=options.tls,
-        grace_seconds=options["grace-seconds"],
+        grace_seconds=options.grace_seconds,
     )
     if options["control"] != "none":
         ControlService(reactor, options["control"], master, __version__).setServiceParent(daemon)

@@ -22,7 +22,9 @@ class FakeLink:
     @ivar capacity: bytes that it takes before somebody calls L{read}; None for any number.
     @ivar observable: as of L{ILink}.
     @ivar knows_unread: whether L{unread} knows; where it does not it says None.
-    @ivar watches: the C{eager} of each call of L{watch_unread}, of which no more came than reads.
+    @ivar watches: the C{eager} of each call of L{watch_unread}.
+    @ivar watched: it is to say when its peer has read all.
+    @ivar full: it took less than it was given, and is to say when it takes more.
     @ivar paused: reading from it is paused.
     @ivar ended: C{"close"} or C{"abort"} once that was called.
     """
@@ -35,6 +37,8 @@ class FakeLink:
         self.sent = bytearray()
         self.sends: list[bytes] = []
         self.watches: list[bool] = []
+        self.watched = False
+        self.full = False
         self.paused = False
         self.ended: str | None = None
         self._unread = 0
@@ -45,6 +49,7 @@ class FakeLink:
         if self.capacity is not None:
             size = min(size, self.capacity)
             self.capacity -= size
+            self.full = size < len(data)
         if size:
             self.sends.append(bytes(data[:size]))
         self.sent += data[:size]
@@ -58,6 +63,7 @@ class FakeLink:
     def watch_unread(self, eager: bool) -> None:
         """Note it; the test calls C{Router.was_read} itself."""
         self.watches.append(eager)
+        self.watched = True
 
     def pause(self) -> None:
         """Note it."""
@@ -85,10 +91,7 @@ class FakeLink:
     def messages(self) -> list[tuple[int, bytes]]:
         """L{read}, as messages. Raises AssertionError if there is a part of one."""
         splitter = Messages()
-        splitter.feed(self.read())
-        messages = []
-        while (message := splitter.take()) is not None:
-            messages.append(message)
+        messages = splitter.feed(self.read())
         assert not splitter.incomplete, f"{splitter.incomplete} bytes of an incomplete message"
         return messages
 

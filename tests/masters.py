@@ -41,10 +41,17 @@ class Master:
     @ivar within: a command that runs it, like C{prlimit --nofile=64}.
     """
 
-    def __init__(self, directory: Path, *options: str, environment: dict[str, str] | None = None):
+    def __init__(
+        self,
+        directory: Path,
+        *options: str,
+        environment: dict[str, str] | None = None,
+        twistd: str = TWISTD,
+    ) -> None:
         self.directory = directory
         self.options = options
         self.within: list[str] = []
+        self._twistd = twistd
         self.control = str(directory / "control")
         self.tools = f"{self.control}.tools"
         self.log_path = directory / "log"
@@ -57,7 +64,8 @@ class Master:
         """How it is started."""
         return [
             *self.within,
-            TWISTD, "--nodaemon", "--pidfile=", "distnet", "--control", self.control, *self.options,
+            self._twistd, "--nodaemon", "--pidfile=",
+            "distnet", "--control", self.control, *self.options,
         ]  # fmt: skip
 
     def start(self) -> Self:
@@ -153,12 +161,16 @@ class Kernel:
     @ivar id: once L{read_id} was called.
     """
 
-    def __init__(self, address: tuple[str, int] | str) -> None:
+    def __init__(
+        self, address: tuple[str, int] | str, *, receive_buffer: int | None = None
+    ) -> None:
         if isinstance(address, str):
             family = socket.AF_UNIX
         else:
             family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.socket = socket.socket(family)
+        if receive_buffer is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(PATIENCE)
         self.socket.connect(address)
         self.id = -1
@@ -188,6 +200,10 @@ class Kernel:
             return True
         finally:
             self.socket.settimeout(PATIENCE)
+
+    def is_at_end(self) -> bool:
+        """Whether the master has closed the connection, and all that it sent has been read."""
+        return not self.socket.recv(1, socket.MSG_PEEK)
 
     def is_closed(self) -> bool:
         """Whether the master has closed the connection, when all that it sent has been read."""

@@ -42,6 +42,11 @@ class Mailbox:
         """How many messages are waiting; one that was written in part counts."""
         return sum(self._counts) - self._done
 
+    @property
+    def begun(self) -> bool:
+        """A part of the first message was written."""
+        return self._head != self._offset
+
     def append(self, data: bytes | bytearray, count: int) -> None:
         """Add C{count} whole messages."""
         if self._chunks and len(self._chunks[-1]) + len(data) <= _CHUNK:
@@ -65,7 +70,7 @@ class Mailbox:
         Whole messages of at most C{limit} bytes together, or a larger one, or the rest of one.
         """
         chunk = self._chunks[0]
-        if self._head != self._offset:
+        if self.begun:
             size = first_size(chunk, self._head)
         else:
             size = whole_messages(chunk, self._head, limit)[0] or first_size(chunk, self._head)
@@ -91,7 +96,7 @@ class Mailbox:
 
         @return: one message and the bytes of it that had not been written, or nothing.
         """
-        if self._head == self._offset:
+        if not self.begun:
             return Tally()
         end = self._head + first_size(self._chunks[0], self._head)
         cut = Tally(1, end - self._offset)
@@ -107,7 +112,7 @@ class Mailbox:
         if not self._chunks:
             return []
         first = self._chunks[0]
-        begun = self._head != self._offset
+        begun = self.begun
         start = self._head + first_size(first, self._head) if begun else self._head
         taken = [(bytes(first[start:]), self._counts[0] - self._done - begun)]
         taken += [(bytes(self._chunks[i]), self._counts[i]) for i in range(1, len(self._chunks))]

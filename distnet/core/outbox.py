@@ -14,7 +14,8 @@ class Outbox:
 
     With a C{segment}, whole messages of at most that many bytes are written together, and the next
     ones once the peer has read all of them: QEMU cuts what it finds in its queue into TCP segments
-    without regard for messages, and a kernel that reads a header in two parts loses its way.
+    without regard for messages, and a kernel that reads a header in two parts loses its way. So it
+    does if the rest of a message keeps it waiting: what the link took in part goes on at once.
 
     @ivar blocked: the link took less than it was given; it will say when it takes more.
     @ivar held: the peer has not read the last batch; the link will say when it has.
@@ -80,7 +81,7 @@ class Outbox:
         """Write what waits in the mailbox, as far as that goes."""
         while not self.blocked and not self.held:
             box = self._mailboxes.get(self._node)
-            if box is None or (self._segment is not None and not self._peer_has_read()):
+            if box is None or not (self._segment is None or box.begun or self._peer_has_read()):
                 return
             with box.peek() if self._segment is None else box.peek_batch(self._segment) as view:
                 size = len(view)

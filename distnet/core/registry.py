@@ -106,7 +106,7 @@ class Registry:
     def restore(self, used: Iterable[int]) -> None:
         """Ids that an earlier run handed out and that are not to be handed out again."""
         for node in sorted(used):
-            if node in self.pinned or node < self._next:
+            if node in self.pinned or not self._next <= node <= self._highest:
                 continue
             for skipped in range(self._next, node):
                 if skipped not in self.pinned and skipped != QUIT_ID:

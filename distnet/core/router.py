@@ -10,7 +10,7 @@ from distnet.core.congestion import Congestion
 from distnet.core.counters import Counters, Reason, Tally
 from distnet.core.events import IObserver
 from distnet.core.lifecycle import Settling, make_lifecycle
-from distnet.core.limits import Limits
+from distnet.core.limits import Limits, Overflow
 from distnet.core.mailbox import Mail, Mailboxes
 from distnet.core.outbox import Outbox
 from distnet.core.registry import IdPolicy, Registry, Standing
@@ -52,7 +52,14 @@ class Router:
         self.sessions: dict[int, Session] = {}
         self.mailboxes = Mailboxes(limits)
         self.counters = Counters()
-        self.congestion = Congestion(limits, observer, clock, self._go_on, self._disconnect)
+        self.congestion = Congestion(
+            limits,
+            self.mailboxes,
+            observer,
+            clock,
+            go_on=self._go_on,
+            disconnect=self._disconnect,
+        )
         self._observer = observer
         self._clock = clock
         self._stopping = False
@@ -78,7 +85,7 @@ class Router:
             node,
             link,
             self.mailboxes,
-            self.limits.segment,
+            None if tool else self.limits.segment,
             (session.delivered, self.counters.delivered),
         )
         session.lifecycle = make_lifecycle(
@@ -126,7 +133,7 @@ class Router:
         (self.tools if session.tool else self.registry).release(node, session.settled)
         discarded = self._empty_mailbox(session)
         self._observer.left(session, why, discarded)
-        self.congestion.dest_left(node, self.mailboxes.get(node) is None)
+        self.congestion.dest_left(node)
 
     def _truncated(self, session: Session) -> None:
         size = session.splitter.incomplete
@@ -135,14 +142,19 @@ class Router:
             self._observer.truncated(session, size)
 
     def _empty_mailbox(self, session: Session) -> Tally:
-        """What a settled node leaves behind is discarded, unless it is pinned and that is kept."""
+        """
+        What a settled node leaves behind is discarded, unless it is pinned and that is kept.
+
+        What waits for a node that has not read its id is for whoever gets the id next, but for
+        tools: nobody can send to a tool that is not connected.
+        """
         node = session.node
         cut = self.mailboxes.drop_cut(node)
         if cut.messages:
             self.counters.undelivered[Reason.CUT].add(cut.messages, cut.bytes)
             self._observer.cut(session, cut)
         stays = session.pinned and (self.limits.keep_pinned or self._stopping)
-        if not session.settled or stays:
+        if stays or not (session.settled or session.tool):
             return Tally()
         discarded = self.mailboxes.clear(node)
         self.counters.undelivered[Reason.LEFT].add(discarded.messages, discarded.bytes)
@@ -170,8 +182,9 @@ class Router:
 
     def writable(self, session: Session) -> None:
         """A link takes more bytes."""
-        session.outbox.writable()
-        self._drained(session)
+        if session.settled and not session.gone:
+            session.outbox.writable()
+            self._drained(session)
 
     def was_read(self, session: Session) -> None:
         """A peer has read all that it was sent."""
@@ -193,6 +206,8 @@ class Router:
             if rest is not None:
                 runs.appendleft(rest)
                 return
+        if session.gone:
+            return
         if session.splitter.quit:
             session.link.close()
             self.lost(session, "quit")
@@ -252,8 +267,12 @@ class Router:
         rest = Run(run.dest, run.data[size:], run.count - count)
         waiting = self.mailboxes.waiting_for(run.dest)
         self.congestion.begin(source, run.dest, reason, waiting)
-        if settled and may_pause and not self._stopping and self.congestion.pause(source, run.dest):
-            return rest
+        if settled and may_pause and not self._stopping:
+            if self.congestion.pause(source, run.dest):
+                return rest
+            if self.limits.overflow is Overflow.DISCONNECT:
+                self._disconnect(run.dest)
+                return self._deliver(source, rest)
         self._drop(source, rest, reason)
         return None
 
@@ -297,7 +316,7 @@ class Router:
             and dest not in self.sessions
             and self._refusal(dest) is Reason.NO_SUCH_ID
         )
-        if impossible or splitter.error is not None:
+        if impossible or (splitter.error is not None and not runs):
             splitter.error = ImplausibleResume(
                 f"its stream does not go on at the start of a message: reboot node {session.node}"
             )
@@ -315,14 +334,14 @@ class Router:
 
     def _drained(self, session: Session) -> None:
         """The mailbox of a node is emptier than it was."""
-        if self.congestion.is_congested(session.node):
-            room, _ = self.mailboxes.room(session.node, settled=True)
-            self.congestion.drained(session.node, room, self.mailboxes.get(session.node) is None)
+        if self.congestion:
+            self.congestion.drained(session.node)
 
     def _go_on(self, session: Session) -> None:
         """A paused session need not wait any longer."""
         self._route(session)
         if session.paused_for is None and not session.gone and not self._stopping:
+            session.pause_ends = None
             session.link.resume()
 
     def _disconnect(self, node: int) -> None:

@@ -26,6 +26,7 @@ class Session:
     @ivar resumed: it goes on with a connection that an earlier run of the master had.
     @ivar runs: received, but held up while the session is paused.
     @ivar paused_for: the id whose full mailbox it waits for, or None.
+    @ivar pause_ends: when it has been paused long enough, or None while its link is read.
     @ivar received: messages it sent.
     @ivar delivered: messages handed to the operating system for it.
     @ivar undelivered: messages it sent that could not be delivered.
@@ -52,6 +53,7 @@ class Session:
         self.runs: deque[Run] = deque()
         self.paused_for: int | None = None
         self.pause_timer: Any = None
+        self.pause_ends: float | None = None
         self.received = Tally()
         self.delivered = Tally()
         self.undelivered = Tally()

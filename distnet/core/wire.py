@@ -28,11 +28,16 @@ FIRST_TOOL_ID: Final = 2**31
 _ADDRESS = Struct("<I")
 
 
-def encode_id(node: int) -> bytes:
-    """The greeting that tells a node its id: ASCII decimal, nothing before or after."""
+def check_id(node: int) -> int:
+    """An id, if it can be one. Raises L{LocalError}."""
     if not 0 <= node <= MAX_ID or node == QUIT_ID:
         raise LocalError(f"{node} cannot be an id")
-    return b"%d" % node
+    return node
+
+
+def encode_id(node: int) -> bytes:
+    """The greeting that tells a node its id. Raises L{LocalError}."""
+    return b"%d" % check_id(node)
 
 
 def decode_id(greeting: bytes) -> int:
@@ -43,8 +48,12 @@ def decode_id(greeting: bytes) -> int:
 
 
 def encode_message(address: int, payload: bytes | bytearray | memoryview) -> bytes:
-    """One message; C{address} is its dest to the master, its source from the master."""
-    return HEADER.pack(address, len(payload)) + payload
+    """
+    One message; C{address} is its dest to the master, its source from the master.
+
+    Raises L{LocalError} if that cannot be an id.
+    """
+    return HEADER.pack(check_id(address), len(payload)) + payload
 
 
 @dataclass(slots=True)
@@ -175,29 +184,35 @@ class Messages:
     """
     Cuts what the master sends into messages, for the node's side of the wire.
 
-    Feed it bytes, take messages; nothing is lost in between.
+    @ivar error: the master broke the protocol; what follows is ignored.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_payload: int = MAX_ID) -> None:
+        self._max_payload = max_payload
         self._buffer = bytearray()
+        self.error: PeerError | None = None
 
     @property
     def incomplete(self) -> int:
-        """Bytes that are here but do not make a message yet, or are not taken yet."""
+        """Bytes of a message of which the rest has not come."""
         return len(self._buffer)
 
-    def feed(self, data: bytes) -> None:
-        """Append bytes as they came."""
-        self._buffer += data
-
-    def take(self) -> tuple[int, bytes] | None:
-        """The next message as (source, payload), or None while it is not whole."""
-        if len(self._buffer) < HEADER_SIZE:
-            return None
-        source, length = HEADER.unpack_from(self._buffer)
-        end = HEADER_SIZE + length
-        if len(self._buffer) < end:
-            return None
-        payload = bytes(self._buffer[HEADER_SIZE:end])
-        del self._buffer[:end]
-        return source, payload
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """The messages that C{data} completes, as (source, payload). Never raises: see L{error}."""
+        whole: list[tuple[int, bytes]] = []
+        if self.error is not None:
+            return whole
+        buffer = self._buffer
+        buffer += data
+        while len(buffer) >= HEADER_SIZE:
+            source, length = HEADER.unpack_from(buffer)
+            if length > self._max_payload:
+                self.error = OversizedPayload(length, self._max_payload)
+                buffer.clear()
+                break
+            end = HEADER_SIZE + length
+            if len(buffer) < end:
+                break
+            whole.append((source, bytes(buffer[HEADER_SIZE:end])))
+            del buffer[:end]
+        return whole

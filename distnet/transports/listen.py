@@ -64,26 +64,25 @@ def split_description(description: str) -> tuple[str, dict[str, str]]:
 
     The first argument without a name has the name "". A backslash quotes what follows it.
     """
-    fields: list[str] = [""]
+    fields: list[list[str]] = [[""]]
     quoted = False
     for character in description:
-        if quoted:
-            fields[-1] += character
+        if quoted or character not in ":=\\" or (character == "=" and len(fields[-1]) == 2):
+            fields[-1][-1] += character
             quoted = False
         elif character == "\\":
             quoted = True
         elif character == ":":
-            fields.append("")
+            fields.append([""])
         else:
-            fields[-1] += character
+            fields[-1].append("")
     arguments: dict[str, str] = {}
-    for field in fields[1:]:
-        name, equals, value = field.partition("=")
-        if equals:
-            arguments[name] = value
+    for name, *value in fields[1:]:
+        if value:
+            arguments[name] = value[0]
         else:
-            arguments.setdefault("", field)
-    return fields[0], arguments
+            arguments.setdefault("", name)
+    return fields[0][0], arguments
 
 
 def complete_description(text: str) -> str:
@@ -113,7 +112,8 @@ def complete_description(text: str) -> str:
 
 def unix_description(path: str) -> str:
     """The complete description of a unix socket."""
-    return complete_description(f"unix:{quoteStringArgument(path)}")
+    # By its name, since Twisted does not quote an equals sign.
+    return complete_description(f"unix:address={quoteStringArgument(path)}")
 
 
 def check_description(reactor: Any, text: str) -> str:
@@ -130,6 +130,10 @@ def check_description(reactor: Any, text: str) -> str:
             port = int(arguments.get("port", arguments.get("", "")))
             if not 0 <= port <= 65535:
                 raise ValueError(f"{port} is not a TCP port")
+        if kind == "unix" and not Listener(complete).path:
+            raise ValueError("the path is missing")
+    except LookupError as error:
+        raise ValueError(f"{text!r}: systemd has passed no such socket to this process") from error
     except Exception as error:
         raise ValueError(
             f"{text!r} is not a place to listen at ({error}): use a port number, tcp:PORT, "
@@ -172,8 +176,8 @@ def claim_path(path: str) -> None:
     size = len(os.fsencode(path))
     if size > MAX_UNIX_PATH:
         raise StartupError(
-            f"the path {path} has {size} bytes; a unix socket's can have {MAX_UNIX_PATH}:"
-            f" use a shorter one"
+            f"cannot listen at {path}: the path has {size} bytes, a unix socket's can have"
+            f" {MAX_UNIX_PATH}; use a shorter one"
         )
     directory = Path(path).parent
     if not directory.is_dir():

@@ -11,7 +11,7 @@ ROUND_SHARE: Final = 20
 """A round takes at most one part in so many of the time."""
 EAGER_SECONDS: Final = 0.05
 """How long a link is looked at eagerly, before it joins the rounds."""
-_SPIN_SECONDS: Final = 0.0005
+_SPIN_SECONDS: Final = 0.0002
 _TIMER_SECONDS: Final = 0.001
 
 

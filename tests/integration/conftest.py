@@ -32,6 +32,13 @@ def master(start_master: Callable[..., Master]) -> Master:
     return start_master("--port", "0")
 
 
+@pytest.fixture(scope="module")
+def shared_master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Master]:
+    """A master with the defaults for all tests of a module that only look at it."""
+    with running(Master(tmp_path_factory.mktemp("shared"), "--port", "0")) as master:
+        yield master
+
+
 @pytest.fixture
 def connect() -> Iterator[Callable[..., Kernel]]:
     """Connect kernels to a master; those that are open at the end are closed."""

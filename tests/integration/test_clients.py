@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import datetime
 import errno
-import ipaddress
+import os
 import select
 import socket
 import ssl
@@ -16,26 +14,27 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 import pytest_twisted  # type: ignore[import-untyped]
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError
 
 from distnet.address import parse
-from distnet.aio import AsyncClient, TlsFiles
-from distnet.client import Client, SocketChannel, dial, tls_context
-from distnet.core.wire import Splitter, encode_id, encode_message
+from distnet.aio import AsyncClient
+from distnet.channel import SocketChannel, dial, tls_context
+from distnet.client import Client
+from distnet.core.wire import encode_message
+from distnet.endpoints import TlsFiles
+from tests.certificates import Authority, server_context, tls_options
+from tests.masters import PATIENCE, Master
 
 T = TypeVar("T")
 Test = TypeVar("Test", bound=Callable[..., Coroutine[Any, Any, None]])
 
-PATIENCE = 30.0
-"""Seconds after which something that must happen is given up; no test waits so long."""
+Start = Callable[..., Master]
+
 MAX_PAYLOAD = 65536
 NAME = "localhost"
 
@@ -44,121 +43,6 @@ def on_reactor(test: Test) -> Test:
     """Run a coroutine as a test."""
     decorated: Test = pytest_twisted.ensureDeferred(test)
     return decorated
-
-
-class Authority:
-    """A certificate authority that signs what it is asked to, into PEM files."""
-
-    def __init__(self, directory: Path, name: str) -> None:
-        self.directory = directory
-        self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.ca = str(directory / f"{name}.pem")
-        constraints = x509.BasicConstraints(ca=True, path_length=None)
-        certificate = self._sign(self.name, self.key.public_key(), constraints, True)
-        Path(self.ca).write_bytes(certificate)
-
-    def issue(self, name: str) -> TlsFiles:
-        """A key and a certificate for a host or a node called C{name}, and for 127.0.0.1."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-        names = x509.SubjectAlternativeName([x509.DNSName(name), loopback])
-        cert, secret = self.directory / f"{name}.cert", self.directory / f"{name}.key"
-        cert.write_bytes(self._sign(subject, key.public_key(), names, False))
-        secret.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        return TlsFiles(self.ca, str(cert), str(secret))
-
-    def _sign(
-        self,
-        subject: x509.Name,
-        key: ec.EllipticCurvePublicKey,
-        extension: x509.ExtensionType,
-        critical: bool,
-    ) -> bytes:
-        now = datetime.datetime.now(datetime.UTC)
-        day = datetime.timedelta(days=1)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self.name)
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - day)
-            .not_valid_after(now + day)
-            .add_extension(extension, critical)
-            .sign(self.key, hashes.SHA256())
-        )
-        return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-class Relay:
-    """A small correct master in a thread: ids from 0, messages in order, slow readers slow us."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._nodes: dict[int, asyncio.StreamWriter] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._next = 0
-        self._thread.start()
-
-    def listen(self, kind: str, path: str, files: TlsFiles | None) -> str:
-        """Listen as tcp, unix or tls; the address."""
-        context = None
-        if files is not None:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=files.ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-            context.load_cert_chain(files.cert, files.key)
-
-        async def start() -> str:
-            if kind == "unix":
-                self._server = await asyncio.start_unix_server(self._serve, path)
-                return f"unix:{path}"
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context)
-            port = self._server.sockets[0].getsockname()[1]
-            return f"tls:{NAME}:{port}" if context else f"127.0.0.1:{port}"
-
-        return asyncio.run_coroutine_threadsafe(start(), self._loop).result(PATIENCE)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        node = self._next
-        self._next += 1
-        self._nodes[node] = writer
-        splitter = Splitter(node, MAX_PAYLOAD)
-        writer.write(encode_id(node))
-        with contextlib.suppress(OSError):
-            while not splitter.ended and (data := await reader.read(65536)):
-                for run in splitter.feed(data):
-                    with contextlib.suppress(KeyError, OSError):
-                        self._nodes[run.dest].write(run.data)
-                        await self._nodes[run.dest].drain()
-        del self._nodes[node]
-        writer.close()
-
-    def stop(self) -> None:
-        """End every connection and the thread."""
-
-        async def stop() -> None:
-            self._server.close()
-            for task in list(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-
-        asyncio.run_coroutine_threadsafe(stop(), self._loop).result(PATIENCE)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
 
 @dataclass
@@ -195,32 +79,44 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(params=["tcp", "unix", "tls"])
 def master_address(
-    request: pytest.FixtureRequest, tmp_path: Path, authority: Authority
-) -> Iterator[Where]:
-    """A master with no nodes, on each kind of listener; the one thing to change for another."""
-    tls = request.param == "tls"
-    relay = Relay()
-    try:
-        server, node = authority.issue(NAME), authority.issue("node")
-        address = relay.listen(request.param, str(tmp_path / "master"), server if tls else None)
-        yield Where(address, node if tls else None)
-    finally:
-        relay.stop()
+    request: pytest.FixtureRequest, start_master: Start, tmp_path: Path, authority: Authority
+) -> Where:
+    """A master with no nodes, on each kind of listener."""
+    server, node = authority.issue(NAME), authority.issue("node")
+    options = {
+        "tcp": ["--port", "0"],
+        "unix": ["--port", f"unix:{tmp_path}/kernels"],
+        "tls": ["--tls", "tcp:0", *tls_options(server)],
+    }[request.param]
+    master = start_master(*options)
+    if request.param == "tls":
+        port = master.address("tls:").rpartition(":")[2]
+        return Where(f"tls:{NAME}:{port}", node)
+    return Where(master.address(f"{request.param}:"))
 
 
 Script = Callable[[socket.socket], None]
 
 
 @contextlib.contextmanager
-def scripted(*scripts: Script) -> Iterator[Where]:
-    """A master that treats its first connections by these scripts, one after the other."""
+def scripted(*scripts: Script, issuer: Authority | None = None) -> Iterator[Where]:
+    """
+    A master that treats its first connections by these scripts, one after the other.
+
+    @param issuer: speak TLS with certificates of this authority.
+    """
     done: Future[None] = Future()
+    context = None if issuer is None else server_context(issuer.issue(NAME))
 
     def serve() -> None:
         try:
             for script in scripts:
                 connection, _ = listener.accept()
                 connection.settimeout(PATIENCE)
+                if context is not None:
+                    connection = context.wrap_socket(
+                        connection, server_side=True, suppress_ragged_eofs=False
+                    )
                 with connection:
                     script(connection)
             done.set_result(None)
@@ -231,7 +127,8 @@ def scripted(*scripts: Script) -> Iterator[Where]:
         listener.settimeout(PATIENCE)
         thread = threading.Thread(target=serve)
         thread.start()
-        yield Where(f"127.0.0.1:{listener.getsockname()[1]}")
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        yield Where(address) if issuer is None else Where(f"tls:{address}", issuer.issue("node"))
         thread.join()
     done.result()
 
@@ -239,6 +136,23 @@ def scripted(*scripts: Script) -> Iterator[Where]:
 def reset(connection: socket.socket) -> None:
     """Close with RST."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@contextlib.contextmanager
+def borrowed(client: Client) -> Iterator[socket.socket]:
+    """The client's socket, for its options."""
+    with socket.socket(fileno=os.dup(client.fileno())) as stream:
+        yield stream
+
+
+def exactly(connection: socket.socket, size: int) -> bytes:
+    """The next C{size} bytes; MSG_WAITALL does not work with TLS."""
+    data = b""
+    while len(data) < size:
+        more = connection.recv(size - len(data))
+        assert more, f"closed after {len(data)} bytes"
+        data += more
+    return data
 
 
 def unused_address() -> str:
@@ -314,9 +228,11 @@ def test_nonblocking_send(master_address: Where) -> None:
     """What a nonblocking send accepts arrives whole and in order, however full the way is."""
     sent = [struct.pack("<I", number) * 2000 for number in range(1000)]
     received: list[bytes] = []
-    accepted = refused = 0
+    accepted = 0
     with master_address.client() as me:
         me.set_nonblock()
+        with borrowed(me) as stream:
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         while len(received) < len(sent):
             if accepted < len(sent):
                 try:
@@ -324,14 +240,98 @@ def test_nonblocking_send(master_address: Where) -> None:
                     accepted += 1
                     continue
                 except BlockingIOError:
-                    refused += 1
+                    pass
             if not me.pending:
                 writers = [me] if me.unsent else []
                 assert any(select.select([me], writers, [], PATIENCE)), "nothing moves"
             with contextlib.suppress(BlockingIOError):
                 received.append(me.recv()[1])
     assert received == sent
-    assert refused, "the way was never full"
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_nonblocking_send_to_a_full_master(tls: bool, authority: Authority) -> None:
+    """When the master reads nothing, send is EAGAIN; the message that was begun then arrives."""
+    reading = threading.Event()
+    message = encode_message(1, bytes(range(256)) * 240)
+    received: list[bytes] = []
+    counts: list[int] = []
+
+    def script(connection: socket.socket) -> None:
+        connection.sendall(b"0")
+        assert reading.wait(PATIENCE)
+        received.extend(exactly(connection, len(message)) for _ in range(counts[0]))
+        assert exactly(connection, 4) == b"quit"
+
+    with scripted(script, issuer=authority if tls else None) as where, where.client() as me:
+        me.set_nonblock()
+        accepted = 0
+        with pytest.raises(BlockingIOError):
+            while True:
+                me.send(1, message[8:])
+                accepted += 1
+        unsent = me.unsent
+        with pytest.raises(BlockingIOError):
+            me.send(1, b"in between")
+        assert me.unsent == unsent
+        counts.append(accepted)
+        reading.set()
+        while not me.flush():
+            assert select.select([], [me], [], PATIENCE)[1]
+    assert received == [message] * accepted
+
+
+def test_no_delay() -> None:
+    """Over TCP a message does not wait for the next one."""
+
+    def script(connection: socket.socket) -> None:
+        connection.sendall(b"0")
+        connection.recv(4)
+
+    with scripted(script) as where, where.client() as me, borrowed(me) as stream:
+        assert stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_tls_goodbye(authority: Authority) -> None:
+    """The end of a TLS connection is announced: the master can tell it from a cut."""
+
+    def script(connection: socket.socket) -> None:
+        connection.sendall(b"0")
+        # Raises SSLEOFError for a cut.
+        assert connection.recv(1) == b""
+
+    with scripted(script, issuer=authority) as where:
+        client = where.client()
+        client.connect(PATIENCE)
+        client.close()
+
+
+class Contrary:
+    """A socket whose TLS must write in order to read, and the other way round."""
+
+    def __init__(self, stream: socket.socket) -> None:
+        self.fileno = stream.fileno
+        self.setblocking = stream.setblocking
+
+    def recv(self, size: int) -> bytes:
+        raise ssl.SSLWantWriteError
+
+    def send(self, data: memoryview) -> int:
+        raise ssl.SSLWantReadError
+
+
+def test_tls_waits_for_what_it_needs() -> None:
+    """A read that needs to write waits for that, and a write that needs to read as well."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        channel = SocketChannel(cast(socket.socket, Contrary(ours)))
+        # Nothing to read there, and room to write.
+        assert channel.read(1) is None
+        assert channel.wait(read=True, write=False, timeout=0)
+        assert channel.write(memoryview(b"x")) == 0
+        assert not channel.wait(read=False, write=True, timeout=0)
+        theirs.send(b"x")
+        assert channel.wait(read=False, write=True, timeout=0)
 
 
 def test_nothing_is_lost_by_disconnect(master_address: Where) -> None:
@@ -453,13 +453,10 @@ def test_message_in_pieces() -> None:
 
 
 @pytest.fixture
-def tls_address(tmp_path: Path, authority: Authority) -> Iterator[str]:
+def tls_address(start_master: Start, authority: Authority) -> str:
     """A master on TLS."""
-    relay = Relay()
-    try:
-        yield relay.listen("tls", "", authority.issue(NAME))
-    finally:
-        relay.stop()
+    master = start_master("--tls", "tcp:0", *tls_options(authority.issue(NAME)))
+    return f"tls:{NAME}:{master.address('tls:').rpartition(':')[2]}"
 
 
 def test_tls_checks_the_name(tls_address: str, authority: Authority) -> None:
@@ -585,20 +582,20 @@ async def test_async_and_blocking(master_address: Where) -> None:
     """A node on the reactor and a blocking one understand each other."""
     from twisted.internet.threads import deferToThread
 
+    blocking = master_address.client()
+
     def echo() -> None:
-        with master_address.client() as blocking:
+        with contextlib.closing(blocking):
             source, data = blocking.recv(PATIENCE)
             blocking.send(source, data[::-1])
+            blocking.disconnect()
 
     async def body() -> None:
         async with master_address.async_client(reconnect=True) as me:
+            node = await deferToThread(blocking.connect, PATIENCE)
             echoing = deferToThread(echo)
-            # Until the other has its id, what is sent to it may be lost with a simple master.
-            answer = Deferred.fromCoroutine(me.recv())
-            while not answer.called:
-                await me.send(1, b"abc")
-                await pause(0.01)
-            assert await answer == (1, b"cba")
+            await me.send(node, b"abc")
+            assert await me.recv() == (node, b"cba")
             await echoing
 
     await soon(body())

@@ -1,0 +1,1 @@
+"""Tests without sockets or waiting: C{trial tests.unit}."""
