@@ -34,7 +34,7 @@ setup(
         "automat>=24.8",
     ],
     extras_require={
-        "test": ["pytest", "pytest-twisted", "hypothesis", "build"],
+        "test": ["pytest", "pytest-twisted", "hypothesis", "setuptools>=70.1"],
         "lint": ["ruff", "mypy", "mypy-zope"],
     },
     entry_points={"console_scripts": ["distnet = distnet.cli:main"]},

@@ -191,7 +191,7 @@ def make_resource(master: MasterService, version: str) -> Resource:
     return root
 
 
-class _QuietSite(Site):
+class ControlSite(Site):
     """Logs no requests (there may be one a second) and does not wake up every second for that."""
 
     noisy = False
@@ -210,7 +210,7 @@ class ControlService(Service):
         self._reactor = reactor
         self._path = path
         self._listener = Listener(unix_description(path))
-        self._site = _QuietSite(make_resource(master, version), reactor=reactor)
+        self._site = ControlSite(make_resource(master, version), reactor=reactor)
         self._port: IListeningPort | None = None
 
     def privilegedStartService(self) -> None:

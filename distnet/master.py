@@ -128,8 +128,12 @@ class MasterService(Service):
             remembered.pinned if registry.policy is IdPolicy.LOWEST else remembered.used
         )
         self._resumable = remembered.resumable
-        for node, data, messages in remembered.mail:
-            self.router.mailboxes.append(node, data, messages)
+        unwanted = self.router.give_mail(remembered.mail)
+        if unwanted.messages:
+            _log.warn(
+                "remembered: {unwanted} discarded, for ids that nobody can have any more",
+                unwanted=amount(unwanted),
+            )
         if remembered.used or remembered.mail:
             _log.info(
                 "remembered: {ids} ids given out, {mail} bytes waiting, to resume: {resumable}",
@@ -187,7 +191,7 @@ class MasterService(Service):
             session.process is not None
             and self._resumable.pop(session.node, None) == session.process
         )
-        recorded = self._state.given(session.node, session.pinned, session.process)
+        recorded = self._state.given(session.node, session.pinned, session.process, resume)
         recorded.addCallbacks(
             lambda _: self._begin(protocol, session, resume),
             lambda failure: self._not_recorded(session, failure),
@@ -263,17 +267,15 @@ class MasterService(Service):
 
     async def _keep(self, mail: list[Mail]) -> None:
         """Keep what was waiting for ids that can come back; count the rest as not delivered."""
-        kept = [
-            (node, data, messages)
-            for node, data, messages in mail
-            if self._state is not None and self.router.is_awaited(node)
-        ]
+        kept: list[Mail] = []
+        lost = Tally()
+        for node, data, messages in mail:
+            if self._state is not None and self.router.is_awaited(node):
+                kept.append((node, data, messages))
+            else:
+                lost.add(messages, len(data))
         if self._state is not None and kept:
             await self._state.keep(kept)
-        lost = Tally()
-        for entry in mail:
-            if entry not in kept:
-                lost.add(entry[2], len(entry[1]))
         self.router.counters.undelivered[Reason.STOPPED].add(lost.messages, lost.bytes)
         if mail:
             _log.info(

@@ -33,9 +33,9 @@ ABOUT: Final = {
     Form.TCP: "One connection for QEMU's whole life, made when QEMU starts: start the master first."
     " A guest that disconnects or reboots inside QEMU gets no new id.",
     Form.RECONNECT: "QEMU connects again when the master was away or has closed the connection;"
-    " the node must be pinned, so that it stays the same node.",
-    Form.UNIX: "As tcp, over a unix socket; with --node, the socket says which node it is, and it"
-    " can be resumed after a restart of a master with --state.",
+    " the node must be pinned, so that it stays the same node; over a unix socket, and with"
+    " --state, it goes on where it was.",
+    Form.UNIX: "As tcp, over a unix socket; with --node, the socket says which node it is.",
     Form.COMMAND: "One connection for each connection of the guest, made when the guest connects:"
     " guests may reboot and connect again, the master may be started later. Needs socat.",
     Form.CHARDEV: "As tcp or unix, with the connection named by -chardev, for more options of it.",

@@ -108,6 +108,11 @@ class StateFile:
         database.execute("pragma synchronous=normal")
         database.execute("begin exclusive")
         (version,) = database.execute("pragma user_version").fetchone()
+        (tables,) = database.execute("select count(*) from sqlite_schema").fetchone()
+        if version == 0 and tables:
+            raise StartupError(
+                f"cannot use the state file {self._path}: it is a database of something else"
+            )
         if version == 0:
             for statement in _SCHEMA.split(";")[:-1]:
                 database.execute(statement)
@@ -137,12 +142,11 @@ class StateFile:
         """Start the thread that writes."""
         self._threads.start()
 
-    def given(self, node: int, pinned: bool, process: str | None) -> Deferred[Any]:
-        """An id is about to be sent; fires when that is on record."""
+    def given(self, node: int, pinned: bool, process: str | None, settled: bool) -> Deferred[Any]:
+        """An id is about to be sent, or its node to be resumed; fires when that is on record."""
         return self._write(
-            "insert into ids (node, pinned, process) values (?, ?, ?) on conflict (node)"
-            " do update set pinned = excluded.pinned, process = excluded.process, settled = 0",
-            (node, pinned, process),
+            "insert or replace into ids (node, pinned, settled, process) values (?, ?, ?, ?)",
+            (node, pinned, settled, process),
         )
 
     def settled(self, node: int, process: str | None) -> Deferred[Any]:

@@ -104,7 +104,8 @@ class Options(usage.Options):
          " taken its id until messages are delivered to it."],
         ["settle-remote", None, "first-byte", "first-byte or acked: what shows that a node on"
          " another machine has read its id: its first byte, or that its machine has it."],
-        ["grace-seconds", None, 2.0, "How long a stopping master goes on delivering."],
+        ["grace-seconds", None, 2.0, "How long a stopping master goes on delivering; it"
+         " has ended within three times that."],
         ["state", None, None, "FILE to remember ids and waiting messages in over a restart."],
         ["control", None, None, "PATH of the control socket, or none. [default: in"
          " $XDG_RUNTIME_DIR/distnet, /run/distnet or /tmp/distnet-UID]"],

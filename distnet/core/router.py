@@ -364,6 +364,22 @@ class Router:
         """The settled nodes for which messages wait."""
         return (s for s in self.sessions.values() if s.settled and self.mailboxes.get(s.node))
 
+    def give_mail(self, mail: Iterable[Mail]) -> Tally:
+        """
+        Put what an earlier run of the master kept into mailboxes, before anybody connects.
+
+        @return: what was for ids that can not be had any more; it is discarded and counted.
+        """
+        unwanted = Tally()
+        for node, data, messages in mail:
+            refusal = self._refusal(node)
+            if refusal is None:
+                self.mailboxes.append(node, data, messages)
+            else:
+                self.counters.undelivered[refusal].add(messages, len(data))
+                unwanted.add(messages, len(data))
+        return unwanted
+
     def take_mail(self) -> list[Mail]:
         """Remove and return all that waits, but the rest of messages that were written in part."""
         return self.mailboxes.take_unbegun()

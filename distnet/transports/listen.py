@@ -209,7 +209,8 @@ def address_of(listener: Listener, port: IListeningPort) -> Address:
     """Where a listener listens, as a program on this machine connects to it."""
     address: Any = port.getHost()
     if isinstance(address, UNIXAddress):
-        return UnixAddress(os.fsdecode(address.name or b""))
+        # Absolute: it is told to programs that run elsewhere.
+        return UnixAddress(str(Path(os.fsdecode(address.name or b"")).absolute()))
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)
     return (TlsAddress if listener.tls else TcpAddress)(host, address.port)
 

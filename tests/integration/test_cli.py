@@ -1,0 +1,408 @@
+"""The C{distnet} command, run as people and scripts run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from distnet import __version__
+from distnet.core.wire import FIRST_TOOL_ID
+from distnet.qemu import find_version
+from tests.masters import PATIENCE, ROOT, Kernel, Master, eventually
+
+Start = Callable[..., Master]
+Connect = Callable[..., Kernel]
+Open = Callable[..., "subprocess.Popen[str]"]
+
+TEXT = "sixteen bytes ok"
+COMMAND = [sys.executable, "-m", "distnet.cli"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def distnet(
+    *words: str, master: Master | None = None, data: bytes = b"", path: str | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command to its end. No output of it may be a traceback."""
+    control = ["--control", master.control] if master is not None else []
+    ended = subprocess.run(
+        [*COMMAND, words[0], *control, *words[1:]],
+        env={**ENVIRONMENT, **({"PATH": path} if path is not None else {})},
+        input=data, capture_output=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert b"Traceback" not in ended.stderr
+    return ended
+
+
+def lines(data: bytes) -> list[str]:
+    """Output as lines."""
+    return data.decode().splitlines()
+
+
+def fails(status: int, *words: str, master: Master | None = None, data: bytes = b"") -> str:
+    """The one line with which the command fails."""
+    ended = distnet(*words, master=master, data=data)
+    assert (ended.returncode, ended.stdout) == (status, b"")
+    (line,) = lines(ended.stderr)
+    assert line.startswith("distnet: ")
+    return line.removeprefix("distnet: ")
+
+
+@pytest.fixture
+def begin() -> Iterator[Open]:
+    """Start the command, and end it if it has not ended by the end of the test."""
+    with ExitStack() as stack:
+
+        def begin(*words: str, master: Master) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                [*COMMAND, words[0], "--control", master.control, *words[1:]],
+                env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return process
+
+        yield begin
+
+
+def identity(receiver: subprocess.Popen[str]) -> int:
+    """The id that a C{distnet recv} says it has."""
+    assert receiver.stderr is not None
+    word, number = receiver.stderr.readline().split()
+    assert word == "id"
+    return int(number)
+
+
+# status
+
+
+def test_status(master: Master, connect: Connect) -> None:
+    """The status shows the listeners, the nodes with their amounts, and what was not delivered."""
+    kernel = connect(master)
+    kernel.send(0, bytes(512))
+    assert kernel.receive() == (0, bytes(512))
+    kernel.send(5, bytes(512))
+    kernel.send(70000, bytes(512))
+    eventually("all is counted", lambda: master.node(0)["received"]["messages"] == 3)
+    shown = distnet("status", master=master)
+    assert (shown.returncode, shown.stderr) == (0, b"")
+    text = lines(shown.stdout)
+    assert text[0].startswith(f"distnet {__version__}, pid {master.process.pid}, up ")
+    assert f"  listening at tcp:127.0.0.1:{master.port} for kernels" in text
+    assert f"  listening at unix:{master.tools} for tools" in text
+    (row,) = [line for line in text if line.startswith("0 ")]
+    assert "settled" in row
+    assert "3 messages (1.6 kB)" in row
+    assert "waiting for node 5: 1 message (520 B)" in text
+    assert "not delivered, no-such-id: 1 message (520 B)" in text
+
+
+def test_status_as_json(master: Master) -> None:
+    """With --json the status is what the control interface says."""
+    shown = distnet("status", "--json", master=master)
+    assert json.loads(shown.stdout) == master.status()
+
+
+# send and recv
+
+
+def test_a_text_is_sent(master: Master, connect: Connect) -> None:
+    """A text, or standard input byte by byte, reaches a node from a tool's id."""
+    kernel = connect(master)
+    sent = distnet("send", "0", TEXT, master=master)
+    assert (sent.returncode, sent.stderr) == (0, b"")
+    assert lines(sent.stdout)[0].startswith("16 bytes sent to node 0")
+    assert kernel.receive() == (FIRST_TOOL_ID, TEXT.encode())
+    data = bytes(range(256)) * 16
+    assert distnet("send", "0", "-", master=master, data=data).returncode == 0
+    assert distnet("send", "0", master=master, data=data).returncode == 0
+    assert [kernel.receive()[1] for _ in range(2)] == [data, data]
+    assert connect(master).id == 1
+
+
+@pytest.mark.parametrize("size", [0, 15, 4097])
+def test_sizes_on_which_a_kernel_panics(size: int, shared_master: Master) -> None:
+    """Payloads on which a zCore panics are refused, unless they are forced."""
+    data = bytes(size)
+    said = fails(1, "send", "9", master=shared_master, data=data)
+    assert said.startswith(f"{size} bytes: a zCore panics on fewer than 16 and more than 4096")
+    before = len(shared_master.ask("/mailboxes"))
+    forced = distnet("send", str(100 + size), "--force", master=shared_master, data=data)
+    assert forced.returncode == 0
+    eventually("it waits", lambda: len(shared_master.ask("/mailboxes")) == before + 1)
+
+
+def test_it_is_said_whether_messages_wait(master: Master, connect: Connect) -> None:
+    """Who sends to a node that is not there, or cannot be, is told so."""
+    late = connect(master, read_id=False)
+    assert b"it has not read its id yet" in distnet("send", "0", TEXT, master=master).stdout
+    assert b"it is not connected" in distnet("send", "1", TEXT, master=master).stdout
+    late.read_id()
+    assert late.receive()[1] == TEXT.encode()
+    late.quit()
+    eventually("it has left", lambda: master.node(0)["state"] == "gone")
+    assert fails(1, "send", "0", TEXT, master=master) == "node 0 has left and will not come back"
+    for impossible in ("65536", str(0x74697571), str(2**32 - 1)):
+        said = fails(1, "send", impossible, TEXT, master=master)
+        assert said == f"node {impossible} is not an id that a node has or can get"
+
+
+def test_recv_prints_messages(master: Master, connect: Connect, begin: Open) -> None:
+    """Messages are printed as text if they are one, in hexadecimal if not, and counted."""
+    receiver = begin("recv", "--count", "3", master=master)
+    tool, kernel = identity(receiver), connect(master)
+    assert tool >= FIRST_TOOL_ID
+    escape = b"\x1b[31m not for terminals"
+    for payload in (TEXT.encode(), bytes(range(16)), escape):
+        kernel.send(tool, payload)
+    shown, errors = receiver.communicate(timeout=PATIENCE)
+    assert shown.splitlines() == [
+        f"from 0, 16 bytes: {TEXT}",
+        "from 0, 16 bytes: 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f",
+        f"from 0, {len(escape)} bytes: {escape.hex(' ')}",
+    ]
+    assert (receiver.returncode, errors) == (0, "")
+
+
+def test_recv_raw(master: Master, connect: Connect, begin: Open) -> None:
+    """With --raw the payloads come out as they are."""
+    receiver = begin("recv", "--raw", "--count", "2", master=master)
+    tool, kernel = identity(receiver), connect(master)
+    kernel.send(tool, b"one\0")
+    kernel.send(tool, b"two\n")
+    assert receiver.communicate(timeout=PATIENCE)[0] == "one\0two\n"
+
+
+def test_recv_gives_up(shared_master: Master) -> None:
+    """With --timeout the command ends if nothing comes."""
+    ended = distnet("recv", "--timeout", "0.2", master=shared_master)
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    assert lines(ended.stderr)[1:] == ["distnet: no message for 0.2 s"]
+
+
+def test_recv_ends_with_its_master(master: Master, begin: Open) -> None:
+    """When the master is gone, the command says so in a line."""
+    receiver = begin("recv", master=master)
+    identity(receiver)
+    assert master.stop() == 0
+    shown, errors = receiver.communicate(timeout=PATIENCE)
+    assert (receiver.returncode, shown, len(errors.splitlines())) == (1, "", 1)
+    assert errors.startswith("distnet: ")
+
+
+def test_recv_is_interrupted_quietly(master: Master, begin: Open) -> None:
+    """Control-C ends the command without another word."""
+    receiver = begin("recv", master=master)
+    identity(receiver)
+    receiver.send_signal(signal.SIGINT)
+    assert receiver.communicate(timeout=PATIENCE) == ("", "")
+    assert receiver.returncode == 1
+
+
+def test_a_pipe_that_ends(master: Master, connect: Connect, begin: Open) -> None:
+    """Whoever reads the output may stop reading, as head does, without being told of it."""
+    receiver = begin("recv", master=master)
+    tool, kernel = identity(receiver), connect(master)
+    kernel.send(tool, TEXT.encode())
+    assert receiver.stdout is not None
+    assert TEXT in receiver.stdout.readline()
+    receiver.stdout.close()
+    kernel.send(tool, TEXT.encode())
+    assert receiver.wait(PATIENCE) == 1
+    assert receiver.stderr is not None
+    assert receiver.stderr.read() == ""
+
+
+def test_a_kernel_answers_a_tool(master: Master, connect: Connect, begin: Open) -> None:
+    """A kernel can send to the id that a tool's message came from."""
+    kernel = connect(master)
+    receiver = begin("recv", "--count", "1", "--echo", master=master)
+    tool = identity(receiver)
+    kernel.send(tool, TEXT.encode())
+    assert kernel.receive() == (tool, TEXT.encode())
+    assert receiver.wait(PATIENCE) == 0
+
+
+# ping
+
+
+def test_ping_is_answered(master: Master, connect: Connect, begin: Open) -> None:
+    """Each answer is shown with its time."""
+    echo = begin("recv", "--echo", master=master)
+    pinged = distnet("ping", str(identity(echo)), "--count", "3", master=master)
+    *times, last = lines(pinged.stdout)
+    assert (pinged.returncode, last, len(times)) == (0, "3 sent, 3 answered", 3)
+    assert all(line.startswith("16 bytes from 2147483648: ") for line in times)
+
+
+def test_ping_is_not_answered(master: Master, connect: Connect) -> None:
+    """A node that does not answer, or is not there, makes ping fail."""
+    kernel = connect(master)
+    failed = distnet("ping", "0", "--count", "2", "--timeout", "0.1", master=master)
+    assert (failed.returncode, lines(failed.stdout)) == (1, ["2 sent, 0 answered"])
+    assert lines(failed.stderr) == ["distnet: node 0 did not answer within 0.1 s"]
+    assert [kernel.receive()[1] for _ in range(2)] == [
+        b"distnet ping\0\0\0" + bytes([number]) for number in (1, 2)
+    ]
+    assert fails(1, "ping", "7", master=master) == "node 7 is not connected"
+
+
+def test_ping_by_a_kernel(master: Master, connect: Connect) -> None:
+    """Whatever a kernel sends back to the tool counts as its answer."""
+    kernel = connect(master)
+
+    def answer() -> None:
+        source, payload = kernel.receive()
+        kernel.send(source, payload)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    assert distnet("ping", "0", "--count", "1", master=master).returncode == 0
+    thread.join()
+
+
+# qemu-args
+
+DEVICE = "-device e1000e,netdev=net1"
+GUESTFWD = "user,id=net1,guestfwd=tcp:10.0.2.16:1234-"
+NETDEV = f"-netdev {GUESTFWD}"
+
+
+def qemu_args(master: Master, *words: str) -> str:
+    """The options that are printed."""
+    printed = distnet("qemu-args", *words, master=master)
+    assert printed.returncode == 0, printed.stderr
+    (line,) = lines(printed.stdout)
+    return line
+
+
+def test_qemu_args(start_master: Start, tmp_path: Path) -> None:
+    """For each form and listener the exact options are printed."""
+    kernels, third = tmp_path / "kernels", tmp_path / "node3"
+    master = start_master("--port", "0", "--listen", f"unix:{kernels}", "--listen", "tcp6:0",
+                          "--node", f"3=unix:{third}", "--node", "4=tcp:0")  # fmt: skip
+    pinned = next(one["address"] for one in master.status()["listeners"] if one["node"] == 4)
+    tcp, four = f"127.0.0.1:{master.port}", pinned.removeprefix("tcp:")
+    version = find_version("x86_64")
+    again = version.reconnect if version is not None else "reconnect=1"
+    host, _, port = four.rpartition(":")
+    expected = {
+        (): f"{NETDEV}tcp:{tcp} {DEVICE}",
+        ("--form", "tcp"): f"{NETDEV}tcp:{tcp} {DEVICE}",
+        ("--form", "unix"): f"{NETDEV}unix:{kernels} {DEVICE}",
+        ("--form", "command"): f"-netdev '{GUESTFWD}cmd:socat - TCP:{tcp}' {DEVICE}",
+        ("--form", "chardev"): f"-chardev socket,id=distnet0,host=127.0.0.1,port={master.port}"
+        f" {NETDEV}chardev:distnet0 {DEVICE}",
+        ("--node", "3"): f"{NETDEV}unix:{third} {DEVICE}",
+        ("--node", "3", "--form", "unix"): f"{NETDEV}unix:{third} {DEVICE}",
+        ("--node", "3", "--form", "reconnect"): f"{NETDEV}unix:{third},,{again} {DEVICE}",
+        ("--node", "3", "--form", "command"): f"-netdev '{GUESTFWD}cmd:socat -"
+        f" UNIX-CONNECT:{third}' {DEVICE}",
+        ("--node", "3", "--form", "chardev"): f"-chardev socket,id=distnet0,path={third}"
+        f" {NETDEV}chardev:distnet0 {DEVICE}",
+        ("--node", "4"): f"{NETDEV}tcp:{four} {DEVICE}",
+        ("--node", "4", "--form", "reconnect"): f"{NETDEV}tcp:{four},,{again} {DEVICE}",
+        ("--node", "4", "--form", "chardev"): f"-chardev socket,id=distnet0,host={host},port={port}"
+        f" {NETDEV}chardev:distnet0 {DEVICE}",
+    }
+    for words, text in expected.items():
+        assert qemu_args(master, *words) == text
+    for words in (("--form", "unix", "--node", "4"), ("--form", "tcp", "--node", "3"),
+                  ("--node", "5")):  # fmt: skip
+        said = fails(1, "qemu-args", *words, master=master)
+        assert said.startswith("the master has no such listener for node")
+
+
+def test_qemu_args_without_a_master(tmp_path: Path) -> None:
+    """Without a master the options are for the documented port, unless a node is asked for."""
+    control = ["--control", str(tmp_path / "none")]
+    printed = distnet("qemu-args", *control)
+    assert lines(printed.stdout) == [f"{NETDEV}tcp:127.0.0.1:1234 {DEVICE}"]
+    assert "no master answers" in printed.stderr.decode()
+    six = distnet("qemu-args", "--master", "[::1]:99", "--form", "command")
+    assert lines(six.stdout) == [f"-netdev '{GUESTFWD}cmd:socat - TCP6:[::1]:99' {DEVICE}"]
+    assert "no master answers" in fails(3, "qemu-args", "--node", "3", *control)
+
+
+def test_reconnect_is_for_pinned_nodes(master: Master) -> None:
+    """There is no reconnecting for a node that gets a new id each time."""
+    ended = distnet("qemu-args", "--form", "reconnect", master=master)
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    assert lines(ended.stderr)[-1].startswith("distnet: the form reconnect is for pinned nodes")
+
+
+def test_qemu_args_for_a_qemu_that_is_not_here(tmp_path: Path) -> None:
+    """The version of the QEMU for the architecture decides; without one the oldest is assumed."""
+    new = tmp_path / "qemu-system-riscv64"
+    new.write_text("#!/bin/sh\necho 'QEMU emulator version 9.2.0'\n")
+    new.chmod(0o755)
+    words = ["--form", "reconnect", "--node", "1", "--master", "unix:/n", "--arch"]
+    printed = distnet("qemu-args", *words, "riscv64", path=str(tmp_path))
+    assert lines(printed.stdout) == [f"{NETDEV}unix:/n,,reconnect-ms=1000 {DEVICE}"]
+    absent = distnet("qemu-args", *words, "sparc", path=str(tmp_path))
+    assert lines(absent.stdout) == [f"{NETDEV}unix:/n,,reconnect=1 {DEVICE}"]
+    assert "no qemu-system-sparc here: the options are for QEMU 7.2" in absent.stderr.decode()
+    new.write_text("#!/bin/sh\nexit 3\n")
+    broken = distnet("qemu-args", *words, "riscv64", path=str(tmp_path))
+    assert (broken.returncode, len(lines(broken.stderr))) == (1, 1)
+
+
+# What can be wrong
+
+
+@pytest.mark.parametrize(
+    "words", [["status"], ["send", "0", TEXT], ["ping", "0"]], ids=["status", "send", "ping"]
+)
+def test_no_master(words: list[str], tmp_path: Path) -> None:
+    """Without a master the exit status is 3, and the line says how to start one."""
+    said = fails(3, words[0], "--control", str(tmp_path / "none"), *words[1:])
+    assert said.startswith(f"no master answers at {tmp_path}/none: start one with 'twistd")
+
+
+def test_no_socket_for_tools(start_master: Start, tmp_path: Path) -> None:
+    """Where there is nothing to connect to, the line says where that was."""
+    master = start_master("--port", "0")
+    Path(master.tools).unlink()
+    assert fails(1, "recv", master=master) == f"unix:{master.tools}: No such file or directory"
+    assert "Connection refused" in fails(1, "recv", "--master", "127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["frobnicate"],
+        ["send"],
+        ["send", "minus one", TEXT],
+        ["send", "4294967296", TEXT],
+        ["recv", "--count", "0"],
+        ["recv", "--timeout", "soon"],
+        ["recv", "--master", "127.0.0.1:66000"],
+        ["qemu-args", "--form", "pigeon"],
+        ["qemu-args", "--master", "nowhere:at:all"],
+    ],
+)
+def test_wrong_usage(words: list[str]) -> None:
+    """Wrong usage ends with status 2, a line that says what is wrong, and no Python in it."""
+    ended = subprocess.run(
+        [*COMMAND, *words], env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "error: " in ended.stderr.splitlines()[-1]
+    assert not any(word in ended.stderr for word in ("Traceback", "invalid _", "value: '"))
+
+
+def test_version() -> None:
+    """The version is told."""
+    ended = subprocess.run(
+        [*COMMAND, "--version"], env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == f"distnet {__version__}\n"

@@ -1,0 +1,130 @@
+"""What is installed: from a wheel, in editable mode, and from the checkout alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.masters import PATIENCE, ROOT, TWISTD, Kernel, Master, running
+
+PIP = ["-m", "pip", "--quiet", "--disable-pip-version-check"]
+SOURCES = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "distnet", "twisted")
+
+
+class Environment:
+    """A virtual environment of its own, which borrows what distnet depends on from this one."""
+
+    def __init__(self, directory: Path) -> None:
+        venv.create(directory, with_pip=False, symlinks=True)
+        self.bin = directory / "bin"
+        self.python = str(self.bin / "python")
+        (site,) = directory.glob("lib/python*/site-packages")
+        (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+
+    def run(self, *command: str, cwd: Path) -> str:
+        """The output of a command in it, which must succeed."""
+        ended = subprocess.run(
+            command, cwd=cwd, env=clean(), capture_output=True, text=True,
+            timeout=PATIENCE * 4, check=False,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
+
+    def check(self, outside: Path, package: Path) -> None:
+        """twistd knows distnet, which is the one that was installed, and both commands run."""
+        where = self.run(self.python, "-c", "import distnet; print(distnet.__file__)", cwd=outside)
+        assert Path(where.strip()).is_relative_to(package)
+        twistd = str(self.bin / "twistd")
+        (self.bin / "twistd").write_text(
+            f"#!{self.python}\nfrom twisted.scripts.twistd import run\nraise SystemExit(run())\n"
+        )
+        (self.bin / "twistd").chmod(0o755)
+        assert " distnet " in self.run(twistd, "--help", cwd=outside)
+        assert "--port=" in self.run(twistd, "distnet", "--help", cwd=outside)
+        distnet = str(self.bin / "distnet")
+        assert self.run(distnet, "--version", cwd=outside).startswith("distnet ")
+        outside.joinpath("master").mkdir()
+        master = Master(outside / "master", "--port", "0", twistd=twistd, environment=clean())
+        with running(master), Kernel(("127.0.0.1", master.port)) as kernel:
+            assert kernel.read_id() == 0
+
+
+def clean() -> dict[str, str]:
+    """The environment of a user who knows nothing of the checkout."""
+    return {**os.environ, "PYTHONPATH": ""}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what is packaged, since building leaves things behind."""
+    copy = tmp_path_factory.mktemp("source")
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "dropin.cache")
+            shutil.copytree(ROOT / name, copy / name, ignore=ignored)
+        elif (ROOT / name).exists():
+            shutil.copy(ROOT / name, copy / name)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel."""
+    directory = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, *PIP, "wheel", "--no-deps", "--no-build-isolation",
+         "--wheel-dir", str(directory), str(source)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (built,) = directory.glob("*.whl")
+    return built
+
+
+def test_the_wheel_has_all_of_the_package(wheel: Path) -> None:
+    """Every module is in the wheel; twisted and twisted/plugins are nobody's package there."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "distnet").rglob("*.py")}
+    packaged = {name for name in names if ".dist-info/" not in name}
+    assert packaged == modules | {"distnet/py.typed", "twisted/plugins/distnet_plugin.py"}
+
+
+def test_from_a_wheel(wheel: Path, tmp_path: Path) -> None:
+    """A wheel brings twistd's plugin and the distnet command."""
+    environment = Environment(tmp_path / "venv")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    subprocess.run(
+        [sys.executable, *PIP, "--python", environment.python, "install", "--no-deps", "--no-index",
+         str(wheel)], check=True, capture_output=True,
+    )  # fmt: skip
+    environment.check(outside, tmp_path / "venv")
+
+
+def test_an_editable_install(source: Path, tmp_path: Path) -> None:
+    """An editable install has the plugin too."""
+    environment = Environment(tmp_path / "venv")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    subprocess.run(
+        [sys.executable, *PIP, "--python", environment.python, "install", "--no-deps",
+         "--no-build-isolation", "--editable", str(source)], check=True, capture_output=True,
+    )  # fmt: skip
+    environment.check(outside, source)
+
+
+def test_from_the_checkout(tmp_path: Path) -> None:
+    """Without an installation it is enough that Python looks in the checkout."""
+    ended = subprocess.run(
+        [TWISTD, "--help"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert " distnet " in ended.stdout

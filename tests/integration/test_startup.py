@@ -1,0 +1,357 @@
+"""How a master starts: where it listens, what it says, and what it does when something is wrong."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import socket
+import sqlite3
+import ssl
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from distnet.channel import tls_context
+from distnet.client import Client
+from distnet.endpoints import TlsFiles
+from tests.certificates import Authority
+from tests.masters import PATIENCE, ROOT, TWISTD, Kernel, Master
+
+Start = Callable[..., Master]
+Connect = Callable[..., Kernel]
+
+# Root may write everywhere, unless it gives that up.
+NO_OVERRIDE = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+
+# sd_listen_fds(3): descriptors from 3 on, and in the environment how many, their names, for whom.
+ACTIVATE = """
+import os, socket, sys
+sockets = [socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX)]
+sockets[1].bind(sys.argv[1])
+sockets[1].listen()
+for number, one in enumerate(sockets, 3):
+    os.dup2(one.fileno(), number)
+    os.set_inheritable(number, True)
+os.environ.update(LISTEN_FDS="2", LISTEN_FDNAMES="tcp:unix", LISTEN_PID=str(os.getpid()))
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+@dataclass
+class Attempt:
+    """What became of a twistd that was to end by itself."""
+
+    status: int
+    output: str
+    errors: str
+    log: str = ""
+
+
+def attempt(directory: Path, *options: str, daemon: bool = False) -> Attempt:
+    """Start a master that cannot start, or that only says something."""
+    log = directory / "daemon.log"
+    pidfile = directory / "daemon.pid"
+    how = ["--nodaemon", "--pidfile="]
+    if daemon:
+        how = [f"--logfile={log}", f"--pidfile={pidfile}", f"--rundir={directory}"]
+    ended = subprocess.run(
+        [*NO_OVERRIDE, TWISTD, *how, "distnet", *options],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert not pidfile.exists()
+    logged = log.read_text() if log.exists() else ""
+    return Attempt(ended.returncode, ended.stdout, ended.stderr, logged)
+
+
+# Where it listens
+
+
+def test_the_log_has_the_option_for_qemu(start_master: Start, tmp_path: Path) -> None:
+    """The start log has, for each listener, the exact options with which QEMU comes there."""
+    path = tmp_path / "node3"
+    master = start_master("--port", "0", "--listen", "tcp6:0", "--node", f"3=unix:{path}")
+    six = master.address("tcp:[::1]")
+    for address in (f"tcp:127.0.0.1:{master.port}", six, f"unix:{path}"):
+        words = ["-netdev", f"user,id=net1,guestfwd=tcp:10.0.2.16:1234-{address}",
+                 "-device", "e1000e,netdev=net1"]  # fmt: skip
+        assert f"QEMU: {shlex.join(words)}\n" in master.log()
+    assert f"listening at unix:{path} for node 3" in master.log()
+    assert f"listening at unix:{master.tools} for tools" in master.log()
+
+
+def test_tcp_is_on_loopback_by_default(start_master: Start, connect: Connect) -> None:
+    """Without an interface, TCP listens on the loopback address of its family and nowhere else."""
+    master = start_master("--port", "0", "--listen", "tcp6:0")
+    listening = subprocess.run(
+        ["ss", "--no-header", "--listening", "--numeric", "--tcp", "--processes"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    mine = [line.split()[3] for line in listening.splitlines() if f"={master.process.pid}," in line]
+    six = int(master.address("tcp:[::1]").rpartition(":")[2])
+    assert sorted(mine) == sorted([f"127.0.0.1:{master.port}", f"[::1]:{six}"])
+    with Kernel(("::1", six)) as kernel:
+        assert kernel.read_id() == 0
+    assert connect(master).id in (0, 1)
+
+
+def test_an_interface_can_be_named(start_master: Start) -> None:
+    """With an interface, TCP listens there."""
+    master = start_master("--port", "tcp:0:interface=127.0.0.2")
+    with Kernel(("127.0.0.2", int(master.address("tcp:127.0.0.2").rpartition(":")[2]))) as kernel:
+        assert kernel.read_id() == 0
+
+
+def test_unix_sockets_are_for_their_user_alone(start_master: Start, tmp_path: Path) -> None:
+    """All unix sockets that a master makes have mode 0600, unless another is asked for."""
+    mine, all_ = str(tmp_path / "mine"), str(tmp_path / "all")
+    master = start_master("--listen", f"unix:{mine}", "--listen", f"unix:{all_}:mode=666")
+    modes = [stat.S_IMODE(Path(path).stat().st_mode) for path in
+             (mine, all_, master.control, master.tools)]  # fmt: skip
+    assert modes == [0o600, 0o666, 0o600, 0o600]
+
+
+def test_all_listeners_share_the_ids(start_master: Start, tmp_path: Path) -> None:
+    """Nodes that come to different listeners get ids from one sequence, and reach each other."""
+    paths = [str(tmp_path / "a"), str(tmp_path / "b")]
+    start_master("--listen", f"unix:{paths[0]}", "--listen", f"unix:{paths[1]}")
+    with Kernel(paths[0]) as one, Kernel(paths[1]) as other:
+        assert [one.read_id(), other.read_id()] == [0, 1]
+        one.send(1, bytes(16))
+        assert other.receive() == (0, bytes(16))
+
+
+def test_a_socket_left_by_kill_9_is_taken_over(start_master: Start, tmp_path: Path) -> None:
+    """Unix sockets that a killed master left behind do not keep the next one from starting."""
+    path = str(tmp_path / "kernels")
+    master = start_master("--listen", f"unix:{path}")
+    master.stop(signal.SIGKILL)
+    assert Path(path).is_socket()
+    master.start()
+    with Kernel(path) as kernel:
+        assert kernel.read_id() == 0
+    assert master.stop() == 0
+    assert not any(Path(left).exists() for left in (path, master.control, master.tools))
+
+
+def test_sockets_of_systemd(start_master: Start, tmp_path: Path) -> None:
+    """A master listens at the sockets that systemd passes to it."""
+    path = str(tmp_path / "passed")
+    master = start_master(
+        "--listen", "systemd:domain=INET:index=0", "--node", "7=systemd:domain=UNIX:name=unix",
+        within=[sys.executable, "-c", ACTIVATE, path],
+    )  # fmt: skip
+    with Kernel(path) as seventh, Kernel(("127.0.0.1", master.port)) as kernel:
+        assert [seventh.read_id(), kernel.read_id()] == [7, 0]
+        assert f"guestfwd=tcp:10.0.2.16:1234-unix:{path}" in master.log()
+
+
+def test_the_units_of_systemd(tmp_path: Path) -> None:
+    """systemd finds nothing wrong with the units."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs the Debian package systemd")
+    for unit in (ROOT / "etc/systemd").iterdir():
+        text = unit.read_text().replace("/usr/local/bin/twistd", TWISTD)
+        (tmp_path / unit.name).write_text(text)
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *sorted(map(str, tmp_path.iterdir()))],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+def test_tls_lets_in_whom_the_ca_has_signed(start_master: Start, tmp_path: Path) -> None:
+    """Over TLS a client of the right CA gets an id; others get none and burn none."""
+    ours, others = Authority(tmp_path, "ours"), Authority(tmp_path, "others")
+    server, good, bad = ours.issue("localhost"), ours.issue("node"), others.issue("stranger")
+    master = start_master(
+        "--tls", "tcp:0", "--tls-cert", server.cert, "--tls-key", server.key,
+        "--tls-client-ca", ours.ca,
+    )  # fmt: skip
+    port = int(master.address("tls:").rpartition(":")[2])
+
+    def client(ca: str, files: TlsFiles, name: str = "localhost") -> Client:
+        context = tls_context(ca, files.cert, files.key)
+        return Client(f"tls:127.0.0.1:{port}", tls=context, server_hostname=name)
+
+    with Kernel(("127.0.0.1", port)) as plain:
+        plain.socket.sendall(b"quit and other bytes that are no handshake")
+        assert plain.is_closed()
+    for wrong in (
+        client(ours.ca, bad),
+        client(others.ca, good),
+        client(ours.ca, good, name="other.example"),
+    ):
+        with pytest.raises(OSError):
+            wrong.connect(PATIENCE)
+    without = ssl.create_default_context(cafile=ours.ca)
+    with pytest.raises(OSError):
+        Client(f"tls:127.0.0.1:{port}", tls=without, server_hostname="localhost").connect(PATIENCE)
+    with client(ours.ca, good) as node:
+        assert node.getid() == 0
+        node.send(0, bytes(16))
+        assert node.recv(timeout=PATIENCE) == (0, bytes(16))
+        assert "CN=node" in master.node(0)["peer"]
+    assert "Traceback" not in master.log()
+
+
+# What is wrong
+
+Wrong = Callable[[Path], list[str]]
+
+
+def busy_port(directory: Path) -> list[str]:
+    """Somebody listens there, for as long as this process."""
+    taken = socket.create_server(("127.0.0.1", 0))
+    KEPT.append(taken)
+    return ["--port", str(taken.getsockname()[1])]
+
+
+def live_socket(directory: Path) -> list[str]:
+    """Another process listens at a control socket."""
+    taken = socket.socket(socket.AF_UNIX)
+    KEPT.append(taken)
+    taken.bind(str(directory / "control"))
+    taken.listen()
+    return ["--port", "0", "--control", str(directory / "control")]
+
+
+def regular_file(directory: Path) -> list[str]:
+    """A file is where a socket is to be."""
+    (directory / "file").write_text("precious")
+    return ["--listen", f"unix:{directory}/file"]
+
+
+def unwritable(directory: Path) -> list[str]:
+    """A directory that is not ours to write in."""
+    (directory / "theirs").mkdir(mode=0o500)
+    return ["--listen", f"unix:{directory}/theirs/socket"]
+
+
+def unwritable_state(directory: Path) -> list[str]:
+    """A state file in such a directory."""
+    (directory / "theirs").mkdir(mode=0o500)
+    return ["--port", "0", "--state", f"{directory}/theirs/state"]
+
+
+def locked_state(directory: Path) -> list[str]:
+    """A state file that somebody else uses."""
+    database = sqlite3.connect(directory / "state")
+    database.execute("pragma locking_mode=exclusive")
+    database.execute("begin exclusive")
+    KEPT.append(database)
+    return ["--port", "0", "--state", str(directory / "state")]
+
+
+def garbage_state(directory: Path) -> list[str]:
+    """A file that is no state file."""
+    (directory / "state").write_bytes(os.urandom(10000))
+    return ["--port", "0", "--state", str(directory / "state")]
+
+
+def newer_state(directory: Path) -> list[str]:
+    """A state file of a distnet to come."""
+    with sqlite3.connect(directory / "state") as database:
+        database.execute("pragma user_version=99")
+    database.close()
+    return ["--port", "0", "--state", str(directory / "state")]
+
+
+def foreign_state(directory: Path) -> list[str]:
+    """A database that somebody else needs."""
+    with sqlite3.connect(directory / "state") as database:
+        database.execute("create table recipes (name)")
+    database.close()
+    return ["--port", "0", "--state", str(directory / "state")]
+
+
+KEPT: list[object] = []
+"""What stands in the way while this process lives."""
+
+WRONG: list[tuple[Wrong, str]] = [
+    (busy_port, "Address already in use; another master"),
+    (lambda directory: ["--port", "tcp:0:interface=192.0.2.1"], "does not have that address"),
+    (lambda directory: ["--listen", f"unix:{directory}/{'x' * 100}"], "a unix socket's can have"),
+    (lambda directory: ["--listen", f"unix:{directory}/none/socket"], "there is no directory"),
+    (unwritable, "is not writable"),
+    (regular_file, "it exists and is not a socket"),
+    (lambda directory: ["--port", "0", "--control", f"{directory}/no/control"], "no directory"),
+    (live_socket, "another process listens there"),
+    (
+        lambda directory: ["--port", "0", "--state", f"{directory}/no/state"],
+        "there is no directory",
+    ),
+    (lambda directory: ["--port", "0", "--state", str(directory)], "is a directory"),
+    (unwritable_state, "is it, and its directory, writable?"),
+    (locked_state, "another master uses it"),
+    (garbage_state, "file is not a database"),
+    (newer_state, "it has version 99, this distnet reads 1"),
+    (foreign_state, "it is a database of something else"),
+]
+
+
+@pytest.mark.parametrize("daemon", [False, True], ids=["nodaemon", "daemon"])
+@pytest.mark.parametrize(("wrong", "said"), WRONG, ids=[said for _, said in WRONG])
+def test_what_is_wrong_is_said_in_a_line(
+    wrong: Wrong, said: str, daemon: bool, tmp_path: Path
+) -> None:
+    """A master that cannot start says why in one line, without a traceback, and exits with 1."""
+    options = wrong(tmp_path)
+    if "--control" not in options:
+        options += ["--control", str(tmp_path / "own")]
+    failed = attempt(tmp_path, *options, daemon=daemon)
+    first, *more = failed.errors.splitlines()
+    assert first.startswith("distnet: cannot ")
+    assert said in first
+    assert failed.status == 1
+    assert "Traceback" not in failed.output + failed.errors + failed.log
+    if daemon:
+        # What twistd adds: the start of the same, and that there is a log.
+        assert more[0].startswith("An error has occurred")
+        assert more[1:] == ["Please look at log file for more information."]
+        assert failed.log.count(first.removeprefix("distnet: ")) == 1
+    else:
+        assert more == []
+    if wrong is regular_file:
+        assert (tmp_path / "file").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--settle-seconds", "soon"], "--settle-seconds: 'soon' is not a number of seconds"),
+        (["--listen", "systemd:domain=INET:index=0"], "systemd has passed no such socket"),
+        (["--frobnicate"], "option --frobnicate not recognized"),
+        (["--port", "http:80"], "--port: 'http:80' is not a place to listen at"),
+        (["--tls", "tcp:0", "--tls-cert", "/none"], "--tls needs --tls-key and --tls-client-ca"),
+        (["1234"], "Wrong number of arguments"),
+    ],
+)
+def test_a_wrong_option_is_named(options: list[str], said: str, tmp_path: Path) -> None:
+    """An option that is wrong ends twistd with status 1 and a last line that names it."""
+    failed = attempt(tmp_path, *options)
+    assert failed.status == 1
+    assert said in failed.output.splitlines()[-1]
+    assert "Traceback" not in failed.output + failed.errors
+
+
+def test_help_and_version(tmp_path: Path) -> None:
+    """The options are explained, the version is told, and nothing is started."""
+    explained = attempt(tmp_path, "--help")
+    assert explained.status == 0
+    assert {"--port=", "--listen=", "--node=", "--keep-mail"} <= set(
+        explained.output.replace(",", " ").split()
+    )
+    told = attempt(tmp_path, "--version")
+    assert (told.status, told.output.split()[0]) == (0, "distnet")

@@ -1,0 +1,132 @@
+"""Who is told what happens to nodes, and how the log says it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from distnet.core.counters import Reason, Tally
+from distnet.core.events import IObserver
+from distnet.core.session import Session
+from distnet.observers import NodeLog, amount, broadcast, volume
+from distnet.testing import FakeLink, NotingObserver
+
+
+class BroadcastTests(SynchronousTestCase):
+    """Tests for C{broadcast}."""
+
+    def test_all_are_told(self) -> None:
+        """Every observer is told every event, with all that is said of it."""
+        observers = NotingObserver(), NotingObserver()
+        everybody = broadcast(*observers)
+        session = Session(4, FakeLink(), 0.0)
+        everybody.connected(session)
+        everybody.left(session, "quit", Tally(1, 2))
+        for observer in observers:
+            self.assertEqual(observer.events, [("connected", 4), ("left", 4, "quit", Tally(1, 2))])
+
+    def test_interface(self) -> None:
+        """It is an observer itself, and so is the log."""
+        self.assertTrue(IObserver.providedBy(broadcast()))
+        for event in IObserver:
+            self.assertTrue(callable(getattr(broadcast(), event)))
+        verifyObject(IObserver, NodeLog(Clock()))
+
+
+class AmountTests(SynchronousTestCase):
+    """Tests for C{amount} and C{volume}."""
+
+    def test_amounts(self) -> None:
+        """One message is singular."""
+        self.assertEqual(amount(Tally()), "0 messages (0 B)")
+        self.assertEqual(amount(Tally(1, 24)), "1 message (24 B)")
+        self.assertEqual(amount(Tally(3, 1560)), "3 messages (1.6 kB)")
+
+    def test_volumes(self) -> None:
+        """Sizes have decimal prefixes, and never more than three digits before the point."""
+        for size, shown in ((999, "999 B"), (1000, "1.0 kB"), (999_900, "999.9 kB"),
+                            (999_999, "1.0 MB"), (64 * 2**20, "67.1 MB"),
+                            (5_000_000_000, "5.0 GB"), (10**13, "10000.0 GB")):  # fmt: skip
+            self.assertEqual(volume(size), shown)
+
+
+class NodeLogTests(SynchronousTestCase):
+    """Tests for C{NodeLog}."""
+
+    def setUp(self) -> None:
+        """Collect what is logged from a session that began at 0, ten seconds ago."""
+        self.clock = Clock()
+        self.log = NodeLog(self.clock)
+        self.session = Session(3, FakeLink("tcp 127.0.0.1:5"), 0.0)
+        self.clock.advance(10)
+        self.events: list[dict[str, Any]] = []
+        noted = cast(ILogObserver, self.events.append)
+        globalLogPublisher.addObserver(noted)
+        self.addCleanup(globalLogPublisher.removeObserver, noted)
+
+    def said(self) -> str:
+        """The one line that was logged since this was last asked."""
+        (event,) = self.events
+        self.events.clear()
+        self.level = event["log_level"]
+        line = formatEvent(event)
+        self.assertNotIn("\n", line)
+        return line
+
+    def test_a_life(self) -> None:
+        """A node has one line each for connected, settled, first message, left."""
+        self.log.connected(self.session)
+        self.assertEqual(self.said(), "node 3: connected from tcp 127.0.0.1:5")
+        self.log.settled(self.session, "its queue")
+        self.assertEqual(
+            self.said(), "node 3: settled after 10.00 s: it has read its id, as its queue shows"
+        )
+        self.log.first_message(self.session, 5)
+        self.assertEqual(self.said(), "node 3: first message, to 5")
+        self.session.received.add(2, 1040)
+        self.log.left(self.session, "quit", Tally())
+        self.assertEqual(
+            self.said(),
+            "node 3: left (quit) after 10.0 s; sent 2 messages (1.0 kB), got 0 messages (0 B)",
+        )
+        self.assertEqual(self.level, LogLevel.info)
+
+    def test_a_life_with_losses(self) -> None:
+        """The line of a node that leaves says what was lost from it and for it."""
+        self.session.undelivered.add(1, 520)
+        self.log.left(self.session, "closed", Tally(2, 48))
+        self.assertTrue(
+            self.said().endswith(
+                "; of what it sent, 1 message (520 B) could not be delivered"
+                "; 2 messages (48 B) that waited for it discarded"
+            )
+        )
+
+    def test_tools_are_called_so(self) -> None:
+        """A tool is not called a node."""
+        self.log.connected(Session(2**31, FakeLink(), 0.0, tool=True))
+        self.assertEqual(self.said(), "tool 2147483648: connected from test")
+
+    def test_resumed(self) -> None:
+        """A node that was resumed is not said to have read an id now."""
+        self.session.resumed = True
+        self.log.settled(self.session, "an earlier run")
+        self.assertEqual(self.said(), "node 3: resumed, without a new id")
+
+    def test_warnings(self) -> None:
+        """What a kernel developer has to look at is a warning, and names the node."""
+        self.log.truncated(self.session, 5)
+        self.assertIn("node 3: its connection ended inside a message; 5 bytes", self.said())
+        self.log.cut(self.session, Tally(1, 100))
+        self.assertIn("node 3: its connection ended inside a message to it, 100 bytes", self.said())
+        for reason, why in (
+            (Reason.GONE, "which has left and will not come back"),
+            (Reason.NO_SUCH_ID, "which no node has or can get"),
+        ):
+            self.log.refused(self.session, 9, reason)
+            self.assertIn(f"node 3: sends to 9, {why}", self.said())
+            self.assertEqual(self.level, LogLevel.warn)

@@ -1,0 +1,1 @@
+"""Tests of the transports with what can be had without sockets."""
