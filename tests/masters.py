@@ -19,7 +19,7 @@ from distnet.core.wire import HEADER, encode_message
 
 ROOT = Path(__file__).parent.parent
 TWISTD = str(Path(sys.executable).parent / "twistd")
-PATIENCE = 30.0
+PATIENCE = float(os.environ.get("DISTNET_PATIENCE", "30"))
 """Seconds after which something that must happen is given up."""
 
 

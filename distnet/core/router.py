@@ -28,6 +28,8 @@ from distnet.errors import ImplausibleResume, NodeBusy
 from distnet.interfaces import ILink
 
 _MAX_REFUSALS_SAID = 64
+_TOOLS_OF_EARLIER_RUNS = range(FIRST_TOOL_ID, FIRST_TOOL_ID + 2**16)
+"""Whom a resumed node may still be answering."""
 
 
 class Router:
@@ -314,6 +316,7 @@ class Router:
         impossible = (
             dest is not None
             and dest not in self.sessions
+            and dest not in _TOOLS_OF_EARLIER_RUNS
             and self._refusal(dest) is Reason.NO_SUCH_ID
         )
         if impossible or (splitter.error is not None and not runs):

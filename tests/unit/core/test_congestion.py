@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from distnet.core.counters import Reason, Tally
 from tests.unit.core.congested import PAUSE, PER_ID, CongestionTestCase
+from tests.unit.core.kernels import message
 
 
 class PauseTests(CongestionTestCase):
@@ -18,7 +19,8 @@ class PauseTests(CongestionTestCase):
 
     def test_one_more(self) -> None:
         """With one byte more its sender is paused, and what fits is kept."""
-        self.send(50, 40, 11)
+        for size in (50, 40, 11):
+            self.send(size)
         self.assertEqual(self.waiting(), 90)
         self.assert_paused(self.sender)
         self.assertEqual(self.said("congested"), [("congested", 1, 0, Reason.MAILBOX_FULL)])
@@ -34,6 +36,16 @@ class PauseTests(CongestionTestCase):
         self.assert_running(self.sender)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual(self.episodes(), ["congested", "relieved"])
+
+    def test_in_order_past_others(self) -> None:
+        """So do its messages to one that have messages to others between them."""
+        self.kernel()
+        self.send(50, 50)
+        stream = [message(1, 50, b"a"), message(2, 50, b"b"), message(1, 50, b"c")]
+        self.sender.write(b"".join(stream))
+        self.slow.take(None)
+        payloads = [payload[:1] for _, payload in self.slow.read_all()]
+        self.assertEqual(payloads, [b"x", b"x", b"a", b"c"])
 
     def test_other_dests_wait_with_it(self) -> None:
         """A paused sender's messages to others wait too, since it is not read any more."""

@@ -63,8 +63,8 @@ class SegmentTests(OutboxTestCase):
 
     def test_batches(self) -> None:
         """Batches are whole messages of at most 1460 bytes together, each after the last."""
-        self.send(1000, 460, 1000, 461, 1460, 8, 8)
-        expected = [1460, 1000, 461, 1460, 16]
+        self.send(1000, 400, 1000, 460, 461, 1460, 8, 8)
+        expected = [1400, 1460, 461, 1460, 16]
         for count in range(1, len(expected) + 1):
             self.assertEqual(sizes(self.receiver), expected[:count])
             self.receiver.read()
@@ -138,12 +138,22 @@ class StreamTests(OutboxTestCase):
 
     def test_every_byte(self) -> None:
         """A link that takes one byte at a time gets the same messages."""
-        self.receiver.take(0)
+        self.receiver.take(1)
         payloads = [bytes([n]) * n for n in range(20)]
         self.sender.send(1, *payloads)
         while self.receiver.link.full:
             self.receiver.take(1)
         self.assertEqual(self.receiver.read(), [(0, payload) for payload in payloads])
+
+    def test_no_overtaking(self) -> None:
+        """A link that takes more again, but has not said so, gets nothing before what waits."""
+        self.receiver.take(0)
+        self.sender.send(1, b"first")
+        self.receiver.link.capacity = None
+        self.sender.send(1, b"second")
+        self.assertEqual(sizes(self.receiver), [])
+        self.receiver.take(None)
+        self.assertEqual(self.receiver.read(), [(0, b"first"), (0, b"second")])
 
 
 class WhoseMailTests(RouterTestCase):

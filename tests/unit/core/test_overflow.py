@@ -60,7 +60,8 @@ class DropTests(CongestionTestCase):
 
     def test_absent(self) -> None:
         """What waits for an absent id has one gap at its end, until the node has come and read."""
-        self.send(50, 40, 50, 10, dest=2)
+        for size in (50, 40, 50, 10):
+            self.send(size, dest=2)
         self.assertEqual(self.undelivered(Reason.MAILBOX_FULL), Tally(2, 60))
         late = self.kernel()
         self.assertEqual([len(payload) for _, payload in late.read_all()], [42, 32])
@@ -171,6 +172,7 @@ class LeavingTests(CongestionTestCase):
         self.send(50, sender=other)
         self.sender.leave()
         self.assert_paused(other)
+        self.assertEqual(self.episodes(), ["congested"])
         self.clock.advance(PAUSE)
         self.assert_running(other)
         self.assertEqual(self.episodes(), ["congested", "dropping"])

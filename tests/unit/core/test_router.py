@@ -216,6 +216,7 @@ class BadPeerTests(RouterTestCase):
         self.bad.send(2, b"late")
         self.bad.leave("closed")
         self.assertEqual(self.left(), "error: reset")
+        self.assertEqual(self.receiver.read_all(), [])
         self.assert_others_go_on()
 
     def test_cut(self) -> None:

@@ -46,6 +46,12 @@ class ResumeTests(RouterTestCase):
         self.resumed.send(10, b"")
         self.assert_implausible()
 
+    def test_tool(self) -> None:
+        """It may still be answering a tool that has gone with the earlier run."""
+        self.resumed.send(FIRST_TOOL_ID + 3, b"answer")
+        self.assertIsNone(self.resumed.link.ended)
+        self.assertEqual(self.undelivered(Reason.NO_SUCH_ID).messages, 1)
+
     def test_impossible_header(self) -> None:
         """So does a first header alone, before the payload that it announces has come."""
         self.resumed.write(HEADER.pack(1000, 50))

@@ -138,11 +138,12 @@ class SplitterTests(SynchronousTestCase):
 
     def test_quit_needs_no_length(self) -> None:
         """Four bytes alone are quit; a length is not waited for."""
-        splitter = Splitter(SOURCE, LIMIT)
-        splitter.feed(b"qui")
-        self.assertFalse(splitter.quit)
-        splitter.feed(b"t")
-        self.assertTrue(splitter.quit)
+        for before in (b"", encode_message(1, b"before")):
+            splitter = Splitter(SOURCE, LIMIT)
+            splitter.feed(before + b"qui")
+            self.assertFalse(splitter.quit)
+            splitter.feed(b"t")
+            self.assertTrue(splitter.quit)
 
     def test_quit_inside_a_payload(self) -> None:
         """A payload, or a length, that spells quit ends nothing."""

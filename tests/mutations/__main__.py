@@ -1,0 +1,208 @@
+"""C{python -m tests.mutations [NAME...]}: applies each mutation alone, and fails if one survives.
+
+The checkout is not touched: mutations are made in copies of it, of which there is one for each
+worker.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+from tests.mutations.mutation import Mutation, Runner
+from tests.mutations.table import TABLE
+
+ROOT = Path(__file__).parent.parent.parent
+COPIED = ("distnet", "twisted", "tests", "setup.py", "pyproject.toml")
+NOT_COPIED = shutil.ignore_patterns("__pycache__", "_trial_temp*", ".hypothesis", "dropin.cache")
+WORKERS = 2
+PATIENCE_SECONDS = "5"
+"""How long tests wait for what a mutation may have made impossible."""
+TIMEOUT_SECONDS = 120
+"""A mutation that makes its tests hang is noticed too, but after so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    What became of a mutation.
+
+    @ivar problem: why it was not caught, or None if it was.
+    """
+
+    mutation: Mutation
+    problem: str | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """
+    A run of tests.
+
+    @ivar passed: whether all of them did.
+    @ivar failed: those that did not; all of them if they hung.
+    @ivar output: what was printed.
+    """
+
+    passed: bool
+    failed: frozenset[str]
+    output: str
+
+
+class Tree:
+    """A copy of the checkout, to be mutated."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for name in COPIED:
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, root / name, ignore=NOT_COPIED)
+            elif (ROOT / name).exists():
+                shutil.copy2(ROOT / name, root / name)
+
+    @contextmanager
+    def mutated(self, mutation: Mutation) -> Iterator[None]:
+        """Apply a mutation for a while. Raises ValueError if it does not fit the code any more."""
+        path = self.root / mutation.file
+        original = path.read_text()
+        found = original.count(mutation.before)
+        if found != 1:
+            raise ValueError(f"its text occurs {found} times in {mutation.file}, not once")
+        mutant = original.replace(mutation.before, mutation.after)
+        compile(mutant, mutation.file, "exec")
+        path.write_text(mutant)
+        try:
+            yield
+        finally:
+            path.write_text(original)
+
+    def run(self, runner: Runner, tests: Collection[str]) -> Run:
+        """Run tests in this copy."""
+        arguments = {
+            Runner.TRIAL: [
+                "tests.mutations.quick_trial",
+                "--temp-directory=_trial_temp",
+                "--reporter=text",
+            ],
+            Runner.PYTEST: ["pytest", "-q", "--no-header", "-rfE"],
+        }[runner]
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", *arguments, *tests],
+                cwd=self.root,
+                # No bytecode: a mutant can have the size and the second of what it replaces.
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(self.root),
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                    "DISTNET_PATIENCE": PATIENCE_SECONDS,
+                },
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=TIMEOUT_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return Run(False, frozenset(tests), f"not done after {TIMEOUT_SECONDS} s")
+        return Run(done.returncode == 0, _failed(runner, tests, done.stdout), done.stdout)
+
+
+def _failed(runner: Runner, tests: Iterable[str], output: str) -> frozenset[str]:
+    """Those of the tests that failed: both runners name them, at the start of a line."""
+    mark = "" if runner is Runner.TRIAL else "(?:FAILED|ERROR) "
+    return frozenset(
+        test for test in tests if re.search(f"^{mark}{re.escape(test)}\\b", output, re.MULTILINE)
+    )
+
+
+def attempt(mutation: Mutation, trees: SimpleQueue[Tree]) -> Outcome:
+    """Apply one mutation in a free copy and run its tests."""
+    tree = trees.get()
+    began = time.monotonic()
+    problem = None
+    try:
+        with tree.mutated(mutation):
+            run = tree.run(mutation.runner, mutation.tests)
+        if run.passed:
+            problem = "it survived"
+        elif unaware := set(mutation.tests) - run.failed:
+            problem = f"not noticed by {', '.join(sorted(unaware))}"
+    except (ValueError, SyntaxError) as error:
+        problem = str(error)
+    finally:
+        trees.put(tree)
+    return Outcome(mutation, problem, time.monotonic() - began)
+
+
+def check_unmutated(chosen: Iterable[Mutation], tree: Tree) -> str | None:
+    """What the tests say of the code as it is, if they fail already."""
+    for runner in Runner:
+        tests = {test for each in chosen if each.runner is runner for test in each.tests}
+        if tests:
+            run = tree.run(runner, sorted(tests))
+            if not run.passed:
+                return run.output
+    return None
+
+
+def report(outcome: Outcome) -> None:
+    """One line for one mutation."""
+    name, verdict = outcome.mutation.name, outcome.problem or "caught"
+    print(f"{name:44} {outcome.seconds:5.1f} s  {verdict}", flush=True)
+    if outcome.problem:
+        print(f"    in {outcome.mutation.file}; breaks: {outcome.mutation.breaks}", flush=True)
+
+
+def main(names: list[str]) -> int:
+    """Try the named mutations, or all."""
+    known = {mutation.name: mutation for mutation in TABLE}
+    if len(known) != len(TABLE):
+        print("two mutations have the same name")
+        return 1
+    unknown = set(names) - known.keys()
+    if unknown:
+        print(f"no such mutation: {', '.join(sorted(unknown))}")
+        return 1
+    chosen = [known[name] for name in names] or list(TABLE)
+    with tempfile.TemporaryDirectory(prefix="distnet-mutations-") as directory:
+        trees: SimpleQueue[Tree] = SimpleQueue()
+        copies = [Tree(_new(Path(directory) / str(number))) for number in range(WORKERS)]
+        already = check_unmutated(chosen, copies[0])
+        if already is not None:
+            print(already)
+            print("the tests fail without any mutation")
+            return 1
+        for copy in copies:
+            trees.put(copy)
+        outcomes = []
+        with ThreadPoolExecutor(WORKERS) as pool:
+            for outcome in pool.map(lambda mutation: attempt(mutation, trees), chosen):
+                report(outcome)
+                outcomes.append(outcome)
+    survived = [outcome.mutation.name for outcome in outcomes if outcome.problem]
+    print(f"{len(outcomes)} mutations, {len(outcomes) - len(survived)} caught")
+    if survived:
+        print(f"not caught: {', '.join(survived)}")
+    return 1 if survived else 0
+
+
+def _new(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,15 @@
+"""All mutations."""
+
+from __future__ import annotations
+
+from tests.mutations import congestion, delivery, ids, services, settling, wire
+from tests.mutations.mutation import Mutation
+
+TABLE: tuple[Mutation, ...] = (
+    *wire.MUTATIONS,
+    *ids.MUTATIONS,
+    *settling.MUTATIONS,
+    *delivery.MUTATIONS,
+    *congestion.MUTATIONS,
+    *services.MUTATIONS,
+)

@@ -1,0 +1,102 @@
+"""Mistakes on the wire, and with what bad peers send."""
+
+from __future__ import annotations
+
+from tests.mutations.mutation import Mutation
+
+_FILE = "distnet/core/wire.py"
+_ROUTER = "distnet/core/router.py"
+_WIRE = "tests.unit.core.test_wire"
+_BAD_PEERS = "tests.unit.core.test_router.BadPeerTests"
+
+MUTATIONS = (
+    Mutation(
+        "quit-needs-a-length",
+        "quit is known by its 4 bytes alone: no length follows (kernel-client, the wire)",
+        _FILE,
+        "        elif len(buffer) < len(QUIT):\n            return len(QUIT)\n",
+        "",
+        (
+            f"{_WIRE}.SplitterTests.test_quit_needs_no_length",
+            f"{_WIRE}.SplitterTests.test_pieces_do_not_matter",
+        ),
+    ),
+    Mutation(
+        "quit-in-a-payload",
+        "the 4 bytes quit instead of a frame end the session (kernel-client, the wire)",
+        _FILE,
+        "if buffer.startswith(QUIT):",
+        "if QUIT in buffer:",
+        (f"{_WIRE}.SplitterTests.test_quit_inside_a_payload",),
+    ),
+    Mutation(
+        "source-not-written",
+        "master to kernel: [source][length][payload] (kernel-client, the wire)",
+        _FILE,
+        "            buffer[position : position + 4] = source\n",
+        "",
+        ("tests.unit.core.test_router.DeliveryTests.test_readdressed",),
+    ),
+    Mutation(
+        "id-with-a-newline",
+        "the id as ASCII decimal, no terminator (kernel-client, the wire)",
+        _FILE,
+        'return b"%d" % check_id(node)',
+        'return b"%d\\n" % check_id(node)',
+        (
+            f"{_WIRE}.IdTests.test_digits_and_nothing_else",
+            "tests.unit.core.test_lifecycle.HeldTests.test_id_alone",
+        ),
+    ),
+    Mutation(
+        "largest-payload-refused",
+        "options for payload bytes: the limit itself is allowed",
+        _FILE,
+        "if dest == QUIT_ID or length > self._max_payload:",
+        "if dest == QUIT_ID or length >= self._max_payload:",
+        (f"{_WIRE}.SplitterTests.test_largest", f"{_BAD_PEERS}.test_largest"),
+    ),
+    Mutation(
+        "oversized-payload-waited-for",
+        "bad peers: a length over the limit ends that connection",
+        _FILE,
+        "                self.error = OversizedPayload(length, self._max_payload)\n        elif",
+        "                return HEADER_SIZE + length\n        elif",
+        (f"{_WIRE}.SplitterTests.test_largest", f"{_BAD_PEERS}.test_oversize"),
+    ),
+    Mutation(
+        "runs-of-two-dests",
+        "in order for each pair of nodes; nothing goes to another node",
+        _FILE,
+        "            if dest != run_dest:\n",
+        "            if run_dest == -1:\n",
+        (
+            f"{_WIRE}.SplitterTests.test_runs",
+            "tests.unit.core.test_router.DeliveryTests.test_mixed_dests_in_one_read",
+        ),
+    ),
+    Mutation(
+        "bad-peer-is-kept",
+        "bad peers: that node's connection at most, and that one",
+        _ROUTER,
+        '            session.link.abort()\n            self.lost(session, f"error: {',
+        '            self.lost(session, f"error: {',
+        (f"{_BAD_PEERS}.test_oversize",),
+    ),
+    Mutation(
+        "quit-is-an-abort",
+        "the 4 bytes quit end a session in good order (kernel-client, the wire)",
+        _ROUTER,
+        '            session.link.close()\n            self.lost(session, "quit")',
+        '            session.link.abort()\n            self.lost(session, "quit")',
+        (f"{_BAD_PEERS}.test_quit",),
+    ),
+    Mutation(
+        "truncated-not-counted",
+        "a truncated frame can arrive before a close: discard it, count it, say so (point 5)",
+        _ROUTER,
+        "        self._truncated(session)\n",
+        "",
+        (f"{_BAD_PEERS}.test_half_a_header", f"{_BAD_PEERS}.test_half_a_payload"),
+    ),
+)
