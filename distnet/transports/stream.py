@@ -27,11 +27,14 @@ HANDSHAKE_SECONDS: Final = 10
 
 
 class _Link:
-    """What all links share: who the peer is, and whether it has read."""
+    """What all links share: who the peer is, whether it has read, and the end."""
 
-    def __init__(self, protocol: NodeProtocol, sock: socket.socket, peer: str) -> None:
+    def __init__(
+        self, protocol: NodeProtocol, transport: Any, sock: socket.socket, peer: str
+    ) -> None:
         self.peer = peer
         self._protocol = protocol
+        self._transport = transport
         self._socket = sock
         self._watch = protocol.watch
         self._unread, self.observable = how_to_tell(
@@ -45,6 +48,18 @@ class _Link:
     def watch_unread(self, eager: bool) -> None:
         """See L{ILink}."""
         self._watch.watch(self, self._protocol.was_read, eager)
+
+    def pause(self) -> None:
+        """See L{ILink}."""
+        self._transport.pauseProducing()
+
+    def resume(self) -> None:
+        """See L{ILink}."""
+        self._transport.resumeProducing()
+
+    def abort(self) -> None:
+        """See L{ILink}."""
+        self._transport.abortConnection()
 
     def ended(self) -> None:
         """The connection is over."""
@@ -62,8 +77,7 @@ class SocketLink(_Link):
     """
 
     def __init__(self, protocol: NodeProtocol, transport: Any, peer: str) -> None:
-        super().__init__(protocol, transport.socket, peer)
-        self._transport = transport
+        super().__init__(protocol, transport, transport.socket, peer)
         self._wants_to_write = False
         self._closing: Any = None
         transport.registerProducer(self, False)
@@ -88,14 +102,6 @@ class SocketLink(_Link):
     def stopProducing(self) -> None:
         """The connection is over; L{ended} says so too."""
 
-    def pause(self) -> None:
-        """See L{ILink}."""
-        self._transport.pauseProducing()
-
-    def resume(self) -> None:
-        """See L{ILink}."""
-        self._transport.resumeProducing()
-
     def close(self) -> None:
         """
         See L{ILink}.
@@ -110,10 +116,6 @@ class SocketLink(_Link):
         self._transport.loseWriteConnection()
         self._transport.resumeProducing()
         self._close_soon(CLOSE_TRIES)
-
-    def abort(self) -> None:
-        """See L{ILink}."""
-        self._transport.abortConnection()
 
     def ended(self) -> None:
         """The connection is over."""
@@ -137,8 +139,7 @@ class TLSLink(_Link):
 
     def __init__(self, protocol: NodeProtocol, transport: Any, peer: str) -> None:
         # Twisted's TLS transport wraps the protocol side; the socket is one further down.
-        super().__init__(protocol, transport.transport.socket, peer)
-        self._transport = transport
+        super().__init__(protocol, transport, transport.transport.socket, peer)
         self._full = False
         transport.registerProducer(self, True)
 
@@ -166,22 +167,10 @@ class TLSLink(_Link):
     def stopProducing(self) -> None:
         """The connection is over."""
 
-    def pause(self) -> None:
-        """See L{ILink}."""
-        self._transport.pauseProducing()
-
-    def resume(self) -> None:
-        """See L{ILink}."""
-        self._transport.resumeProducing()
-
     def close(self) -> None:
         """See L{ILink}."""
         self._transport.unregisterProducer()
         self._transport.loseConnection()
-
-    def abort(self) -> None:
-        """See L{ILink}."""
-        self._transport.abortConnection()
 
 
 class INodes(Interface):
