@@ -1,4 +1,4 @@
-"""A master to talk to."""
+"""Masters to talk to."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import Authority, tls_options
+from tests.integration.clients import NAME, Where
 from tests.masters import Kernel, Master, running
 
 
@@ -37,6 +39,33 @@ def shared_master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Master]:
     """A master with the defaults for all tests of a module that only look at it."""
     with running(Master(tmp_path_factory.mktemp("shared"), "--port", "0")) as master:
         yield master
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who has signed the certificates of the master and its nodes."""
+    return Authority(tmp_path_factory.mktemp("authority"), "authority")
+
+
+@pytest.fixture
+def tls_address(start_master: Callable[..., Master], authority: Authority) -> str:
+    """A master on TLS."""
+    master = start_master("--tls", "tcp:0", *tls_options(authority.issue(NAME)))
+    return f"tls:{NAME}:{master.address('tls:').rpartition(':')[2]}"
+
+
+@pytest.fixture(params=["tcp", "unix", "tls"])
+def master_address(
+    request: pytest.FixtureRequest,
+    start_master: Callable[..., Master],
+    tmp_path: Path,
+    authority: Authority,
+) -> Where:
+    """A master with no nodes, on each kind of listener."""
+    if request.param == "tls":
+        return Where(request.getfixturevalue("tls_address"), authority.issue("node"))
+    port = {"tcp": "0", "unix": f"unix:{tmp_path}/kernels"}[request.param]
+    return Where(start_master("--port", port).address(f"{request.param}:"))
 
 
 @pytest.fixture

@@ -102,9 +102,10 @@ def test_from_a_wheel(wheel: Path, tmp_path: Path) -> None:
     environment = Environment(tmp_path / "venv")
     outside = tmp_path / "outside"
     outside.mkdir()
+    # This environment's own distnet is borrowed too, and must not count as installed there.
     subprocess.run(
         [sys.executable, *PIP, "--python", environment.python, "install", "--no-deps", "--no-index",
-         str(wheel)], check=True, capture_output=True,
+         "--ignore-installed", str(wheel)], check=True, capture_output=True,
     )  # fmt: skip
     environment.check(outside, tmp_path / "venv")
 
@@ -116,7 +117,7 @@ def test_an_editable_install(source: Path, tmp_path: Path) -> None:
     outside.mkdir()
     subprocess.run(
         [sys.executable, *PIP, "--python", environment.python, "install", "--no-deps",
-         "--no-build-isolation", "--editable", str(source)], check=True, capture_output=True,
+         "--no-build-isolation", "--ignore-installed", "--editable", str(source)], check=True, capture_output=True,
     )  # fmt: skip
     environment.check(outside, source)
 

@@ -91,7 +91,7 @@ MUTATIONS = (
         "distnet/channel.py",
         "    context.minimum_version",
         "    context.check_hostname = False\n    context.minimum_version",
-        _tests("test_clients.py::test_tls_checks_the_name"),
+        _tests("test_client_tls.py::test_tls_checks_the_name"),
         Runner.PYTEST,
     ),
     Mutation(
