@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import re
+import resource
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -285,6 +286,18 @@ def test_a_second_connection_can_replace_the_first(
     settled(master, second)
 
 
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """Let this process have as many connections as a master."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2100:
+        pytest.skip("needs a hard limit of more than 2100 open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_descriptors")
 def test_thousands_of_connections(master: Master, connect: Connect) -> None:
     """Two thousand nodes get ids of their own, and each can be sent to."""
     kernels = [connect(master) for _ in range(2000)]
