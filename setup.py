@@ -22,6 +22,7 @@ setup(
     packages=[
         "distnet",
         "distnet.core",
+        "distnet.ethernet",
         "distnet.transports",
         "twisted.plugins",
     ],

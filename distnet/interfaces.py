@@ -46,3 +46,31 @@ class ILink(Interface):
 
     def abort() -> None:
         """End the connection at once."""
+
+
+class IFrameLink(Interface):
+    """
+    One endpoint of the switch, seen from the bridge: where a port's frames go out.
+
+    Whoever makes a link calls C{Bridge.attach}, C{received}, C{writable} and C{detach} for it.
+    Nothing here calls back into the bridge before it returns, but C{Bridge.send_failed}.
+    """
+
+    description: str = Attribute("Who is at the other end, as the log says it.")
+
+    def send(frame: bytes) -> bool:
+        """
+        Hand a frame to the operating system now, wholly or not at all.
+
+        @return: whether it took it; if not, C{Bridge.writable} is called once it takes more. What
+            it can never take is reported by C{Bridge.send_failed}, and True returned.
+        """
+
+    def pause() -> None:
+        """Stop reading from the endpoint; L{resume} comes soon. Never twice in a row."""
+
+    def resume() -> None:
+        """Read from the endpoint again."""
+
+    def close() -> None:
+        """End the connection: the bridge has detached it already."""

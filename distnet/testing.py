@@ -1,4 +1,4 @@
-"""Fakes for tests of what is built on distnet: a link without a socket, an observer that notes."""
+"""Fakes for tests of what is built on distnet: links without a socket, observers that note."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from distnet.core.counters import Reason, Tally
 from distnet.core.events import Episode, IObserver
 from distnet.core.session import Session
 from distnet.core.wire import Messages
-from distnet.interfaces import ILink
+from distnet.ethernet.events import Episode as SlowEpisode
+from distnet.ethernet.events import IBridgeObserver
+from distnet.ethernet.fdb import Address
+from distnet.ethernet.frame import format_address
+from distnet.ethernet.port import Endpoint, Port
+from distnet.interfaces import IFrameLink, ILink
 
 
 @implementer(ILink)
@@ -150,3 +155,114 @@ class NotingObserver:
     def relieved(self, episode: Episode) -> None:
         """See L{IObserver}."""
         self.events.append(("relieved", episode.dest, episode.dropped))
+
+
+@implementer(IFrameLink)
+class FakeFrameLink:
+    """
+    An endpoint of a switch whose far end is the test.
+
+    @ivar frames: what was handed over so far and not read.
+    @ivar capacity: frames that it takes before the test gives it another one; None for any number.
+    @ivar full: it has refused a frame, and is to say when it takes more.
+    @ivar paused: reading from it is paused.
+    @ivar pauses: how often it was.
+    @ivar closed: it was told to end.
+    """
+
+    def __init__(self, description: str = "test") -> None:
+        self.description = description
+        self.frames: list[bytes] = []
+        self.capacity: int | None = None
+        self.full = False
+        self.paused = False
+        self.pauses = 0
+        self.closed = False
+
+    def send(self, frame: bytes) -> bool:
+        """Take it if there is capacity for it."""
+        self.full = self.capacity == 0
+        if self.full:
+            return False
+        if self.capacity is not None:
+            self.capacity -= 1
+        self.frames.append(bytes(frame))
+        return True
+
+    def pause(self) -> None:
+        """Note it. Raises AssertionError if it is paused."""
+        assert not self.paused, "paused twice"
+        self.paused = True
+        self.pauses += 1
+
+    def resume(self) -> None:
+        """Note it. Raises AssertionError if it is not paused."""
+        assert self.paused, "resumed without a pause"
+        self.paused = False
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+    def read(self) -> list[bytes]:
+        """The frames that were handed over since the last time."""
+        frames, self.frames = self.frames, []
+        return frames
+
+
+@implementer(IBridgeObserver)
+class NotingBridgeObserver:
+    """
+    Notes what it is told of a switch.
+
+    @ivar events: (name of the event, number of the port it is about, what else was said).
+    """
+
+    def __init__(self) -> None:
+        self.events: list[tuple[Any, ...]] = []
+
+    def names(self) -> list[str]:
+        """The names of the events."""
+        return [event[0] for event in self.events]
+
+    def port_created(self, port: Port) -> None:
+        """See L{IBridgeObserver}."""
+        self.events.append(("port_created", port.number))
+
+    def port_removed(self, port: Port) -> None:
+        """See L{IBridgeObserver}."""
+        self.events.append(("port_removed", port.number))
+
+    def endpoint_attached(self, endpoint: Endpoint) -> None:
+        """See L{IBridgeObserver}."""
+        self.events.append(("endpoint_attached", endpoint.port.number, endpoint.number))
+
+    def endpoint_described(self, endpoint: Endpoint) -> None:
+        """See L{IBridgeObserver}."""
+        self.events.append(("endpoint_described", endpoint.port.number, endpoint.description))
+
+    def endpoint_detached(self, endpoint: Endpoint) -> None:
+        """See L{IBridgeObserver}."""
+        self.events.append(("endpoint_detached", endpoint.port.number, endpoint.number))
+
+    def address_learned(self, address: Address) -> None:
+        """See L{IBridgeObserver}."""
+        text = format_address(address.address)
+        self.events.append(("address_learned", address.port.number, text, address.vlan))
+
+    def address_forgotten(self, address: Address) -> None:
+        """See L{IBridgeObserver}."""
+        text = format_address(address.address)
+        self.events.append(("address_forgotten", address.port.number, text, address.vlan))
+
+    def addresses_full(self) -> None:
+        """See L{IBridgeObserver}."""
+        self.events.append(("addresses_full", None))
+
+    def slow(self, episode: SlowEpisode) -> None:
+        """See L{IBridgeObserver}."""
+        self.events.append(("slow", episode.endpoint.port.number, episode.waiting))
+
+    def recovered(self, episode: SlowEpisode) -> None:
+        """See L{IBridgeObserver}."""
+        self.events.append(("recovered", episode.endpoint.port.number, episode.dropped))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutations import congestion, delivery, ids, services, settling, wire
+from tests.mutations import congestion, delivery, ethernet, ids, services, settling, wire
 from tests.mutations.mutation import Mutation
 
 TABLE: tuple[Mutation, ...] = (
@@ -12,4 +12,5 @@ TABLE: tuple[Mutation, ...] = (
     *delivery.MUTATIONS,
     *congestion.MUTATIONS,
     *services.MUTATIONS,
+    *ethernet.MUTATIONS,
 )

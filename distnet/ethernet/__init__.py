@@ -1,0 +1,1 @@
+"""The switch, without I/O: frames and times in, decisions and frames out."""
