@@ -95,7 +95,7 @@ class MasterService(Service):
             everybody.append(self._recorder)
         self.router = Router(
             limits,
-            broadcast(*everybody),
+            broadcast(IObserver, *everybody),
             reactor,
             policy,
             [listener.node for listener in listeners if listener.node is not None],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from twisted.logger import Logger
 from zope.interface import directlyProvides, implementer
+from zope.interface.interface import InterfaceClass
 
 from distnet.core.counters import Reason, Tally
 from distnet.core.events import Episode, IObserver
@@ -14,8 +15,8 @@ from distnet.core.session import Session
 _log = Logger(namespace="distnet")
 
 
-def broadcast(*observers: IObserver) -> IObserver:
-    """An observer that tells all of these, in this order."""
+def broadcast(interface: InterfaceClass, *observers: object) -> Any:
+    """An observer with this interface that tells all of these, in this order."""
 
     def tell(event: str) -> Any:
         def told(*what: object) -> None:
@@ -24,9 +25,9 @@ def broadcast(*observers: IObserver) -> IObserver:
 
         return told
 
-    everybody = type("Broadcast", (), {event: staticmethod(tell(event)) for event in IObserver})()
-    directlyProvides(everybody, IObserver)
-    return cast(IObserver, everybody)
+    everybody = type("Broadcast", (), {event: staticmethod(tell(event)) for event in interface})()
+    directlyProvides(everybody, interface)
+    return everybody
 
 
 def amount(tally: Tally) -> str:

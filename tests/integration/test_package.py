@@ -117,7 +117,8 @@ def test_an_editable_install(source: Path, tmp_path: Path) -> None:
     outside.mkdir()
     subprocess.run(
         [sys.executable, *PIP, "--python", environment.python, "install", "--no-deps",
-         "--no-build-isolation", "--ignore-installed", "--editable", str(source)], check=True, capture_output=True,
+         "--no-build-isolation", "--ignore-installed", "--editable", str(source)],
+        check=True, capture_output=True,
     )  # fmt: skip
     environment.check(outside, source)
 

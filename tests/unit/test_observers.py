@@ -22,7 +22,7 @@ class BroadcastTests(SynchronousTestCase):
     def test_all_are_told(self) -> None:
         """Every observer is told every event, with all that is said of it."""
         observers = NotingObserver(), NotingObserver()
-        everybody = broadcast(*observers)
+        everybody = broadcast(IObserver, *observers)
         session = Session(4, FakeLink(), 0.0)
         everybody.connected(session)
         everybody.left(session, "quit", Tally(1, 2))
@@ -31,9 +31,9 @@ class BroadcastTests(SynchronousTestCase):
 
     def test_interface(self) -> None:
         """It is an observer itself, and so is the log."""
-        self.assertTrue(IObserver.providedBy(broadcast()))
+        self.assertTrue(IObserver.providedBy(broadcast(IObserver)))
         for event in IObserver:
-            self.assertTrue(callable(getattr(broadcast(), event)))
+            self.assertTrue(callable(getattr(broadcast(IObserver), event)))
         verifyObject(IObserver, NodeLog(Clock()))
 
 

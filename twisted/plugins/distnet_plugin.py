@@ -8,3 +8,10 @@ distnet_master = ServiceMaker(
     "The master of a distributed operating system: gives kernels ids and routes their messages.",
     "distnet",
 )
+
+distnet_switch = ServiceMaker(
+    "distnet switch",
+    "distnet.vde_tap",
+    "A virtual Ethernet switch: vde_switch's place taken, options and all.",
+    "distnet-vde",
+)

@@ -1,0 +1,244 @@
+"""C{twistd distnet-vde}: vde_switch's options, and the wiring of the switch that they ask for."""
+
+from __future__ import annotations
+
+import grp
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from distnet import __version__
+from distnet.ethernet.frame import parse_address
+from distnet.ethernet.limits import MAX_NUMPORTS, BridgeLimits
+from distnet.process import Daemon
+from distnet.switch import Management, Settings, SwitchService
+from distnet.transports.vdedir import Permissions, VdeDirectory, default_vde_directory
+
+_NOT_YET: Final = {
+    "tap": "a tap interface",
+}
+_SCRIPTS: Final = ("~/.vde2/vde_switch.rc", "/etc/vde2/vde_switch.rc")
+
+
+def double_dashes(words: Sequence[str], short: str, long: Sequence[str]) -> list[str]:
+    """
+    Command-line words with two dashes before long options that have one, as getopt_long_only(3).
+
+    @param short: letters, each with a colon after it if it has a value, as for getopt(3).
+    @param long: names, each with an equals sign after it if it has a value.
+    """
+    names = {name.rstrip("="): name.endswith("=") for name in long}
+    result: list[str] = []
+    left = iter(words)
+    for word in left:
+        if word == "--" or not word.startswith("-") or word == "-":
+            # What follows is not options.
+            return [*result, word, *left]
+        name = word.lstrip("-").partition("=")[0]
+        meant = [name] if name in names else [full for full in names if full.startswith(name)]
+        is_long = word.startswith("--") or (len(word) > 2 and bool(meant))
+        result.append(f"-{word}" if is_long and not word.startswith("--") else word)
+        if is_long:
+            takes_next = "=" not in word and any(names[full] for full in meant)
+        else:
+            takes_next = _takes_next(word[1:], short)
+        if takes_next:
+            result += [value for value in [next(left, None)] if value is not None]
+    return result
+
+
+def _takes_next(letters: str, short: str) -> bool:
+    """Whether the last of some letters after one dash has a value, which is the next word."""
+    for place, letter in enumerate(letters):
+        if f"{letter}:" in short:
+            return place == len(letters) - 1
+    return False
+
+
+class Options(usage.Options):
+    """The options of the switch: those of vde_switch 2.3.2, and a few of our own."""
+
+    synopsis = "[options]"
+    longdesc = (
+        "A virtual Ethernet switch in the place of vde_switch: QEMU's -netdev vde, vde_plug and all"
+        " that uses libvdeplug plug into it. Long options may be written with one dash, as in"
+        " -F -sock /tmp/myswitch. A MODE is octal."
+    )
+
+    optParameters = [
+        ["numports", "n", "32", "N: how many ports there are."],
+        ["macaddr", None, None, "MAC: the address of the switch itself. [default: made up]"],
+        ["priority", None, "32768", "N: for the spanning tree, which there is not yet."],
+        ["hashsize", None, "128", "N: taken and shown; our table grows."],
+        ["mode", "m", None, "MODE of the control socket. [default: that of --dirmode, or 0600]"],
+        ["dirmode", None, None, "MODE of the directory. [default: that of --mode with x where r or"
+         " w is, or 02700]"],
+        ["group", "g", None, "GROUP of the sockets and their directory."],
+        ["tap", "t", None, "TAP: a tap interface to plug in; not yet."],
+        ["rcfile", "f", None, "FILE of console commands to begin with. [default:"
+         " ~/.vde2/vde_switch.rc, else /etc/vde2/vde_switch.rc, if there is one]"],
+        ["mgmt", "M", None, "PATH of the management socket."],
+        ["mgmtmode", None, None, "MODE of the management socket. [default: 0600]"],
+        ["mgmtgroup", None, None, "GROUP of the management socket."],
+        ["debugclients", "D", None, "N: taken; any number of consoles can have events."],
+        ["pidfile", "p", None, "Give this to twistd: twistd --pidfile=FILE distnet-vde ..."],
+    ]  # fmt: skip
+
+    optFlags = [
+        ["hub", "x", "Send every frame to every port."],
+        ["fstp", "F", "Taken, since it is often given: there is no spanning tree yet."],
+        ["daemon", "d", "Taken: twistd is a daemon unless it is given -n."],
+        [
+            "strict-vlans",
+            None,
+            "Drop tagged frames of VLANs that their port is not in, as vde_switch does.",
+        ],
+        ["nostdin", None, "Do not take console commands from standard input."],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.settings = Settings()
+        self.permissions = Permissions()
+        self.management = Management()
+        self["sock"] = None
+
+    def opt_sock(self, directory: str) -> None:
+        """DIRECTORY of the sockets. [default: /var/run/vde.ctl for root, else /tmp/vde.ctl]"""
+        self["sock"] = directory
+
+    opt_s = opt_sock
+
+    def opt_vdesock(self, directory: str) -> None:
+        """The same as --sock."""
+        self["sock"] = directory
+
+    def opt_unix(self, directory: str) -> None:
+        """The same as --sock."""
+        self["sock"] = directory
+
+    def opt_version(self) -> NoReturn:
+        """Show the version of distnet."""
+        print(f"distnet {__version__}")
+        sys.exit(0)
+
+    opt_v = opt_version
+
+    def opt_h(self) -> None:
+        """The same as --help."""
+        self.opt_help()
+
+    def parseOptions(self, options: Any = None) -> None:
+        """Read a command line; see L{double_dashes}."""
+        words = sys.argv[1:] if options is None else options
+        super().parseOptions(double_dashes(words, self.shortOpt, self.longOpt))
+
+    def parseArgs(self, *words: str) -> None:
+        """Other words mean nothing; vde_switch ignores them."""
+        if words:
+            raise usage.UsageError(f"{words[0]!r} is not an option")
+
+    def postOptions(self) -> None:
+        """Check everything that can be checked without opening anything."""
+        try:
+            self._check()
+        except ValueError as error:
+            raise usage.UsageError(str(error)) from error
+
+    def _check(self) -> None:
+        for name, what in _NOT_YET.items():
+            if self[name] is not None:
+                raise ValueError(f"--{name}: distnet-vde does not have {what} yet")
+        if self["pidfile"] is not None:
+            raise ValueError(
+                "--pidfile is an option of twistd: twistd --pidfile=FILE distnet-vde ..."
+            )
+        if self["sock"] == "":
+            raise ValueError("--sock: the directory is missing")
+        # Now, since twistd leaves the directory that it was started in.
+        self["sock"] = str(Path(self["sock"] or default_vde_directory()).absolute())
+        if self["debugclients"] is not None:
+            self._number("debugclients", 0, 2**31 - 1)
+        self.permissions = Permissions.from_options(
+            self._mode("mode"), self._mode("dirmode"), self._group("group")
+        )
+        self.settings = Settings(
+            numports=self._number("numports", 1, MAX_NUMPORTS),
+            hub=bool(self["hub"]),
+            strict=bool(self["strict-vlans"]),
+            spanning_tree=bool(self["fstp"]),
+            priority=self._number("priority", 0, 65535),
+            hash_size=self._number("hashsize", 1, 2**31 - 1),
+            address=self._address("macaddr"),
+            limits=BridgeLimits(),
+        )
+        if self["mgmt"] is None and (self["mgmtmode"] or self["mgmtgroup"]):
+            raise ValueError("--mgmtmode and --mgmtgroup are for --mgmt PATH")
+        mode = self._mode("mgmtmode")
+        self.management = Management(
+            path=str(Path(self["mgmt"]).absolute()) if self["mgmt"] else None,
+            mode=0o600 if mode is None else mode,
+            group=self._group("mgmtgroup"),
+            standard_input=self._in_the_foreground() and not self["nostdin"],
+            script=self._script(),
+        )
+
+    def _in_the_foreground(self) -> bool:
+        return self.parent is not None and bool(self.parent.get("nodaemon"))
+
+    def _script(self) -> str | None:
+        if self["rcfile"] is not None:
+            return str(Path(self["rcfile"]).absolute())
+        usual = (os.path.expanduser(script) for script in _SCRIPTS)
+        # os.path.isfile is False of what may not be looked at.
+        return next((script for script in usual if os.path.isfile(script)), None)
+
+    def _number(self, option: str, least: int, most: int) -> int:
+        text = self[option]
+        # The length first: int() refuses thousands of digits with an error of its own.
+        if text.isascii() and text.isdigit() and len(text) < 12 and least <= int(text) <= most:
+            return int(text)
+        raise ValueError(f"--{option} {text}: it is a number from {least} to {most}")
+
+    def _mode(self, option: str) -> int | None:
+        text = self[option]
+        if text is None:
+            return None
+        if not re.fullmatch("[0-7]{1,5}", text) or int(text, 8) > 0o7777:
+            raise ValueError(f"--{option} {text}: it is an octal number, like 0660")
+        return int(text, 8)
+
+    def _group(self, option: str) -> int | None:
+        name = self[option]
+        if name is None:
+            return None
+        try:
+            return grp.getgrgid(int(name)).gr_gid if name.isdigit() else grp.getgrnam(name).gr_gid
+        except KeyError:
+            raise ValueError(f"--{option} {name}: there is no such group") from None
+
+    def _address(self, option: str) -> bytes | None:
+        if self[option] is None:
+            return None
+        try:
+            return parse_address(self[option])
+        except ValueError as error:
+            raise ValueError(f"--{option}: {error}") from error
+
+
+def makeService(options: Options) -> IService:
+    """Wire the services that the options ask for. Opens nothing."""
+    from twisted.internet import reactor
+
+    daemon = Daemon(reactor)
+    directory = VdeDirectory(options["sock"], options.permissions)
+    SwitchService(
+        reactor, directory, options.settings, options.management, __version__
+    ).setServiceParent(daemon)
+    return daemon

@@ -1,0 +1,1 @@
+"""Conversations with the console of a switch, ours and vde_switch."""

@@ -1,0 +1,69 @@
+"""Switches as processes, with a console."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.masters import TWISTD, eventually
+from tests.switches import Switch, switches
+
+
+class ConsoleSwitch(Switch):
+    """Ours, with a console."""
+
+    @property
+    def management(self) -> str:
+        """Where its console is."""
+        return str(self.home / "console")
+
+    def command(self) -> list[str]:
+        """How it is started."""
+        options = [option for option in self.options if option != "stdin"]
+        stdin = [] if "stdin" in self.options else ["--nostdin"]
+        return [
+            TWISTD, "--nodaemon", "--pidfile=", "--logfile", str(self.home / "log"),
+            "distnet-vde", "--strict-vlans", "-sock", str(self.sock), "-M", self.management,
+            *stdin, *options,
+        ]  # fmt: skip
+
+
+class TerminalSwitch(ConsoleSwitch):
+    """Ours, at a terminal."""
+
+    def command(self) -> list[str]:
+        """How it is started."""
+        return ["script", "-qec", shlex.join(super().command()), "/dev/null"]
+
+
+class ConsoleVdeSwitch(ConsoleSwitch):
+    """vde_switch, with a console."""
+
+    def command(self) -> list[str]:
+        """How it is started."""
+        return ["vde_switch", "-sock", str(self.sock), "-M", self.management, *self.options]
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
+
+
+Start = Callable[..., ConsoleSwitch]
+
+
+@contextlib.contextmanager
+def console_switches(directory: Path) -> Iterator[Start]:
+    """What starts them, with options, ours unless another kind is named."""
+    with switches(directory) as start_any:
+
+        def start(*options: str, kind: type[ConsoleSwitch] = ConsoleSwitch) -> ConsoleSwitch:
+            switch = start_any(*options, kind=kind)
+            assert isinstance(switch, ConsoleSwitch)
+            eventually("it has a console", lambda: _answers(switch.management))
+            return switch
+
+        yield start

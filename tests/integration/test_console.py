@@ -1,0 +1,293 @@
+"""The console of a running switch: byte by byte as vde_switch's, and with VDE's own clients."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.console.differences import DIFFERENCES, Difference
+from tests.console.scripts import LOGGED_OUT, PROMPT, SCRIPTS, ConsoleClient, Script
+from tests.console.switches import (
+    ConsoleSwitch,
+    ConsoleVdeSwitch,
+    Start,
+    console_switches,
+)
+from tests.masters import PATIENCE, eventually
+from tests.switches import BROADCAST, RawClient, frame, mac
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start switches with consoles; ours unless another kind is named."""
+    with console_switches(tmp_path) as start_one:
+        yield start_one
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A directory for the files of scripts."""
+    directory = tmp_path / "files"
+    directory.mkdir()
+    return directory
+
+
+Answers = list[tuple[str, bytes]]
+
+
+def answers_of(script: Script, switch: ConsoleSwitch, files: Path) -> Answers:
+    """What a switch answers a script, with its own directory written as that of all."""
+    home = str(switch.home).encode()
+    for file in files.iterdir():
+        file.unlink()
+    answers = script.run(switch.management, files)
+    return [(line, answer.replace(home, b"/HOME")) for line, answer in answers]
+
+
+_used: set[str] = set()
+
+
+def without_differences(script: str, line: str, theirs: bytes, ours: bytes) -> tuple[bytes, bytes]:
+    """Both answers, without what differs on purpose."""
+    for difference in DIFFERENCES:
+        before = theirs, ours
+        theirs, ours = difference.apply(script, line, theirs, ours)
+        if (theirs, ours) != before:
+            _used.add(difference.name)
+    return theirs, ours
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_as_vde_switch(script: Script, start: Start, files: Path) -> None:
+    """Every line is answered as vde_switch answers it, but for the table of differences."""
+    theirs = answers_of(script, start(kind=ConsoleVdeSwitch), files)
+    ours = answers_of(script, start(), files)
+    different = []
+    for (line, their_answer), (same_line, our_answer) in zip(theirs, ours, strict=True):
+        assert line == same_line
+        wanted, got = without_differences(script.name, line, their_answer, our_answer)
+        if wanted != got:
+            different.append((line, wanted, got))
+    assert different == []
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda difference: difference.name)
+def test_every_difference_is_one(difference: Difference, request: pytest.FixtureRequest) -> None:
+    """No difference is in the table that none of the scripts shows."""
+    ran = {item.name for item in request.session.items}
+    if not {f"test_as_vde_switch[{script.name}]" for script in SCRIPTS} <= ran:
+        pytest.skip("not all scripts were compared")
+    assert difference.name in _used
+
+
+def events_of(switch: ConsoleSwitch) -> list[bytes]:
+    """What a console is told while others plug in, send, and leave; and what it then prints."""
+    console = ConsoleClient(switch.management)
+    answers = [console.ask("debug/add port"), console.ask("debug/add hash")]
+    with RawClient(switch.sock) as first:
+        first.plug(description="the first")
+        answers.append(told(console, b"descr.*\n"))
+        first.send(frame(BROADCAST, mac(0x11), bytes(46)))
+        answers.append(told(console, b"hash/.*\n"))
+        answers += [
+            console.ask("hash/print"),
+            console.ask("port/print"),
+            console.ask("port/print 1"),
+            console.ask("vlan/print"),
+            console.ask("fstp/print"),
+            console.ask("port/remove 1"),
+            console.ask("hash/find 02:0:0:0:0:11 1"),
+        ]
+        with RawClient(switch.sock) as second:
+            second.plug(7, description="")
+            answers.append(told(console, b"descr.*\n"))
+            second.send(frame(mac(0x11), mac(0x22), bytes(100)))
+            answers.append(told(console, rb"hash/\+.*:22 .*\n"))
+            answers.append(console.ask("port/print"))
+        answers.append(told(console, b"port/- 07\n(3012.*:22 .*\n)?"))
+        answers.append(console.ask("port/epclose 1 99"))
+        number = re.search(rb"endpoint ID (\d+)", console.ask("port/print 1"))
+        assert number is not None
+        answers.append(console.ask(f"port/epclose 1 {number[1].decode()}"))
+        assert first.control.recv(1) == b""
+    answers += [console.ask("port/resetcounter"), console.ask("port/allprint")]
+    console.close()
+    return answers
+
+
+def told(console: ConsoleClient, end: bytes) -> bytes:
+    """What comes without being asked for, up to what matches a pattern."""
+    data = b""
+    while not re.search(end, data):
+        data += console.socket.recv(65536)
+    return data
+
+
+_IDS = re.compile(rb"(?<=FD )[ \d]\d|(?<=ID )\d+|Hash: \d+|MAC [0-9a-f:]+|root 80:.*|age \d+")
+_FLUSHED = re.compile(rb"^3012 hash/- .*\n", re.MULTILINE)
+_NOT_DELIVERED = re.compile(rb"^ NOT: .*\n", re.MULTILINE)
+
+
+def test_events_as_of_vde_switch(start: Start) -> None:
+    """
+    Events, and what is printed of ports in use, are those of vde_switch, but for the list here.
+
+    Endpoints and buckets are numbered otherwise; vde_switch forgets all addresses when a port comes
+    or goes, or forgets a port's after it has left, where we do before; our ports also show what was
+    not delivered.
+    """
+    theirs, ours = (
+        [_NOT_DELIVERED.sub(b"", _FLUSHED.sub(b"", _IDS.sub(b"...", answer))) for answer in answers]
+        for answers in (events_of(start(kind=ConsoleVdeSwitch)), events_of(start()))
+    )
+    assert ours == theirs
+
+
+def test_the_right_port_is_found(start: Start) -> None:
+    """hash/find tells the port where an address is; vde_switch's tells the one after it."""
+    switch = start()
+    console = ConsoleClient(switch.management)
+    with RawClient(switch.sock) as client:
+        client.plug(5)
+        client.send(frame(BROADCAST, mac(0x11)))
+        found = eventually(
+            "it is learned",
+            lambda: re.search(rb"to port: (\d+)", console.ask("hash/find 2:0:0:0:0:11")),
+        )
+        assert found[1] == b"005"
+    console.close()
+
+
+def test_a_description_cannot_forge_an_answer(start: Start) -> None:
+    """Control characters in a description are shown as question marks."""
+    switch = start()
+    console = ConsoleClient(switch.management)
+    with RawClient(switch.sock) as client:
+        client.plug(description="x\n.\n1000 Success\x1b[2J")
+        assert b": x?.?1000 Success?[2J\n" in console.ask("port/print")
+    console.close()
+
+
+def test_lines_are_split(start: Start) -> None:
+    """Two lines in one write are two commands, and one in two writes is one."""
+    client = ConsoleClient(start().management)
+    for piece in (b"port/create 3\nport/create 3\nport/cre", b"ate 4\n"):
+        client.socket.sendall(piece)
+    answers = client.read()
+    while answers.count(PROMPT) < 3:
+        answers += client.read()
+    assert answers == PROMPT.join(
+        (b"1000 Success\n", b"1017 File exists\n", b"1000 Success\n", b"")
+    )
+    client.close()
+
+
+def test_a_line_without_an_end(start: Start) -> None:
+    """A line that nothing follows for a moment is whole: vdeterm sends no ends of lines."""
+    client = ConsoleClient(start().management)
+    client.socket.sendall(b"port/create 3")
+    assert client.read() == b"1000 Success\n" + PROMPT
+    client.close()
+
+
+def test_the_end_of_input_ends_a_line(start: Start) -> None:
+    """A last line without its end is answered when nothing more comes, and the session ends."""
+    client = ConsoleClient(start().management)
+    client.socket.sendall(b"port/create 3\nport/create 3")
+    client.socket.shutdown(1)
+    answers = b""
+    while piece := client.socket.recv(65536):
+        answers += piece
+    assert answers == b"1000 Success\n" + PROMPT + b"1017 File exists\n" + PROMPT
+    client.close()
+
+
+def test_who_does_not_read_is_waited_for(start: Start) -> None:
+    """A console that asks much and reads nothing costs no memory, and others are answered."""
+    switch = start()
+    deaf = ConsoleClient(switch.management)
+    deaf.socket.settimeout(0.5)
+    asked = b"help\n" * 20000
+    with pytest.raises(TimeoutError):
+        for _ in range(100):
+            deaf.socket.sendall(asked)
+    other = ConsoleClient(switch.management)
+    assert other.ask("port/showinfo").startswith(b"0000")
+    size = int(Path(f"/proc/{switch.process.pid}/statm").read_text().split()[1])
+    assert size * os.sysconf("SC_PAGE_SIZE") < 200 << 20
+    deaf.socket.settimeout(PATIENCE)
+    for _ in range(50):
+        assert deaf.read().startswith(b"0000 DATA")
+    deaf.close()
+    other.close()
+
+
+def test_shutdown(start: Start) -> None:
+    """shutdown ends all sessions and the switch, which leaves no socket."""
+    switch = start()
+    other = ConsoleClient(switch.management)
+    client = ConsoleClient(switch.management)
+    assert client.ask("shutdown") == LOGGED_OUT
+    assert other.read() == b""
+    assert switch.process.wait(PATIENCE) == 0
+    assert not Path(switch.management).exists()
+
+
+def test_only_its_user_may_connect(start: Start) -> None:
+    """The socket has mode 0600."""
+    assert stat.S_IMODE(Path(start().management).stat().st_mode) == 0o600
+
+
+def test_standard_input(start: Start, tmp_path: Path) -> None:
+    """Commands are taken from a pipe, answered without prompts, and its end ends nothing."""
+    switch = start("stdin")
+    assert switch.process.stdin is not None
+    switch.process.stdin.write(b"port/create 3\nport/showinfo")
+    switch.process.stdin.close()
+    switch.wait_for_log("1000 Success\n0000 DATA END WITH '.'\nNumports=32\n")
+    client = ConsoleClient(switch.management)
+    assert b"Port 0003" in client.ask("port/allprint")
+    assert "vde$" not in switch.log()
+    client.close()
+
+
+def frames_of(data: bytes) -> Iterator[bytes]:
+    """The frames in a pcap file."""
+    assert data[:4] == b"\xd4\xc3\xb2\xa1"
+    data = data[24:]
+    while data:
+        size = int.from_bytes(data[8:12], sys.byteorder)
+        yield data[16 : 16 + size]
+        data = data[16 + size :]
+
+
+def test_pdump(start: Start, files: Path) -> None:
+    """What comes to the switch while pdump is active is in its file, each frame once."""
+    switch = start()
+    console = ConsoleClient(switch.management)
+    path = files / "dump"
+    sent = [frame(BROADCAST, mac(1), bytes([number]) * 50) for number in range(5)]
+    with RawClient(switch.sock) as client, RawClient(switch.sock) as other:
+        client.plug()
+        other.plug()
+        client.send(sent[0])
+        assert other.receive() == sent[0]
+        for line in ("plugin/add pdump", f"pdump/filename {path}", "pdump/active 1"):
+            assert console.ask(line).endswith(b"1000 Success\n" + PROMPT)
+        for data in sent[1:3]:
+            client.send(data)
+            assert other.receive() == data
+        console.ask("pdump/active 0")
+        client.send(sent[3])
+        assert other.receive() == sent[3]
+        console.ask("pdump/active 1")
+        client.send(sent[4])
+        assert other.receive() == sent[4]
+    assert list(frames_of(path.read_bytes())) == [sent[1], sent[2], sent[4]]
+    console.close()

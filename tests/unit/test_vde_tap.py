@@ -1,0 +1,188 @@
+"""The options of C{twistd distnet-vde}, and the service that they are wired to."""
+
+from __future__ import annotations
+
+import grp
+import os
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.application.service import IServiceMaker, MultiService
+from twisted.plugin import getPlugins
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase
+
+from distnet import __version__
+from distnet.switch import Management, Settings, SwitchService
+from distnet.transports.vdedir import Permissions
+from distnet.vde_tap import Options, double_dashes, makeService
+
+
+def parse(*words: str) -> Options:
+    """The options, read from a command line."""
+    options = Options()
+    options.parseOptions(list(words))
+    return options
+
+
+class OptionsTests(SynchronousTestCase):
+    """Tests for C{Options}."""
+
+    def refuses(self, says: str, *words: str) -> None:
+        """The options are refused in one line that has a text."""
+        why = str(self.assertRaises(UsageError, parse, *words))
+        self.assertIn(says, why)
+        self.assertNotIn("\n", why)
+
+    def test_defaults(self) -> None:
+        """Without options it is what vde_switch is, in the same directory."""
+        options = parse()
+        self.assertEqual(options.settings, Settings())
+        self.assertEqual(options.permissions, Permissions(0o600, 0o2700))
+        directory = "/var/run/vde.ctl" if os.geteuid() == 0 else "/tmp/vde.ctl"
+        self.assertEqual(options["sock"], directory)
+
+    def test_as_users_type_it(self) -> None:
+        """The command line of the framework's document is understood."""
+        options = parse("-F", "-sock", "/tmp/myswitch")
+        self.assertEqual(options["sock"], "/tmp/myswitch")
+        self.assertEqual(options.settings, Settings(spanning_tree=True))
+
+    def test_the_directory_has_many_names(self) -> None:
+        """Each name of the option for the directory works, in each way to write it."""
+        for words in (
+            ["-s", "/d"], ["-s/d"], ["--sock", "/d"], ["--sock=/d"], ["-sock=/d"], ["-so", "/d"],
+            ["--vdesock", "/d"], ["-vdesock", "/d"], ["--unix", "/d"], ["-unix", "/d"],
+            ["-u", "/x", "-s", "/d"][2:], ["-s", "/x", "-unix", "/d"],
+        ):  # fmt: skip
+            self.assertEqual(parse(*words)["sock"], "/d", words)
+        self.assertEqual(parse("-s", "d")["sock"], str(Path("d").absolute()))
+
+    def test_all_settings(self) -> None:
+        """Every other option that is there already has its effect, under each of its names."""
+        for words in (
+            "-x -F -n 64 -macaddr 00:ff:1:2:3:4 -priority 7 -hashsize 1000 -m 0666 -d -D 5",
+            "--hub --fstp --numports=64 --macaddr 00:ff:01:02:03:04 --priority 7 --hashsize 1000"
+            " --mode 666 --daemon --debugclients 5 --nostdin",
+            "-xF -n64 -macaddr=0:FF:1:2:3:4 -prio 7 -hash 1000 -mode 666 -nostdin",
+        ):
+            options = parse(*words.split())
+            self.assertEqual(
+                options.settings,
+                Settings(
+                    numports=64,
+                    hub=True,
+                    spanning_tree=True,
+                    priority=7,
+                    hash_size=1000,
+                    address=bytes([0, 255, 1, 2, 3, 4]),
+                ),
+            )
+            self.assertEqual(options.permissions, Permissions(0o666, 0o2777))
+
+    def test_permissions(self) -> None:
+        """Modes are octal, a group is a name or a number."""
+        group = grp.getgrall()[0]
+        for name in (group.gr_name, str(group.gr_gid)):
+            options = parse("-m", "660", "--dirmode", "2750", "-g", name)
+            self.assertEqual(options.permissions, Permissions(0o660, 0o2750, group.gr_gid))
+
+    def test_refusals(self) -> None:
+        """What is wrong is said in one line."""
+        for count in ("0", "-1", "abc", "", "1e3", "9" * 5000):
+            self.refuses("--numports", "-n", count)
+        self.refuses("--hashsize 0", "-hashsize", "0")
+        self.refuses("--priority x", "--priority", "x")
+        self.refuses("'zz' is not an Ethernet address", "-macaddr", "zz")
+        for mode in ("9", "rw", "", "77777", "-1"):
+            self.refuses("octal", "--mode", mode)
+        self.refuses("no such group", "-g", "nobody has this")
+        self.refuses("no such group", "-g", "4294967295")
+        self.refuses("the directory is missing", "-s", "")
+        self.refuses("'extra' is not an option", "extra")
+        self.refuses("not recognized", "-qosuch")
+        self.refuses("not recognized", "--nosuch")
+        self.refuses("not a unique prefix", "-mg", "/x")
+        self.refuses("requires argument", "-sock")
+        self.refuses("twistd --pidfile=FILE", "-p", "/x")
+
+    def test_not_yet(self) -> None:
+        """What there is not yet is refused, and not ignored."""
+        self.refuses("does not have", "-t", "tap0")
+
+    def test_management(self) -> None:
+        """The console's socket has a path, a mode and a group; scripts have an absolute path."""
+        options = parse("-M", "/x", "--mgmtmode", "660", "-mgmtgroup", "root", "-f", "/commands")
+        self.assertEqual(options.management, Management("/x", 0o660, 0, False, "/commands"))
+        self.assertEqual(parse("-M", "/x").management.mode, 0o600)
+        self.refuses("are for --mgmt PATH", "--mgmtmode", "600")
+        self.refuses("there is no such group", "-M", "/x", "--mgmtgroup", "no such group")
+
+    def test_help_and_version(self) -> None:
+        """Both have their short names too."""
+        for word in ("--version", "-v", "-version", "--help", "-h", "-help"):
+            output = StringIO()
+            with redirect_stdout(output):
+                self.assertRaises(SystemExit, parse, word)
+            expected = f"distnet {__version__}\n" if "v" in word else "--numports="
+            self.assertIn(expected, output.getvalue())
+
+
+class DoubleDashesTests(SynchronousTestCase):
+    """Tests for C{double_dashes}."""
+
+    LONG = ("sock=", "mode=", "hub", "mgmt=", "mgmtmode=")
+    SHORT = "s:m:xF"
+
+    def changed(self, *words: str) -> list[str]:
+        """What becomes of a command line."""
+        return double_dashes(words, self.SHORT, self.LONG)
+
+    def test_values_are_left_alone(self) -> None:
+        """What follows an option that has a value is that value, whatever it looks like."""
+        for words in (["-s", "-hub"], ["--sock", "-hub"], ["-xs", "-hub"], ["-m", "--", "-x"]):
+            self.assertEqual(self.changed(*words), words)
+        self.assertEqual(self.changed("-mode", "-hub", "-hub"), ["--mode", "-hub", "--hub"])
+        self.assertEqual(self.changed("-sock=x", "-hub"), ["--sock=x", "--hub"])
+
+    def test_the_end_of_options(self) -> None:
+        """What comes after the options is left alone."""
+        self.assertEqual(self.changed("-x", "--", "-hub"), ["-x", "--", "-hub"])
+        self.assertEqual(self.changed("-x", "word", "-hub"), ["-x", "word", "-hub"])
+
+    def test_an_exact_name_wins(self) -> None:
+        """A name that begins a longer one is no abbreviation."""
+        self.assertEqual(self.changed("-mgmt", "-hub"), ["--mgmt", "-hub"])
+
+    @given(st.lists(st.text("-shmx=ockub/", max_size=6)))
+    def test_any_words(self, words: list[str]) -> None:
+        """Words only ever get a dash more, and all stay where they are."""
+        changed = self.changed(*words)
+        self.assertEqual(len(changed), len(words))
+        for before, after in zip(words, changed, strict=True):
+            self.assertIn(after, (before, f"-{before}"))
+
+
+class ServiceTests(SynchronousTestCase):
+    """Tests for C{makeService} and the plugin."""
+
+    def test_wired(self) -> None:
+        """A switch stands in the services, and nothing was opened."""
+        directory = self.mktemp()
+        service = makeService(parse("-s", directory, "-n", "7", "-x", "-hashsize", "100"))
+        assert isinstance(service, MultiService)
+        (switch,) = service
+        assert isinstance(switch, SwitchService)
+        self.assertEqual(switch.bridge.ports.numports, 7)
+        self.assertTrue(switch.bridge.hub)
+        self.assertEqual(switch.bridge.fdb.size, 128)
+        self.assertEqual(switch.control.directory.path, str(Path(directory).absolute()))
+        self.assertFalse(Path(directory).exists())
+
+    def test_plugin(self) -> None:
+        """twistd knows the command."""
+        found = [maker for maker in getPlugins(IServiceMaker) if maker.tapname == "distnet-vde"]
+        self.assertEqual([type(maker.options()) for maker in found], [Options])
