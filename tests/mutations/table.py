@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutations import congestion, delivery, ethernet, ids, services, settling, wire
+from tests.mutations import clients, congestion, delivery, ethernet, ids, services, settling, wire
 from tests.mutations.mutation import Mutation
 
 TABLE: tuple[Mutation, ...] = (
@@ -12,5 +12,6 @@ TABLE: tuple[Mutation, ...] = (
     *delivery.MUTATIONS,
     *congestion.MUTATIONS,
     *services.MUTATIONS,
+    *clients.MUTATIONS,
     *ethernet.MUTATIONS,
 )
