@@ -31,7 +31,8 @@ from distnet.observers import NodeLog, amount, broadcast
 from distnet.qemu import guest_arguments
 from distnet.state import Recorder, Remembered, StateFile
 from distnet.transports.listen import Listener, address_of, listen
-from distnet.transports.stream import INodes, NodeProtocol, peer_process, process_identity
+from distnet.transports.peers import peer_credentials, process_identity
+from distnet.transports.stream import INodes, NodeProtocol
 from distnet.transports.unread import SockDiag, unsent
 from distnet.transports.watch import UnreadWatch
 
@@ -304,4 +305,4 @@ def _process(protocol: NodeProtocol) -> str | None:
     sock = protocol.transport.socket if not protocol.listener.tls else None
     if protocol.listener.node is None or sock is None or sock.family != socket.AF_UNIX:
         return None
-    return process_identity(peer_process(sock))
+    return process_identity(peer_credentials(sock).pid)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
 from twisted.application.service import IService
 from twisted.internet.ssl import CertificateOptions
-from twisted.python import usage
 
 from distnet import __version__
 from distnet.control import ControlService
@@ -17,6 +15,7 @@ from distnet.core.limits import GIB, KIB, MIB, Limits, Overflow
 from distnet.core.registry import IdPolicy, Registry
 from distnet.errors import LocalError
 from distnet.master import MasterService
+from distnet.options import DaemonOptions, whole_number
 from distnet.paths import default_control, tools_beside
 from distnet.process import Daemon
 from distnet.state import StateFile
@@ -53,15 +52,7 @@ def seconds(text: str) -> float:
         raise ValueError(f"{text!r} is not a number of seconds") from None
 
 
-def number(text: str) -> int:
-    """A whole number. Raises ValueError."""
-    # The length first: int() refuses thousands of digits with an error of its own.
-    if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise ValueError(f"{text!r} is not a number")
-    return int(text)
-
-
-class Options(usage.Options):
+class Options(DaemonOptions):
     """The options of the master."""
 
     synopsis = "[options]"
@@ -141,26 +132,15 @@ class Options(usage.Options):
         """ENDPOINT for kernels and clients over TLS with a certificate; may be repeated."""
         self["tls"].append(endpoint)
 
-    def opt_version(self) -> NoReturn:
-        """Show the version of distnet."""
-        print(f"distnet {__version__}")
-        sys.exit(0)
-
-    def postOptions(self) -> None:
-        """Check everything that can be checked without opening anything."""
-        try:
-            self._check()
-        except (ValueError, LocalError) as error:
-            raise usage.UsageError(str(error)) from error
-
-    def _check(self) -> None:
+    def check(self) -> None:
+        """See L{DaemonOptions}."""
         self.policy = IdPolicy(self._one_of("ids", *IdPolicy))
         self.limits = Limits(
             max_payload=self._read("max-payload", size),
             max_waiting_per_id=self._read("max-waiting-per-id", size),
             max_waiting=self._read("max-waiting", size),
             reserve=self._read("reserve", size),
-            highest_id=self._read("highest-id", number),
+            highest_id=self._read("highest-id", whole_number),
             pause_seconds=self._read("pause-seconds", seconds),
             overflow=Overflow(self._one_of("overflow", *Overflow)),
             segment=_DEFAULT.segment
@@ -223,7 +203,7 @@ class Options(usage.Options):
             node, equals, endpoint = pin.partition("=")
             if not equals or not node.isdecimal():
                 raise ValueError(f"--node {pin}: it is N=ENDPOINT, like 3=unix:/tmp/node3")
-            add("node", endpoint, node=number(node))
+            add("node", endpoint, node=whole_number(node))
         for endpoint in self["tls"]:
             add("tls", endpoint, tls=True)
         try:

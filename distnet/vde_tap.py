@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from twisted.application.service import IService
 from twisted.python import usage
@@ -16,6 +17,7 @@ from twisted.python import usage
 from distnet import __version__
 from distnet.ethernet.frame import parse_address
 from distnet.ethernet.limits import MAX_NUMPORTS, BridgeLimits
+from distnet.options import DaemonOptions, whole_number
 from distnet.process import Daemon
 from distnet.switch import Management, Settings, SwitchService
 from distnet.transports.vdedir import Permissions, VdeDirectory, default_vde_directory
@@ -61,7 +63,7 @@ def _takes_next(letters: str, short: str) -> bool:
     return False
 
 
-class Options(usage.Options):
+class Options(DaemonOptions):
     """The options of the switch: those of vde_switch 2.3.2, and a few of our own."""
 
     synopsis = "[options]"
@@ -123,12 +125,7 @@ class Options(usage.Options):
         """The same as --sock."""
         self["sock"] = directory
 
-    def opt_version(self) -> NoReturn:
-        """Show the version of distnet."""
-        print(f"distnet {__version__}")
-        sys.exit(0)
-
-    opt_v = opt_version
+    opt_v = DaemonOptions.opt_version
 
     def opt_h(self) -> None:
         """The same as --help."""
@@ -144,14 +141,8 @@ class Options(usage.Options):
         if words:
             raise usage.UsageError(f"{words[0]!r} is not an option")
 
-    def postOptions(self) -> None:
-        """Check everything that can be checked without opening anything."""
-        try:
-            self._check()
-        except ValueError as error:
-            raise usage.UsageError(str(error)) from error
-
-    def _check(self) -> None:
+    def check(self) -> None:
+        """See L{DaemonOptions}."""
         for name, what in _NOT_YET.items():
             if self[name] is not None:
                 raise ValueError(f"--{name}: distnet-vde does not have {what} yet")
@@ -201,9 +192,9 @@ class Options(usage.Options):
 
     def _number(self, option: str, least: int, most: int) -> int:
         text = self[option]
-        # The length first: int() refuses thousands of digits with an error of its own.
-        if text.isascii() and text.isdigit() and len(text) < 12 and least <= int(text) <= most:
-            return int(text)
+        with contextlib.suppress(ValueError):
+            if least <= (number := whole_number(text)) <= most:
+                return number
         raise ValueError(f"--{option} {text}: it is a number from {least} to {most}")
 
     def _mode(self, option: str) -> int | None:

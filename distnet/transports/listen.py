@@ -22,7 +22,7 @@ from distnet.address import MAX_UNIX_PATH, Address, TcpAddress, TlsAddress, Unix
 from distnet.errors import StartupError
 
 _LOOPBACK: Final = {"tcp": "127.0.0.1", "tcp6": "::1"}
-_BACKLOG: Final = 1024
+BACKLOG: Final = 1024
 """How many connections may wait to be accepted: as many guests as start at once, and more."""
 
 
@@ -99,14 +99,14 @@ def complete_description(text: str) -> str:
         if "interface" not in arguments:
             text += f":interface={quoteStringArgument(_LOOPBACK[kind])}"
         if "backlog" not in arguments:
-            text += f":backlog={_BACKLOG}"
+            text += f":backlog={BACKLOG}"
     elif kind == "unix":
         if "mode" not in arguments:
             text += ":mode=600"
         if "lockfile" not in arguments:
             text += ":lockfile=0"
         if "backlog" not in arguments:
-            text += f":backlog={_BACKLOG}"
+            text += f":backlog={BACKLOG}"
     return text
 
 
@@ -226,5 +226,5 @@ def _why(listener: Listener, error: BaseException) -> str:
         errno.EADDRNOTAVAIL: "; this machine does not have that address",
     }.get(number or 0, "")
     # Without what only we would say.
-    where = listener.description.replace(f":backlog={_BACKLOG}", "").replace(":lockfile=0", "")
+    where = listener.description.replace(f":backlog={BACKLOG}", "").replace(":lockfile=0", "")
     return f"cannot listen at {where}: {reason}{advice}"

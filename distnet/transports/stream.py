@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import struct
-from pathlib import Path
 from typing import Any, Final
 
 from twisted.internet.interfaces import IHandshakeListener, IPullProducer, IPushProducer
@@ -15,6 +13,7 @@ from zope.interface import Interface, implementer
 from distnet.core.session import Session
 from distnet.interfaces import ILink
 from distnet.transports.listen import Listener
+from distnet.transports.peers import describe_peer, host_port
 from distnet.transports.unread import SockDiag, how_to_tell, unsent
 from distnet.transports.watch import UnreadWatch
 
@@ -232,7 +231,7 @@ class NodeProtocol(Protocol):
             self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)
         self.link = SocketLink(self, self.transport, describe_peer(sock))
-        self._begin()
+        self._nodes.connected(self)
 
     def handshakeCompleted(self) -> None:
         """A TLS connection has come, and its certificate is one that we trust."""
@@ -241,8 +240,8 @@ class NodeProtocol(Protocol):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         subject = self.transport.getPeerCertificate().get_subject().commonName
-        self.link = TLSLink(self, self.transport, f"tls {_host_port(sock)} CN={subject}")
-        self._begin()
+        self.link = TLSLink(self, self.transport, f"tls {host_port(sock)} CN={subject}")
+        self._nodes.connected(self)
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes have come, from now on or from before the node was greeted."""
@@ -275,48 +274,3 @@ class NodeProtocol(Protocol):
     def was_read(self) -> None:
         """The peer has read all that was sent to it."""
         self._nodes.was_read(self.session)
-
-    def _begin(self) -> None:
-        self._nodes.connected(self)
-
-
-def _host_port(sock: socket.socket) -> str:
-    host, port = sock.getpeername()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def describe_peer(sock: socket.socket) -> str:
-    """Who is at the other end of a connection, as the log says it."""
-    if sock.family != socket.AF_UNIX:
-        return f"tcp {_host_port(sock)}"
-    pid = peer_process(sock)
-    return f"unix, pid {pid} ({_command(pid)})"
-
-
-def peer_process(sock: socket.socket) -> int:
-    """The pid of the process that connected to a unix socket."""
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return int(struct.unpack("3i", credentials)[0])
-
-
-def process_identity(pid: int) -> str | None:
-    """
-    What tells a process from every other one, or None if there is none with this pid.
-
-    A pid is used again; together with when its process started (field 22 of /proc/PID/stat,
-    proc(5), in clock ticks since the machine did) and which start of the machine that was, not.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
-    started = stat.rpartition(")")[2].split()[19]
-    return f"{boot} {pid} {started}"
-
-
-def _command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return "gone"

@@ -33,6 +33,8 @@ from distnet.ethernet.vdewire import (
     parse_request,
 )
 from distnet.interfaces import IFrameLink
+from distnet.transports.listen import BACKLOG
+from distnet.transports.peers import peer_credentials
 from distnet.transports.vdedir import VdeDirectory
 
 SEND_BUFFER: Final = 512 * 1024
@@ -58,14 +60,11 @@ REQUEST_SECONDS: Final = 0.25
 """How long a request may take; then it is read as far as it came, as vde_switch would."""
 QUIET_SECONDS: Final = 10.0
 """How long nothing more is logged of refused requests after one was."""
-BACKLOG: Final = 1024
-"""How many clients may wait to be accepted: as many guests as start at once, and more."""
 
 _log = Logger(namespace="distnet")
 
 _SO_SNDBUFFORCE: Final = 32
 _SO_PEERGROUPS: Final = 59
-_CREDENTIALS: Final = struct.Struct("3i")
 _GROUP: Final = struct.Struct("I")
 _MAX_GROUPS: Final = 256
 
@@ -382,9 +381,8 @@ def connect_to_client(path: bytes) -> tuple[socket.socket, int]:
 
 def _groups(sock: socket.socket) -> list[int]:
     """The numbers of the groups of the process that has connected."""
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     groups = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MAX_GROUPS * _GROUP.size)
-    return [_CREDENTIALS.unpack(credentials)[2], *(each for (each,) in _GROUP.iter_unpack(groups))]
+    return [peer_credentials(sock).gid, *(each for (each,) in _GROUP.iter_unpack(groups))]
 
 
 def _grow_send_buffer(sock: socket.socket) -> None:

@@ -73,7 +73,6 @@ class VdeDirectory:
         self.path = os.path.realpath(path)
         self.ctl = f"{self.path}/ctl"
         self.permissions = permissions
-        self._made = False
 
     def claim(self) -> None:
         """

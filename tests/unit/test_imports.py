@@ -29,6 +29,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("master", "switch", "gateway"),
     ("control",),
     # The command line.
+    ("options",),
     ("tap", "vde_tap", "cli"),
 )
 """The one place that says which module stands where: a new one is entered here."""

@@ -19,7 +19,8 @@ from distnet.control import ControlService
 from distnet.core.limits import Limits, Overflow
 from distnet.core.registry import IdPolicy
 from distnet.master import MasterService
-from distnet.tap import Options, makeService, number, seconds, show_size, size
+from distnet.options import whole_number
+from distnet.tap import Options, makeService, seconds, show_size, size
 from distnet.transports.listen import Listener, complete_description, unix_description
 
 
@@ -31,7 +32,7 @@ def parse(*words: str) -> Options:
 
 
 class ValuesTests(SynchronousTestCase):
-    """Tests for C{size}, C{show_size}, C{seconds} and C{number}."""
+    """Tests for C{size}, C{show_size}, C{seconds} and C{whole_number}."""
 
     def test_sizes(self) -> None:
         """Sizes are bytes, or multiples of powers of 1024, in either case."""
@@ -50,11 +51,11 @@ class ValuesTests(SynchronousTestCase):
 
     def test_numbers(self) -> None:
         """Seconds may have a fraction or be without end; other numbers are whole."""
-        self.assertEqual((seconds("0.25"), seconds("inf"), number("07")), (0.25, math.inf, 7))
+        self.assertEqual((seconds("0.25"), seconds("inf"), whole_number("07")), (0.25, math.inf, 7))
         for text in ("", "soon", "1s"):
             self.assertRaises(ValueError, seconds, text)
         for text in ("", "-1", "1.0", "inf", "٣", "9" * 5000):
-            self.assertRaises(ValueError, number, text)
+            self.assertRaises(ValueError, whole_number, text)
 
 
 class OptionsTests(SynchronousTestCase):

@@ -1,0 +1,61 @@
+"""Who is at the other end of a connection."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from pathlib import Path
+from typing import Final, NamedTuple
+
+_CREDENTIALS: Final = struct.Struct("3i")
+
+
+class Credentials(NamedTuple):
+    """Of a process: its number, and those of its user and group."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+def host_port(sock: socket.socket) -> str:
+    """The address of the other end of a TCP connection."""
+    host, port = sock.getpeername()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def describe_peer(sock: socket.socket) -> str:
+    """Who is at the other end of a connection, as the log says it."""
+    if sock.family != socket.AF_UNIX:
+        return f"tcp {host_port(sock)}"
+    pid = peer_credentials(sock).pid
+    return f"unix, pid {pid} ({_command(pid)})"
+
+
+def peer_credentials(sock: socket.socket) -> Credentials:
+    """Who connected to a unix socket: SO_PEERCRED, unix(7)."""
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return Credentials(*_CREDENTIALS.unpack(credentials))
+
+
+def process_identity(pid: int) -> str | None:
+    """
+    What tells a process from every other one, or None if there is none with this pid.
+
+    A pid is used again; together with when its process started (field 22 of /proc/PID/stat,
+    proc(5), in clock ticks since the machine did) and which start of the machine that was, not.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+    started = stat.rpartition(")")[2].split()[19]
+    return f"{boot} {pid} {started}"
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return "gone"
