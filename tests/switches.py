@@ -106,6 +106,17 @@ class Switch:
         """How many descriptors the process has open."""
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
+    def descriptors_at_rest(self) -> int:
+        """
+        The same, once its reactor runs and nobody is plugged in.
+
+        It can be connected to before it has opened the last of what it keeps open.
+        """
+        with RawClient(self.sock).plug():
+            pass
+        eventually("the only client has gone", lambda: self.sockets() == [])
+        return self.descriptors()
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send it a signal, and return its exit status."""
         if self.process.poll() is None:

@@ -118,8 +118,7 @@ sys.stdin.read()
 def test_kill_9_of_a_client(start_switch: StartSwitch, kind: str) -> None:
     """When a client is killed, its port is free at once, and nothing of it is open any more."""
     switch = start_switch()
-    # With the connection by which we saw that it listens, perhaps; so a leak shows from the second.
-    before = switch.descriptors()
+    before = switch.descriptors_at_rest()
     for _ in range(4):
         holding = subprocess.Popen(
             [sys.executable, "-c", HOLD, str(switch.sock), kind],

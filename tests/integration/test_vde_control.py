@@ -233,7 +233,7 @@ with RawClient(Path(sys.argv[1])).plug() as client:
 def test_many_ports(start_switch: StartSwitch) -> None:
     """A thousand clients are plugged in, reach each other, and leave nothing."""
     switch = start_switch("-n", "1100")
-    before = switch.descriptors()
+    before = switch.descriptors_at_rest()
     clients = [RawClient(switch.sock).plug() for _ in range(1000)]
     assert [client.port for client in clients] == list(range(1, 1001))
     clients[0].send(frame(BROADCAST, mac(1), b"to all"))
