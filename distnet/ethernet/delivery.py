@@ -42,6 +42,7 @@ class Delivery:
         # Endpoints that wait for nobody any more: they go on one after the other, not from
         # within each other.
         self._ready: dict[Endpoint, None] = {}
+        self._going_on = False
 
     def deliver(self, source: Endpoint, targets: Iterable[Endpoint], frame: bytes) -> None:
         """Deliver a frame to endpoints, but not to those of the port that it came from."""
@@ -72,24 +73,8 @@ class Delivery:
 
     def writable(self, target: Endpoint) -> None:
         """The link of an endpoint takes more."""
-        queue = target.queue
-        send = target.link.send
-        sent = target.port.counters.sent
-        while queue:
-            frame = queue[0]
-            if not send(frame):
-                break
-            queue.popleft()
-            target.queued_bytes -= len(frame)
-            sent.add(len(frame))
-        else:
-            target.blocked = False
-            self._recover(target)
-        if (
-            target.deadline is not None
-            and len(queue) <= self._drained_frames
-            and target.queued_bytes <= self._drained_bytes
-        ):
+        self._write(target)
+        if target.deadline is not None and self._is_drained(target):
             self._admit_waiters(target)
             self._go_on()
 
@@ -119,6 +104,34 @@ class Delivery:
 
     # What does not go out at once
 
+    def _offer(self, target: Endpoint, frame: bytes) -> bool:
+        """Hand a frame over, or queue or drop it; if it should wait for room return False."""
+        if not target.blocked and target.link.send(frame):
+            target.port.counters.sent.add(len(frame))
+            return True
+        return self._queue(target, frame)
+
+    def _write(self, target: Endpoint) -> None:
+        """Hand over what waits for an endpoint, as far as its link takes it."""
+        queue = target.queue
+        send = target.link.send
+        sent = target.port.counters.sent
+        while queue:
+            frame = queue[0]
+            if not send(frame):
+                return
+            queue.popleft()
+            target.queued_bytes -= len(frame)
+            sent.add(len(frame))
+        target.blocked = False
+        self._recover(target)
+
+    def _is_drained(self, target: Endpoint) -> bool:
+        """Whether so much of a full queue is free that others may send to it again."""
+        return (
+            len(target.queue) <= self._drained_frames and target.queued_bytes <= self._drained_bytes
+        )
+
     def _queue(self, target: Endpoint, frame: bytes) -> bool:
         """Queue a frame, or drop it; if it should wait for room return False."""
         size = len(frame)
@@ -132,6 +145,8 @@ class Delivery:
         if len(queue) >= self._max_frames or target.queued_bytes + size > self._max_bytes:
             if target.deadline is None or self._clock.seconds() < target.deadline:
                 return False
+            if self._has_drained_after_all(target):
+                return self._offer(target, frame)
             self._give_up(target)
             self._drop(target, Reason.SLOW, frame)
             return True
@@ -150,10 +165,10 @@ class Delivery:
             if not source.impatient and self._pause_seconds:
                 target.waiters[source] = frame
                 source.awaited[target] = None
-            elif target.deadline <= now:
+            elif target.deadline <= now and not self._has_drained_after_all(target):
                 self._give_up(target)
                 self._drop(target, Reason.SLOW, frame)
-            else:
+            elif not self._offer(target, frame):
                 self._drop(target, Reason.QUEUE_FULL, frame)
         if source.awaited and not source.paused:
             source.paused = True
@@ -172,8 +187,22 @@ class Delivery:
 
     def _paused_enough(self, source: Endpoint) -> None:
         source.pause_timer = None
-        self._end_pause(source)
-        self._go_on()
+        for target in list(source.awaited):
+            if target in source.awaited:
+                self._has_drained_after_all(target)
+        # By now it may be paused anew.
+        if source.awaited and source.pause_timer is None:
+            self._end_pause(source)
+            self._go_on()
+
+    def _has_drained_after_all(self, target: Endpoint) -> bool:
+        """
+        Try once more whether the link of an endpoint takes what waits, before it counts as slow.
+
+        Where processors are busy a timer comes late, and then before the news that there is room.
+        """
+        self.writable(target)
+        return target.deadline is None or target.deadline > self._clock.seconds()
 
     def _end_pause(self, source: Endpoint) -> None:
         """Whoever had the time to drain and did not is slow; from here on there is no waiting."""
@@ -207,12 +236,10 @@ class Delivery:
         target.deadline = None
         waiters, target.waiters = target.waiters, {}
         for source, frame in waiters.items():
-            if not target.blocked and target.link.send(frame):
-                target.port.counters.sent.add(len(frame))
-            elif not self._queue(target, frame):
+            if self._offer(target, frame):
+                self._waited(source, target)
+            else:
                 target.waiters[source] = frame
-                continue
-            self._waited(source, target)
         if target.waiters:
             target.deadline = self._clock.seconds() + self._pause_seconds
 
@@ -224,23 +251,34 @@ class Delivery:
 
     def _go_on(self) -> None:
         """Deal with what was held of those who wait for nobody, then read from them again."""
+        if self._going_on:
+            # From within what one of them has sent: they have their turn after that.
+            return
+        self._going_on = True
         ready = self._ready
-        while ready:
-            source = next(iter(ready))
-            del ready[source]
-            held = source.held
-            while held and not source.awaited:
-                frame = held.popleft()
-                source.held_bytes -= len(frame)
-                self._forward(source, frame)
-            if not source.awaited:
-                source.impatient = False
-                if source.pause_timer is not None:
-                    source.pause_timer.cancel()
-                    source.pause_timer = None
-                if not source.gone:
-                    source.paused = False
-                    source.link.resume()
+        try:
+            while ready:
+                source = next(iter(ready))
+                del ready[source]
+                self._read_on(source)
+        finally:
+            self._going_on = False
+
+    def _read_on(self, source: Endpoint) -> None:
+        """Deal with what was held of one, and read from it again if it need not wait for more."""
+        held = source.held
+        while held and not source.awaited:
+            frame = held.popleft()
+            source.held_bytes -= len(frame)
+            self._forward(source, frame)
+        if not source.awaited:
+            source.impatient = False
+            if source.pause_timer is not None:
+                source.pause_timer.cancel()
+                source.pause_timer = None
+            if not source.gone:
+                source.paused = False
+                source.link.resume()
 
     def _recover(self, target: Endpoint) -> None:
         """If an endpoint was slow it is so no longer."""

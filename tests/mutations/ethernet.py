@@ -216,11 +216,22 @@ MUTATIONS = (
         (f"{_T}.test_delivery.SlowTests.test_one_pause",),
     ),
     Mutation(
+        "slow-by-a-late-timer",
+        "nothing is lost to a reader that keeps up",
+        _DELIVERY,
+        "        self.writable(target)\n        return",
+        "        return",
+        (
+            f"{_T}.test_delivery.SlowTests.test_a_late_timer",
+            f"{_T}.test_delivery.SlowTests.test_late_and_asked_by_another",
+        ),
+    ),
+    Mutation(
         "slow-until-there-is-room",
         "dropped for again until its queue is empty (DESIGN 6)",
         _DELIVERY,
-        "        else:\n            target.blocked = False\n            self._recover(target)\n",
-        "        else:\n            target.blocked = False\n        self._recover(target)\n",
+        "                return\n            queue.popleft()\n",
+        "                return self._recover(target)\n            queue.popleft()\n",
         (f"{_T}.test_delivery.SlowTests.test_slow",),
     ),
     Mutation(

@@ -309,6 +309,47 @@ class SlowTests(DeliveryTestCase):
         self.assertTrue(self.two.port.slow)
         self.assertEqual((self.two.lost(Reason.QUEUE_FULL), self.two.lost(Reason.SLOW)), (1, 1))
 
+    def test_a_late_timer(self) -> None:
+        """Whose link takes frames by the end of the pause is not slow, though nobody said so."""
+        frames = self.fill(self.two)
+        frames.append(self.one.send(self.two, b"waits")[1])
+        frames.append(self.one.send(self.two, b"held")[1])
+        self.two.link.capacity = None
+        self.clock.advance(50 * PAUSE)
+        self.assertEqual(self.two.read(), frames)
+        self.assertEqual((self.said("slow"), self.one.link.paused), ([], False))
+
+    def test_late_and_asked_by_another(self) -> None:
+        """The same if somebody else sends before the timer, and both are served in order."""
+        for room, slow in ((0, True), (QUEUE // 4 - 1, True), (QUEUE // 4, False), (None, False)):
+            self.begin()
+            frames = self.fill(self.two)
+            self.one.send(self.two)
+            self.bridge.detach(self.one.endpoint)
+            self.two.link.capacity = room
+            self.clock.advance(PAUSE)
+            self.assertTrue(self.three.send(self.two)[0])
+            self.assertEqual((self.two.port.slow, self.two.lost(Reason.SLOW)), (slow, slow))
+            self.two.take(None)
+            self.assertEqual(self.two.read()[:QUEUE], frames)
+
+    def test_late_after_a_pause_for_another(self) -> None:
+        """The same for one who has waited for another in vain and has no patience left."""
+        for room, reason in ((0, Reason.SLOW), (None, None)):
+            self.begin()
+            self.fill(self.two)
+            self.fill(self.three)
+            self.one.send(self.two, b"waits")
+            self.one.send(self.three, b"held")
+            self.three.send(self.two)
+            self.two.send(self.three)
+            self.three.link.capacity = room
+            self.clock.advance(PAUSE)
+            self.assertTrue(self.two.port.slow)
+            self.assertEqual(self.three.port.slow, reason is not None)
+            self.assertFalse(any(each.link.paused for each in (self.one, self.two, self.three)))
+            self.assertEqual(self.three.lost(Reason.QUEUE_FULL), 0)
+
     def test_drains_steadily(self) -> None:
         """A reader that goes on reading is never slow, however long it has a full queue."""
         self.fill(self.two)
