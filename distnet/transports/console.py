@@ -296,7 +296,10 @@ def _reopen(descriptor: int, flags: int) -> int:
     The same file, opened anew where that is possible.
 
     What Twisted reads is set not to block, and that would hold for the log on the same terminal.
+    Two openings of a regular file would write over each other, and it never blocks.
     """
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.dup(descriptor)
     try:
         return os.open(f"/proc/self/fd/{descriptor}", flags | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError:

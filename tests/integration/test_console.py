@@ -17,17 +17,9 @@ from tests.console.switches import (
     ConsoleSwitch,
     ConsoleVdeSwitch,
     Start,
-    console_switches,
 )
 from tests.masters import PATIENCE, eventually
-from tests.switches import BROADCAST, RawClient, frame, mac
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Start switches with consoles; ours unless another kind is named."""
-    with console_switches(tmp_path) as start_one:
-        yield start_one
+from tests.switches import BROADCAST, RawClient, StartSwitch, frame, mac
 
 
 @pytest.fixture
@@ -64,10 +56,10 @@ def without_differences(script: str, line: str, theirs: bytes, ours: bytes) -> t
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
-def test_as_vde_switch(script: Script, start: Start, files: Path) -> None:
+def test_as_vde_switch(script: Script, start_console: Start, files: Path) -> None:
     """Every line is answered as vde_switch answers it, but for the table of differences."""
-    theirs = answers_of(script, start(kind=ConsoleVdeSwitch), files)
-    ours = answers_of(script, start(), files)
+    theirs = answers_of(script, start_console(kind=ConsoleVdeSwitch), files)
+    ours = answers_of(script, start_console(), files)
     different = []
     for (line, their_answer), (same_line, our_answer) in zip(theirs, ours, strict=True):
         assert line == same_line
@@ -134,7 +126,7 @@ _FLUSHED = re.compile(rb"^3012 hash/- .*\n", re.MULTILINE)
 _NOT_DELIVERED = re.compile(rb"^ NOT: .*\n", re.MULTILINE)
 
 
-def test_events_as_of_vde_switch(start: Start) -> None:
+def test_events_as_of_vde_switch(start_console: Start) -> None:
     """
     Events, and what is printed of ports in use, are those of vde_switch, but for the list here.
 
@@ -144,14 +136,14 @@ def test_events_as_of_vde_switch(start: Start) -> None:
     """
     theirs, ours = (
         [_NOT_DELIVERED.sub(b"", _FLUSHED.sub(b"", _IDS.sub(b"...", answer))) for answer in answers]
-        for answers in (events_of(start(kind=ConsoleVdeSwitch)), events_of(start()))
+        for answers in (events_of(start_console(kind=ConsoleVdeSwitch)), events_of(start_console()))
     )
     assert ours == theirs
 
 
-def test_the_right_port_is_found(start: Start) -> None:
+def test_the_right_port_is_found(start_console: Start) -> None:
     """hash/find tells the port where an address is; vde_switch's tells the one after it."""
-    switch = start()
+    switch = start_console()
     console = ConsoleClient(switch.management)
     with RawClient(switch.sock) as client:
         client.plug(5)
@@ -164,9 +156,9 @@ def test_the_right_port_is_found(start: Start) -> None:
     console.close()
 
 
-def test_a_description_cannot_forge_an_answer(start: Start) -> None:
+def test_a_description_cannot_forge_an_answer(start_console: Start) -> None:
     """Control characters in a description are shown as question marks."""
-    switch = start()
+    switch = start_console()
     console = ConsoleClient(switch.management)
     with RawClient(switch.sock) as client:
         client.plug(description="x\n.\n1000 Success\x1b[2J")
@@ -174,9 +166,9 @@ def test_a_description_cannot_forge_an_answer(start: Start) -> None:
     console.close()
 
 
-def test_lines_are_split(start: Start) -> None:
+def test_lines_are_split(start_console: Start) -> None:
     """Two lines in one write are two commands, and one in two writes is one."""
-    client = ConsoleClient(start().management)
+    client = ConsoleClient(start_console().management)
     for piece in (b"port/create 3\nport/create 3\nport/cre", b"ate 4\n"):
         client.socket.sendall(piece)
     answers = client.read()
@@ -188,17 +180,17 @@ def test_lines_are_split(start: Start) -> None:
     client.close()
 
 
-def test_a_line_without_an_end(start: Start) -> None:
+def test_a_line_without_an_end(start_console: Start) -> None:
     """A line that nothing follows for a moment is whole: vdeterm sends no ends of lines."""
-    client = ConsoleClient(start().management)
+    client = ConsoleClient(start_console().management)
     client.socket.sendall(b"port/create 3")
     assert client.read() == b"1000 Success\n" + PROMPT
     client.close()
 
 
-def test_the_end_of_input_ends_a_line(start: Start) -> None:
+def test_the_end_of_input_ends_a_line(start_console: Start) -> None:
     """A last line without its end is answered when nothing more comes, and the session ends."""
-    client = ConsoleClient(start().management)
+    client = ConsoleClient(start_console().management)
     client.socket.sendall(b"port/create 3\nport/create 3")
     client.socket.shutdown(1)
     answers = b""
@@ -208,9 +200,9 @@ def test_the_end_of_input_ends_a_line(start: Start) -> None:
     client.close()
 
 
-def test_who_does_not_read_is_waited_for(start: Start) -> None:
+def test_who_does_not_read_is_waited_for(start_console: Start) -> None:
     """A console that asks much and reads nothing costs no memory, and others are answered."""
-    switch = start()
+    switch = start_console()
     deaf = ConsoleClient(switch.management)
     deaf.socket.settimeout(0.5)
     asked = b"help\n" * 20000
@@ -228,9 +220,9 @@ def test_who_does_not_read_is_waited_for(start: Start) -> None:
     other.close()
 
 
-def test_shutdown(start: Start) -> None:
+def test_shutdown(start_console: Start) -> None:
     """shutdown ends all sessions and the switch, which leaves no socket."""
-    switch = start()
+    switch = start_console()
     other = ConsoleClient(switch.management)
     client = ConsoleClient(switch.management)
     assert client.ask("shutdown") == LOGGED_OUT
@@ -239,14 +231,14 @@ def test_shutdown(start: Start) -> None:
     assert not Path(switch.management).exists()
 
 
-def test_only_its_user_may_connect(start: Start) -> None:
+def test_only_its_user_may_connect(start_console: Start) -> None:
     """The socket has mode 0600."""
-    assert stat.S_IMODE(Path(start().management).stat().st_mode) == 0o600
+    assert stat.S_IMODE(Path(start_console().management).stat().st_mode) == 0o600
 
 
-def test_standard_input(start: Start, tmp_path: Path) -> None:
+def test_standard_input(start_console: Start, tmp_path: Path) -> None:
     """Commands are taken from a pipe, answered without prompts, and its end ends nothing."""
-    switch = start("stdin")
+    switch = start_console("stdin")
     assert switch.process.stdin is not None
     switch.process.stdin.write(b"port/create 3\nport/showinfo")
     switch.process.stdin.close()
@@ -255,6 +247,19 @@ def test_standard_input(start: Start, tmp_path: Path) -> None:
     assert b"Port 0003" in client.ask("port/allprint")
     assert "vde$" not in switch.log()
     client.close()
+
+
+def test_answers_and_the_log_in_one_file(start_switch: StartSwitch) -> None:
+    """In a file that is standard output, answers and the log do not write over each other."""
+    switch = start_switch()
+    assert switch.process.stdin is not None
+    switch.process.stdin.write(b"port/showinfo\n")
+    switch.process.stdin.flush()
+    switch.wait_for_log("counters=true")
+    with RawClient(switch.sock).plug():
+        shown = switch.wait_for_log("is plugged in")
+    places = [shown.index(each) for each in ("listening in", "Numports=32", "is plugged in")]
+    assert places == sorted(places)
 
 
 def frames_of(data: bytes) -> Iterator[bytes]:
@@ -267,9 +272,9 @@ def frames_of(data: bytes) -> Iterator[bytes]:
         data = data[16 + size :]
 
 
-def test_pdump(start: Start, files: Path) -> None:
+def test_pdump(start_console: Start, files: Path) -> None:
     """What comes to the switch while pdump is active is in its file, each frame once."""
-    switch = start()
+    switch = start_console()
     console = ConsoleClient(switch.management)
     path = files / "dump"
     sent = [frame(BROADCAST, mac(1), bytes([number]) * 50) for number in range(5)]
