@@ -36,7 +36,8 @@ VERSION_KEY: Final = "distnet"
 
 
 def describe_session(master: MasterService, session: Session) -> dict[str, Any]:
-    """A connected node."""
+    """A connected node. If it is not settled, being asked for may settle it."""
+    master.router.look(session)
     return {
         "id": session.node,
         "kind": "tool" if session.tool else "kernel",

@@ -123,6 +123,7 @@ def _build() -> Callable[[Settling], Lifecycle]:
 
     for state, ignored in (
         (new, Lifecycle.mail_waits),
+        (new, Lifecycle.id_was_taken),
         (settling, Lifecycle.mail_waits),
         (settled, Lifecycle.mail_waits),
         (settling, Lifecycle.id_was_taken),

@@ -198,6 +198,11 @@ class Router:
         else:
             session.lifecycle.id_was_taken()
 
+    def look(self, session: Session) -> None:
+        """Somebody asks for a node: see whether it has read its id, though nothing waits for it."""
+        if not session.settled and session.link.observable and session.link.unread() == 0:
+            self.was_read(session)
+
     # Messages
 
     def _route(self, session: Session) -> None:

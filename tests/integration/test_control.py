@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,17 @@ def test_the_nodes_are_described(master: Master, connect: Connect) -> None:
     }
     assert master.node(0) == nodes[0]
     assert (nodes[1]["settled_by"], nodes[1]["delivered"]) == ("its queue", amount(3))
+
+
+def test_being_asked_for_a_silent_node_settles_it(master: Master, connect: Connect) -> None:
+    """A node that neither sends nor is sent to is settled once somebody asks, not before its id."""
+    kernel = connect(master, read_id=False)
+    eventually("it is there", lambda: master.node(0)["state"] == "unsettled")
+    time.sleep(0.4)
+    assert master.node(0)["state"] == "unsettled"
+    kernel.read_id()
+    eventually("it is settled", lambda: master.node(0)["state"] == "settled")
+    assert master.status()["nodes"][0]["settled_by"] == "its queue"
 
 
 def test_ids_that_nobody_has_are_described_too(master: Master, connect: Connect) -> None:

@@ -25,6 +25,14 @@ MUTATIONS = (
         (f"{_HELD}.test_id_alone", f"{_HELD}.test_first_byte"),
     ),
     Mutation(
+        "asked-for-is-settled",
+        "when the id has been read is not when the connection is accepted (point 2)",
+        _ROUTER,
+        "session.link.observable and session.link.unread() == 0:",
+        "session.link.observable:",
+        ("tests.unit.core.test_lifecycle.LookTests.test_has_not_read",),
+    ),
+    Mutation(
         "unsettled-is-sent-to",
         "messages are held until it is settled",
         _ROUTER,

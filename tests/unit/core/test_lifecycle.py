@@ -146,6 +146,37 @@ class PollTests(RouterTestCase):
         self.assertEqual(kernel.link.watches, [])
 
 
+class LookTests(RouterTestCase):
+    """Somebody asks for a node that is silent and that nobody sends to."""
+
+    def test_has_read(self) -> None:
+        """It settles after the settle time if it has read its id, though nothing waits for it."""
+        kernel = self.connect()
+        kernel.link.read()
+        self.router.look(kernel.session)
+        self.clock.advance(SETTLE_SECONDS)
+        self.assertEqual(kernel.session.state, "settled")
+        self.assertEqual((kernel.session.settled_by, kernel.link.watches), ("its queue", []))
+
+    def test_has_not_read(self) -> None:
+        """It stays as it is if it has not, and nobody looks again by himself."""
+        kernel = self.connect()
+        self.router.look(kernel.session)
+        kernel.link.read()
+        self.clock.advance(60)
+        self.assertEqual((kernel.session.state, kernel.link.watches), ("unsettled", []))
+
+    def test_nobody_knows(self) -> None:
+        """Where it cannot be seen, and before the id was sent, asking changes nothing."""
+        hidden = self.connect(FakeLink(observable=False))
+        hidden.link.read()
+        early = self.router.connect(FakeLink())
+        for session in (hidden.session, early):
+            self.router.look(session)
+            self.clock.advance(60)
+            self.assertEqual(session.state, "unsettled")
+
+
 class IdsGoBackTests(RouterTestCase):
     """Ids of connections that end."""
 

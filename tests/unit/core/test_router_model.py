@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from dataclasses import dataclass, field
 from struct import pack, unpack_from
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from hypothesis.stateful import run_state_machine_as_test as run_machine
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -23,13 +20,13 @@ from distnet.core.wire import HEADER, HEADER_SIZE, QUIT, Messages, encode_messag
 from distnet.errors import Refused
 from distnet.testing import FakeLink, NotingObserver
 from tests.unit.core.kernels import Kernel, sums
+from tests.unit.machines import run_machine
 
 MAX_PAYLOAD = 40
 RESERVE = MAX_PAYLOAD + HEADER_SIZE
 HIGHEST = 5
 PINNED = (1, 4)
 CAPACITIES = st.sampled_from([None, 0, 0, 1, 7, 30, 100])
-EXAMPLES = int(os.environ.get("DISTNET_EXAMPLES", "120"))
 
 choices = st.integers(0, 1000)
 all_limits = st.builds(
@@ -320,13 +317,4 @@ class ModelTests(SynchronousTestCase):
 
     def test_any_order(self) -> None:
         """Whatever kernels do, pairs keep their order, nothing is doubled, losses are counted."""
-        run_machine(
-            RouterMachine,
-            settings=settings(
-                max_examples=EXAMPLES,
-                stateful_step_count=30,
-                deadline=None,
-                database=None,
-                derandomize="DISTNET_EXAMPLES" not in os.environ,
-            ),
-        )
+        run_machine(RouterMachine)
