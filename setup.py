@@ -21,8 +21,10 @@ setup(
     package_dir={"": "."},
     packages=[
         "distnet",
+        "distnet.cluster",
         "distnet.core",
         "distnet.ethernet",
+        "distnet.gateway",
         "distnet.transports",
         "twisted.plugins",
     ],
@@ -33,12 +35,17 @@ setup(
         "service-identity",
         "attrs",
         "automat>=24.8",
+        # For the gateway; cryptography, which twisted[tls] needs, needs it too.
+        "cffi",
     ],
     extras_require={
         "test": ["pytest", "pytest-twisted", "hypothesis", "setuptools>=70.1"],
         "lint": ["ruff", "mypy", "mypy-zope"],
     },
-    entry_points={"console_scripts": ["distnet = distnet.cli:main"]},
+    entry_points={
+        "console_scripts": ["distnet = distnet.cli:main"],
+        "pytest11": ["distnet = distnet.pytest_plugin"],
+    },
     zip_safe=False,
     classifiers=[
         "Framework :: Twisted",

@@ -57,6 +57,7 @@ class IFrameLink(Interface):
     """
 
     description: str = Attribute("Who is at the other end, as the log says it.")
+    module: str = Attribute("What kind of link it is, as C{port/print} says it.")
 
     def send(frame: bytes) -> bool:
         """

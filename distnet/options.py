@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Final, NoReturn, TypeVar
 
 from twisted.python import usage
 
 from distnet import __version__
+from distnet.core.limits import GIB, KIB, MIB
 from distnet.errors import LocalError
+
+T = TypeVar("T")
+
+_UNITS: Final = {"": 1, "k": KIB, "m": MIB, "g": GIB}
 
 
 def whole_number(text: str) -> int:
@@ -17,6 +24,30 @@ def whole_number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise ValueError(f"{text!r} is not a number")
     return int(text)
+
+
+def size(text: str) -> int:
+    """A number of bytes; K, M and G stand for 1024, 1024² and 1024³ of them. Raises ValueError."""
+    parts = re.fullmatch(r"(\d+)([kmg]?)(?:i?b)?", text.lower())
+    if parts is None:
+        raise ValueError(f"{text!r} is not a size: use a number of bytes, 64K, 64M or 1G")
+    return int(parts[1]) * _UNITS[parts[2]]
+
+
+def show_size(number: int) -> str:
+    """The shortest text that L{size} reads as a number."""
+    for unit in ("g", "m", "k"):
+        if number and number % _UNITS[unit] == 0:
+            return f"{number // _UNITS[unit]}{unit.upper()}"
+    return str(number)
+
+
+def seconds(text: str) -> float:
+    """A number of seconds. Raises ValueError."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number of seconds") from None
 
 
 class DaemonOptions(usage.Options):
@@ -37,3 +68,10 @@ class DaemonOptions(usage.Options):
     def check(self) -> None:
         """Raise ValueError or LocalError, in one line, if the options cannot be used."""
         raise NotImplementedError
+
+    def read(self, option: str, read: Callable[[str], T]) -> T:
+        """What the text of an option means to a function. Raises ValueError, naming the option."""
+        try:
+            return read(str(self[option]))
+        except ValueError as error:
+            raise ValueError(f"--{option}: {error}") from error

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from twisted.application.service import MultiService
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 
@@ -22,6 +23,9 @@ from distnet.errors import StartupError
 _log = Logger(namespace="distnet")
 
 _STDERR: Final = 2
+_UNDO_SECONDS: Final = 5.0
+"""How long it may take to stop what a start that fails has begun."""
+_TURN_SECONDS: Final = 0.01
 
 
 class Daemon(MultiService):
@@ -76,10 +80,19 @@ class Daemon(MultiService):
             if _goes_nowhere(_STDERR):
                 _log.critical("{why}", why=error)
             sys.excepthook = _say_no_more
+            self._undo()
             raise
         except BaseException:
             self._let_go_of_stderr()
             raise
+
+    def _undo(self) -> None:
+        """Stop what was started in vain, which removes sockets and directories."""
+        stopped = maybeDeferred(self.stopService)
+        deadline = self._reactor.seconds() + _UNDO_SECONDS
+        # The reactor does not run yet, and will not.
+        while not stopped.called and self._reactor.seconds() < deadline:
+            self._reactor.iterate(_TURN_SECONDS)
 
     def _let_go_of_stderr(self) -> None:
         if self._stderr is not None:

@@ -169,8 +169,9 @@ class StateFile:
 
     async def close(self) -> None:
         """Write what is to be written, and close the file."""
-        await self._call(self._close)
-        self._threads.stop()
+        if self._threads.started:
+            await self._call(self._close)
+            self._threads.stop()
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> Deferred[Any]:
         assert self._database is not None

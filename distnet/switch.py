@@ -23,6 +23,11 @@ from distnet.ethernet.limits import BridgeLimits
 from distnet.ethernet.port import Endpoint, Port
 from distnet.observers import broadcast
 from distnet.transports.console import ManagementService, StandardInputService, surroundings
+from distnet.transports.dgram import dgram_service
+from distnet.transports.dgramplace import UdpPlace, UnixPlace
+from distnet.transports.framedescriptor import Errors
+from distnet.transports.framestream import FrameStreamService, StreamPlace
+from distnet.transports.tuntap import TapService
 from distnet.transports.vde import ControlSocket
 from distnet.transports.vdedir import VdeDirectory
 
@@ -73,6 +78,21 @@ class Management:
     script: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Plugs:
+    """
+    What plugs into a switch besides clients of VDE.
+
+    @ivar taps: names of tap interfaces.
+    @ivar streams: where QEMU's C{-netdev stream} connects.
+    @ivar dgrams: where QEMU's C{-netdev dgram} sends.
+    """
+
+    taps: tuple[str, ...] = ()
+    streams: tuple[StreamPlace, ...] = ()
+    dgrams: tuple[UnixPlace | UdpPlace, ...] = ()
+
+
 class SwitchService(MultiService):
     """
     A switch, and the directory where clients of VDE find it.
@@ -88,6 +108,8 @@ class SwitchService(MultiService):
         directory: VdeDirectory,
         settings: Settings,
         management: Management,
+        plugs: Plugs,
+        *,
         version: str,
     ) -> None:
         super().__init__()
@@ -103,7 +125,8 @@ class SwitchService(MultiService):
             strict=settings.strict,
         )
         self.bridge.fdb.set_size(settings.hash_size)
-        self.control = ControlSocket(reactor, self.bridge, directory)
+        self._errors = Errors()
+        self.control = ControlSocket(reactor, self.bridge, directory, self._errors)
         self.console = make_console(
             self.bridge,
             observer,
@@ -126,6 +149,12 @@ class SwitchService(MultiService):
             ).setServiceParent(self)
         if management.standard_input:
             StandardInputService(reactor, self.console).setServiceParent(self)
+        for name in plugs.taps:
+            TapService(reactor, self.bridge, name, self._errors).setServiceParent(self)
+        for place in plugs.dgrams:
+            dgram_service(reactor, self.bridge, place, self._errors).setServiceParent(self)
+        if plugs.streams:
+            FrameStreamService(reactor, self.bridge, plugs.streams).setServiceParent(self)
 
     def startService(self) -> None:
         """
@@ -159,6 +188,20 @@ class SwitchService(MultiService):
         self.console.close()
         self.bridge.stop()
         await self.control.close()
+        self._say_what_failed()
+
+    def _say_what_failed(self) -> None:
+        happened = [
+            f"{count} {what}"
+            for count, what in (
+                (self.control.refusals.count, "clients were refused"),
+                (self.console.events_dropped, "events were not told to consoles that did not read"),
+                (self._errors.total(), f"operations on sockets and taps failed ({self._errors})"),
+            )
+            if count
+        ]
+        if happened:
+            _log.info("in all, {what}", what="; ".join(happened))
 
 
 def make_address() -> bytes:

@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from twisted.application.service import IService
 from twisted.internet.ssl import CertificateOptions
 
 from distnet import __version__
 from distnet.control import ControlService
-from distnet.core.limits import GIB, KIB, MIB, Limits, Overflow
+from distnet.core.limits import Limits, Overflow
 from distnet.core.registry import IdPolicy, Registry
 from distnet.errors import LocalError
 from distnet.master import MasterService
-from distnet.options import DaemonOptions, whole_number
+from distnet.options import DaemonOptions, seconds, show_size, size, whole_number
 from distnet.paths import default_control, tools_beside
 from distnet.process import Daemon
 from distnet.state import StateFile
 from distnet.transports.listen import Listener, check_description, unix_description
 from distnet.transports.tls import server_options
 
-T = TypeVar("T")
-
 _DEFAULT: Final = Limits()
-_UNITS: Final = {"": 1, "k": KIB, "m": MIB, "g": GIB}
-
-
-def size(text: str) -> int:
-    """A number of bytes; K, M and G stand for 1024, 1024² and 1024³ of them. Raises ValueError."""
-    parts = re.fullmatch(r"(\d+)([kmg]?)(?:i?b)?", text.lower())
-    if parts is None:
-        raise ValueError(f"{text!r} is not a size: use a number of bytes, 64K, 64M or 1G")
-    return int(parts[1]) * _UNITS[parts[2]]
-
-
-def show_size(number: int) -> str:
-    """The shortest text that L{size} reads as a number."""
-    for unit in ("g", "m", "k"):
-        if number and number % _UNITS[unit] == 0:
-            return f"{number // _UNITS[unit]}{unit.upper()}"
-    return str(number)
-
-
-def seconds(text: str) -> float:
-    """A number of seconds. Raises ValueError."""
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a number of seconds") from None
 
 
 class Options(DaemonOptions):
@@ -136,24 +107,24 @@ class Options(DaemonOptions):
         """See L{DaemonOptions}."""
         self.policy = IdPolicy(self._one_of("ids", *IdPolicy))
         self.limits = Limits(
-            max_payload=self._read("max-payload", size),
-            max_waiting_per_id=self._read("max-waiting-per-id", size),
-            max_waiting=self._read("max-waiting", size),
-            reserve=self._read("reserve", size),
-            highest_id=self._read("highest-id", whole_number),
-            pause_seconds=self._read("pause-seconds", seconds),
+            max_payload=self.read("max-payload", size),
+            max_waiting_per_id=self.read("max-waiting-per-id", size),
+            max_waiting=self.read("max-waiting", size),
+            reserve=self.read("reserve", size),
+            highest_id=self.read("highest-id", whole_number),
+            pause_seconds=self.read("pause-seconds", seconds),
             overflow=Overflow(self._one_of("overflow", *Overflow)),
             segment=_DEFAULT.segment
             if self._one_of("pace", "segment", "stream") == "segment"
             else None,
-            settle_seconds=self._read("settle-seconds", seconds),
+            settle_seconds=self.read("settle-seconds", seconds),
             keep_pinned=bool(self["keep-mail"]),
             replace_pinned=self._one_of("second-connection", "refuse", "replace") == "replace",
         )
         problem = self.limits.problem()
         if problem is not None:
             raise ValueError(problem)
-        self.grace_seconds = self._read("grace-seconds", seconds)
+        self.grace_seconds = self.read("grace-seconds", seconds)
         if not 0 <= self.grace_seconds < float("inf"):
             raise ValueError(f"--grace-seconds {self['grace-seconds']} is not a number of seconds")
         self._check_tls()
@@ -164,12 +135,6 @@ class Options(DaemonOptions):
         if value not in allowed:
             raise ValueError(f"--{option} {value}: it is {' or '.join(allowed)}")
         return value
-
-    def _read(self, option: str, read: Callable[[str], T]) -> T:
-        try:
-            return read(str(self[option]))
-        except ValueError as error:
-            raise ValueError(f"--{option}: {error}") from error
 
     def _check_tls(self) -> None:
         files = ("tls-cert", "tls-key", "tls-client-ca")

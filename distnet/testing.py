@@ -170,8 +170,9 @@ class FakeFrameLink:
     @ivar closed: it was told to end.
     """
 
-    def __init__(self, description: str = "test") -> None:
+    def __init__(self, description: str = "test", module: str = "fake") -> None:
         self.description = description
+        self.module = module
         self.frames: list[bytes] = []
         self.capacity: int | None = None
         self.full = False

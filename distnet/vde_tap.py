@@ -7,9 +7,9 @@ import grp
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from twisted.application.service import IService
 from twisted.python import usage
@@ -17,14 +17,20 @@ from twisted.python import usage
 from distnet import __version__
 from distnet.ethernet.frame import parse_address
 from distnet.ethernet.limits import MAX_NUMPORTS, BridgeLimits
-from distnet.options import DaemonOptions, whole_number
+from distnet.gateway.command import check_words
+from distnet.gateway.supervise import GatewayProcess
+from distnet.options import DaemonOptions, seconds, show_size, size, whole_number
 from distnet.process import Daemon
-from distnet.switch import Management, Settings, SwitchService
+from distnet.switch import Management, Plugs, Settings, SwitchService
+from distnet.transports.console import ConsoleProtocol
+from distnet.transports.dgramplace import parse_dgram_place
+from distnet.transports.framestream import StreamPlace, parse_stream_place
+from distnet.transports.tuntap import check_name
 from distnet.transports.vdedir import Permissions, VdeDirectory, default_vde_directory
 
-_NOT_YET: Final = {
-    "tap": "a tap interface",
-}
+T = TypeVar("T")
+
+_LIMITS: Final = BridgeLimits()
 _SCRIPTS: Final = ("~/.vde2/vde_switch.rc", "/etc/vde2/vde_switch.rc")
 
 
@@ -70,7 +76,7 @@ class Options(DaemonOptions):
     longdesc = (
         "A virtual Ethernet switch in the place of vde_switch: QEMU's -netdev vde, vde_plug and all"
         " that uses libvdeplug plug into it. Long options may be written with one dash, as in"
-        " -F -sock /tmp/myswitch. A MODE is octal."
+        " -F -sock /tmp/myswitch. A MODE is octal; a SIZE is in bytes, or 64K, 1M."
     )
 
     optParameters = [
@@ -82,12 +88,24 @@ class Options(DaemonOptions):
         ["dirmode", None, None, "MODE of the directory. [default: that of --mode with x where r or"
          " w is, or 02700]"],
         ["group", "g", None, "GROUP of the sockets and their directory."],
-        ["tap", "t", None, "TAP: a tap interface to plug in; not yet."],
         ["rcfile", "f", None, "FILE of console commands to begin with. [default:"
          " ~/.vde2/vde_switch.rc, else /etc/vde2/vde_switch.rc, if there is one]"],
         ["mgmt", "M", None, "PATH of the management socket."],
         ["mgmtmode", None, None, "MODE of the management socket. [default: 0600]"],
         ["mgmtgroup", None, None, "GROUP of the management socket."],
+        ["max-frame", None, show_size(_LIMITS.max_frame), "SIZE of a frame; longer ones are"
+         " dropped."],
+        ["queue-frames", None, _LIMITS.queue_frames, "N: frames waiting for one reader."],
+        ["queue-bytes", None, show_size(_LIMITS.queue_bytes), "SIZE of what waits for one"
+         " reader."],
+        ["pause-seconds", None, _LIMITS.pause_seconds, "How long a sender to a full queue is"
+         " paused before frames are dropped; 0: never."],
+        ["max-addresses", None, _LIMITS.max_addresses, "N: addresses that are remembered; frames"
+         " for others go everywhere."],
+        ["master", None, None, "ADDRESS of the master, for --gateway. [default: ask it, else"
+         " 127.0.0.1:1234]"],
+        ["master-control", None, None, "PATH of the master's control socket, for --gateway."
+         " [default: where the master has it]"],
         ["debugclients", "D", None, "N: taken; any number of consoles can have events."],
         ["pidfile", "p", None, "Give this to twistd: twistd --pidfile=FILE distnet-vde ..."],
     ]  # fmt: skip
@@ -102,6 +120,9 @@ class Options(DaemonOptions):
             "Drop tagged frames of VLANs that their port is not in, as vde_switch does.",
         ],
         ["nostdin", None, "Do not take console commands from standard input."],
+        ["gateway", None, "Give guests the master at 10.0.2.16:1234, 10.0.2.2 and DHCP."],
+        ["map-zcore", None, "The guest at 10.0.2.(15+n), a zCore with IP=n, is node n."],
+        ["nat", None, "Let guests reach the network of this machine, but not its loopback."],
     ]
 
     def __init__(self) -> None:
@@ -109,7 +130,10 @@ class Options(DaemonOptions):
         self.settings = Settings()
         self.permissions = Permissions()
         self.management = Management()
+        self.plugs = Plugs()
         self["sock"] = None
+        self["tap"], self["stream"], self["dgram"], self["map"] = [], [], [], []
+        self.gateway: list[str] | None = None
 
     def opt_sock(self, directory: str) -> None:
         """DIRECTORY of the sockets. [default: /var/run/vde.ctl for root, else /tmp/vde.ctl]"""
@@ -124,6 +148,24 @@ class Options(DaemonOptions):
     def opt_unix(self, directory: str) -> None:
         """The same as --sock."""
         self["sock"] = directory
+
+    def opt_tap(self, interface: str) -> None:
+        """TAP: an interface to plug in, made unless it is there; may be repeated."""
+        self["tap"].append(interface)
+
+    opt_t = opt_tap
+
+    def opt_stream(self, endpoint: str) -> None:
+        """[N=]ENDPOINT for QEMU's -netdev stream, plugged in at port N; may be repeated."""
+        self["stream"].append(endpoint)
+
+    def opt_dgram(self, address: str) -> None:
+        """ADDRESS for QEMU's -netdev dgram: unix:PATH, udp:PORT, udp:HOST:PORT; may be repeated."""
+        self["dgram"].append(address)
+
+    def opt_map(self, node: str) -> None:
+        """IP=N: the guest with this address is node N of the master; may be repeated."""
+        self["map"].append(node)
 
     opt_v = DaemonOptions.opt_version
 
@@ -143,9 +185,6 @@ class Options(DaemonOptions):
 
     def check(self) -> None:
         """See L{DaemonOptions}."""
-        for name, what in _NOT_YET.items():
-            if self[name] is not None:
-                raise ValueError(f"--{name}: distnet-vde does not have {what} yet")
         if self["pidfile"] is not None:
             raise ValueError(
                 "--pidfile is an option of twistd: twistd --pidfile=FILE distnet-vde ..."
@@ -167,7 +206,7 @@ class Options(DaemonOptions):
             priority=self._number("priority", 0, 65535),
             hash_size=self._number("hashsize", 1, 2**31 - 1),
             address=self._address("macaddr"),
-            limits=BridgeLimits(),
+            limits=self._limits(),
         )
         if self["mgmt"] is None and (self["mgmtmode"] or self["mgmtgroup"]):
             raise ValueError("--mgmtmode and --mgmtgroup are for --mgmt PATH")
@@ -179,6 +218,27 @@ class Options(DaemonOptions):
             standard_input=self._in_the_foreground() and not self["nostdin"],
             script=self._script(),
         )
+        self.plugs = Plugs(
+            taps=tuple(self._each("tap", check_name)),
+            streams=tuple(map(self._stream, self["stream"])),
+            dgrams=tuple(self._each("dgram", parse_dgram_place)),
+        )
+        self.gateway = self._gateway()
+
+    def _gateway(self) -> list[str] | None:
+        """The words after C{distnet gateway}, or None if there is to be none."""
+        words = [
+            f"--{name}={self[option]}"
+            for name, option in (("master", "master"), ("control", "master-control"))
+            if self[option] is not None
+        ]
+        words += [f"--map={text}" for text in self["map"]]
+        words += [f"--{flag}" for flag in ("map-zcore", "nat") if self[flag]]
+        if not self["gateway"]:
+            if words:
+                raise ValueError(f"{words[0]} is for --gateway")
+            return None
+        return check_words([f"--sock={self['sock']}", *words])
 
     def _in_the_foreground(self) -> bool:
         return self.parent is not None and bool(self.parent.get("nodaemon"))
@@ -190,12 +250,47 @@ class Options(DaemonOptions):
         # os.path.isfile is False of what may not be looked at.
         return next((script for script in usual if os.path.isfile(script)), None)
 
+    def _stream(self, text: str) -> StreamPlace:
+        from twisted.internet import reactor
+
+        try:
+            place = parse_stream_place(reactor, text)
+        except ValueError as error:
+            raise ValueError(f"--stream: {error}") from error
+        if place.port is not None and not 0 < place.port < self.settings.numports:
+            raise ValueError(
+                f"--stream {text}: there is no port {place.port} for it, but 1 to"
+                f" {self.settings.numports - 1} (--numports)"
+            )
+        return place
+
     def _number(self, option: str, least: int, most: int) -> int:
         text = self[option]
         with contextlib.suppress(ValueError):
             if least <= (number := whole_number(text)) <= most:
                 return number
         raise ValueError(f"--{option} {text}: it is a number from {least} to {most}")
+
+    def _limits(self) -> BridgeLimits:
+        max_frame = self.read("max-frame", size)
+        limits = BridgeLimits(
+            max_frame=max_frame,
+            queue_frames=self.read("queue-frames", whole_number),
+            queue_bytes=self.read("queue-bytes", size),
+            held_bytes=max(max_frame, _LIMITS.held_bytes),
+            pause_seconds=self.read("pause-seconds", seconds),
+            max_addresses=self.read("max-addresses", whole_number),
+        )
+        problem = limits.problem()
+        if problem is not None:
+            raise ValueError(problem)
+        return limits
+
+    def _each(self, option: str, read: Callable[[str], T]) -> list[T]:
+        try:
+            return [read(text) for text in self[option]]
+        except ValueError as error:
+            raise ValueError(f"--{option} {error}") from error
 
     def _mode(self, option: str) -> int | None:
         text = self[option]
@@ -229,7 +324,17 @@ def makeService(options: Options) -> IService:
 
     daemon = Daemon(reactor)
     directory = VdeDirectory(options["sock"], options.permissions)
-    SwitchService(
-        reactor, directory, options.settings, options.management, __version__
-    ).setServiceParent(daemon)
+    switch = SwitchService(
+        reactor,
+        directory,
+        options.settings,
+        options.management,
+        options.plugs,
+        version=__version__,
+    )
+    switch.setServiceParent(daemon)
+    if options.gateway is not None:
+        GatewayProcess(
+            reactor, options.gateway, lambda: ConsoleProtocol(switch.console, clock=reactor)
+        ).setServiceParent(daemon)
     return daemon

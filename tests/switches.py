@@ -146,8 +146,12 @@ def running(switch: Switch) -> Iterator[Switch]:
         subprocess.run(["rm", "-rf", str(switch.home)], check=True)
 
 
+StartSwitch = Callable[..., Switch]
+"""Starts a switch with options, as a C{kind}, C{within} a command."""
+
+
 @contextlib.contextmanager
-def switches(directory: Path) -> Iterator[Callable[..., Switch]]:
+def switches(directory: Path) -> Iterator[StartSwitch]:
     """What starts switches with options; they are gone afterwards."""
     with contextlib.ExitStack() as stack:
 

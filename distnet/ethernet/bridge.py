@@ -153,6 +153,10 @@ class Bridge:
         """
         self._delivery.send_failed(endpoint, frame)
 
+    def overrun(self, endpoint: Endpoint, frames: int) -> None:
+        """The operating system has dropped frames of an endpoint, before they could be read."""
+        endpoint.port.counters.lose(Reason.OVERRUN, 0, frames)
+
     # Configuration that is not of ports, VLANs, or addresses alone
 
     @property

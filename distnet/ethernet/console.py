@@ -39,6 +39,7 @@ class Console:
     @ivar clock: seconds, from any point in time.
     @ivar dump: the packet dump, if the plugin is loaded.
     @ivar refused: sessions that were too many.
+    @ivar events_dropped: how many a session was not told of, since it did not read.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Console:
         self.plugin_commands: tuple[Command, ...] = ()
         self.plugin_categories: tuple[Category, ...] = ()
         self.refused = 0
+        self.events_dropped = 0
         self._shutting_down = False
         self._commands = commands
         self._sessions: set[ConsoleSession] = set()
@@ -164,7 +166,6 @@ class ConsoleSession:
     @ivar ended: it was told to end, or the switch was: what was written is the last.
     @ivar paused: the other side does not read: lines wait, events are dropped.
     @ivar wanted: the events it is told of.
-    @ivar events_dropped: how many it was not, since it did not read.
     """
 
     def __init__(self, console: Console, write: Callable[[bytes], None], prompts: bool) -> None:
@@ -172,7 +173,6 @@ class ConsoleSession:
         self.ended = False
         self.paused = False
         self.wanted = Subscriptions()
-        self.events_dropped = 0
         self._write_bytes = write
         self._prompts = prompts
         self._buffer = bytearray()
@@ -218,7 +218,7 @@ class ConsoleSession:
         if category not in self.wanted:
             return
         if self.paused:
-            self.events_dropped += 1
+            self.console.events_dropped += 1
         else:
             self._write(category.line(printable(text)))
 

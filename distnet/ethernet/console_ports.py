@@ -146,8 +146,8 @@ def _show_port(session: ConsoleSession, port: Port) -> Iterator[str]:
         yield f" NOT: {_amount(traffic)} ({reason})"
     # The newest first.
     for endpoint in reversed(port.endpoints):
-        yield f"  -- endpoint ID {endpoint.number:04d} module {'unix prog':<12}: " + printable(
-            endpoint.description
+        yield f"  -- endpoint ID {endpoint.number:04d} module {endpoint.link.module:<12}: " + (
+            printable(endpoint.description)
         )
         yield from _show_slow(session, endpoint)
 

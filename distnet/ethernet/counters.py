@@ -23,6 +23,12 @@ class Reason(StrEnum):
     """Its destination is on the port it came from; nothing was to be done."""
     NOBODY = "nobody"
     """No other port is in use that it could go to; nothing was to be done."""
+    OVERRUN = "overrun"
+    """
+    The operating system had no room to keep it until it was read.
+
+    So it is not among the received ones, and how many bytes it had is not known.
+    """
 
     HIDDEN_TAG = "hidden-tag"
     """A tag inside it would have shown it, at that port, as of a VLAN that it is not in."""
@@ -45,6 +51,7 @@ REFUSALS = frozenset(
         Reason.HELD_FULL,
         Reason.LOCAL,
         Reason.NOBODY,
+        Reason.OVERRUN,
     }
 )
 """The reasons that are about a frame as a whole, counted at the port it came from.
@@ -75,7 +82,7 @@ class Counters:
     """
     Of one port, or of all.
 
-    @ivar received: frames that came from its endpoints, refused ones too.
+    @ivar received: frames that came from its endpoints, refused ones too if they were read.
     @ivar sent: copies of frames that were handed to the operating system for its endpoints.
     @ivar undelivered: by reason; see L{REFUSALS} for which are frames and which are copies.
     """
@@ -87,12 +94,13 @@ class Counters:
         self.sent = Traffic()
         self.undelivered: dict[Reason, Traffic] = {}
 
-    def lose(self, reason: Reason, size: int) -> None:
-        """Count a frame, or a copy, of C{size} bytes as not delivered."""
+    def lose(self, reason: Reason, size: int, frames: int = 1) -> None:
+        """Count frames, or copies, of C{size} bytes together as not delivered."""
         traffic = self.undelivered.get(reason)
         if traffic is None:
             traffic = self.undelivered[reason] = Traffic()
-        traffic.add(size)
+        traffic.frames += frames
+        traffic.bytes += size
 
     def lost(self, reason: Reason) -> Traffic:
         """What was not delivered for this reason."""

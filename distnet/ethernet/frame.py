@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from struct import Struct
 
 from distnet.ethernet.counters import Reason
@@ -17,47 +16,6 @@ ADDRESS_SIZE = 6
 
 _U16 = Struct(">H")
 _TAG = Struct(">2sH")
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """
-    A frame that L{problem} has no objection to.
-
-    @ivar data: all of it.
-    """
-
-    data: bytes
-
-    @property
-    def destination(self) -> bytes:
-        """6 bytes."""
-        return self.data[:6]
-
-    @property
-    def source(self) -> bytes:
-        """6 bytes."""
-        return self.data[6:12]
-
-    @property
-    def ethertype(self) -> int:
-        """What the payload is; behind the tag, if there is one."""
-        return int(_U16.unpack_from(self.data, 16 if self.vlan is not None else 12)[0])
-
-    @property
-    def is_group(self) -> bool:
-        """It is for more than one: multicast or broadcast."""
-        return is_group(self.data)
-
-    @property
-    def vlan(self) -> int | None:
-        """The VLAN in its tag, or None if it has none."""
-        return tag_of(self.data)
-
-    @property
-    def payload(self) -> bytes:
-        """What is behind the header and the tag."""
-        return self.data[18 if self.vlan is not None else 14 :]
 
 
 def problem(frame: bytes, max_frame: int) -> Reason | None:

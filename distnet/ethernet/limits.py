@@ -9,6 +9,8 @@ MIN_FRAME = 14
 KIB = 1024
 MIB = 1024 * KIB
 MAX_NUMPORTS = 1 << 20
+MAX_FRAME = MIB
+"""The most that C{max_frame} may be: each frame that is read gets a buffer of that size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class BridgeLimits:
         """What makes these limits unusable together, in one line that names it, or None."""
         if self.max_frame < MIN_FRAME:
             return f"--max-frame {self.max_frame} is below {MIN_FRAME}, an Ethernet header"
+        if self.max_frame > MAX_FRAME:
+            return f"--max-frame {self.max_frame} is above {MAX_FRAME}"
         for name in ("queue_frames", "held_frames", "max_addresses"):
             if getattr(self, name) < 1:
                 return f"--{name.replace('_', '-')} {getattr(self, name)} is not at least 1"

@@ -107,7 +107,7 @@ def parse_request(data: bytes) -> Request:
         type=RequestType(kind),
         port=port,
         path=path,
-        description=_printable(data[address_at + _ADDRESS.size :][:MAX_DESCRIPTION]),
+        description=printable(data[address_at + _ADDRESS.size :][:MAX_DESCRIPTION]),
     )
 
 
@@ -127,8 +127,8 @@ def encode_reply(path: bytes) -> bytes:
 
 
 def parse_reply(data: bytes) -> bytes:
-    """The path in a reply. Raises L{BadRequest}."""
-    return _parse_address(data)
+    """The path in a reply; what follows that means nothing. Raises L{BadRequest}."""
+    return _parse_address(data[: _ADDRESS.size])
 
 
 def _address_at(version: int) -> int:
@@ -154,7 +154,7 @@ def _encode_address(path: bytes) -> bytes:
     return _ADDRESS.pack(_AF_UNIX, path)
 
 
-def _printable(data: bytes) -> str:
+def printable(data: bytes) -> str:
     """Text that cannot disturb a log or a console: one line, without control characters."""
     text = data.partition(b"\0")[0].decode(errors="replace")
     return "".join(character if character.isprintable() else "?" for character in text)

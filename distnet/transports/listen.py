@@ -116,6 +116,20 @@ def unix_description(path: str) -> str:
     return complete_description(f"unix:address={quoteStringArgument(path)}")
 
 
+def absolute_description(complete: str) -> str:
+    """The same complete description, for a process that may have changed its directory."""
+    kind, arguments = split_description(complete)
+    path = Listener(complete).path
+    if path is None:
+        return complete
+    arguments = {name: value for name, value in arguments.items() if name} | {
+        "address": str(Path(path).absolute())
+    }
+    return ":".join(
+        [kind, *(f"{name}={quoteStringArgument(value)}" for name, value in arguments.items())]
+    )
+
+
 def check_description(reactor: Any, text: str) -> str:
     """
     L{complete_description}, or ValueError in one line if Twisted does not understand it.
@@ -199,7 +213,9 @@ def claim_path(path: str) -> None:
                 Path(path).unlink()
             return
         except OSError as error:
-            raise StartupError(f"cannot listen at {path}: {error.strerror or error}") from None
+            # One of datagrams has no connections, but lives.
+            if error.errno != errno.EPROTOTYPE:
+                raise StartupError(f"cannot listen at {path}: {error.strerror or error}") from None
     raise StartupError(
         f"cannot listen at {path}: another process listens there; stop it, or choose another path"
     )
@@ -220,7 +236,7 @@ def _why(listener: Listener, error: BaseException) -> str:
     reason = (cause.strerror or str(cause)) if isinstance(cause, OSError) else str(cause)
     number = cause.errno if isinstance(cause, OSError) else None
     advice = {
-        errno.EADDRINUSE: "; another master, or something else, listens there:"
+        errno.EADDRINUSE: "; another master or switch, or something else, listens there:"
         " stop it, or choose another port",
         errno.EACCES: "; ports below 1024 and foreign directories need the privilege",
         errno.EADDRNOTAVAIL: "; this machine does not have that address",

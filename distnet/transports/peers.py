@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 _CREDENTIALS: Final = struct.Struct("3i")
+_SO_PEERGROUPS: Final = 59
+_GROUP: Final = struct.Struct("I")
+_MAX_GROUPS: Final = 256
 
 
 class Credentials(NamedTuple):
@@ -36,6 +39,12 @@ def peer_credentials(sock: socket.socket) -> Credentials:
     """Who connected to a unix socket: SO_PEERCRED, unix(7)."""
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     return Credentials(*_CREDENTIALS.unpack(credentials))
+
+
+def peer_groups(sock: socket.socket) -> list[int]:
+    """The numbers of the groups of who connected to a unix socket: SO_PEERGROUPS."""
+    groups = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MAX_GROUPS * _GROUP.size)
+    return [peer_credentials(sock).gid, *(each for (each,) in _GROUP.iter_unpack(groups))]
 
 
 def process_identity(pid: int) -> str | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import socket
 from typing import Any, Final
 
-from twisted.internet.interfaces import IHandshakeListener, IPullProducer, IPushProducer
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IHandshakeListener, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
 from distnet.core.session import Session
 from distnet.interfaces import ILink
+from distnet.transports.atonce import WrittenAtOnce
 from distnet.transports.listen import Listener
 from distnet.transports.peers import describe_peer, host_port
 from distnet.transports.unread import SockDiag, how_to_tell, unsent
@@ -65,41 +67,26 @@ class _Link:
         self._watch.forget(self)
 
 
-@implementer(ILink, IPullProducer)
-class SocketLink(_Link):
-    """
-    A TCP or unix connection that is written without waiting for a turn of the reactor.
-
-    Nothing is ever buffered in Twisted's transport, so that what was written, and what was not, is
-    known to the byte. Being registered as a pull producer has the transport call
-    L{resumeProducing} when the socket can be written again.
-    """
+@implementer(ILink)
+class SocketLink(_Link, WrittenAtOnce):
+    """A TCP or unix connection that is written at once."""
 
     def __init__(self, protocol: NodeProtocol, transport: Any, peer: str) -> None:
         super().__init__(protocol, transport, transport.socket, peer)
-        self._wants_to_write = False
         self._closing: Any = None
-        transport.registerProducer(self, False)
+        self.write_to(transport)
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
         """See L{ILink}."""
-        written = self._transport.writeSomeData(data)
-        if isinstance(written, BaseException):
+        try:
+            return self.write(data)
+        except ConnectionLost:
             self.abort()
             return 0
-        if written < len(data):
-            self._wants_to_write = True
-            self._transport.startWriting()
-        return int(written)
 
-    def resumeProducing(self) -> None:
-        """The socket can be written again, or the producer was just registered."""
-        if self._wants_to_write:
-            self._wants_to_write = False
-            self._protocol.writable()
-
-    def stopProducing(self) -> None:
-        """The connection is over; L{ended} says so too."""
+    def has_room(self) -> None:
+        """See L{WrittenAtOnce}."""
+        self._protocol.writable()
 
     def close(self) -> None:
         """

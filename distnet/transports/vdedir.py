@@ -73,6 +73,7 @@ class VdeDirectory:
         self.path = os.path.realpath(path)
         self.ctl = f"{self.path}/ctl"
         self.permissions = permissions
+        self._claimed = False
 
     def claim(self) -> None:
         """
@@ -89,6 +90,7 @@ class VdeDirectory:
             )
         self._make()
         claim_path(self.ctl)
+        self._claimed = True
         self._set(self.path, self.permissions.directory)
         self.sweep()
 
@@ -139,6 +141,8 @@ class VdeDirectory:
 
     def leave(self) -> None:
         """The switch stops: remove the directory, unless somebody still has something in it."""
+        if not self._claimed:
+            return
         self.sweep()
         with contextlib.suppress(OSError):
             Path(self.path).rmdir()

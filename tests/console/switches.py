@@ -20,6 +20,10 @@ class ConsoleSwitch(Switch):
         """Where its console is."""
         return str(self.home / "console")
 
+    def daemon_log(self) -> str:
+        """What it has logged, where C{log} is what it has shown."""
+        return (self.home / "log").read_text()
+
     def command(self) -> list[str]:
         """How it is started."""
         options = [option for option in self.options if option != "stdin"]

@@ -1,4 +1,4 @@
-"""Masters to talk to."""
+"""Masters to talk to, and switches to plug into."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import Authority, tls_options
+from tests.console.switches import Start, console_switches
 from tests.integration.clients import NAME, Where
 from tests.masters import Kernel, Master, running
+from tests.switches import StartSwitch, switches
 
 
 @pytest.fixture
@@ -81,3 +83,17 @@ def connect() -> Iterator[Callable[..., Kernel]]:
             return kernel
 
         yield connect
+
+
+@pytest.fixture
+def start_switch(tmp_path: Path) -> Iterator[StartSwitch]:
+    """Start switches with options."""
+    with switches(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture
+def start_console(tmp_path: Path) -> Iterator[Start]:
+    """Start switches with consoles; ours unless another kind is named."""
+    with console_switches(tmp_path) as start:
+        yield start

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,23 +14,15 @@ from tests.console.switches import (
     ConsoleVdeSwitch,
     Start,
     TerminalSwitch,
-    console_switches,
 )
 from tests.masters import PATIENCE, eventually
 from tests.switches import BROADCAST, RawClient, frame, mac
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Start switches with consoles; ours unless another kind is named."""
-    with console_switches(tmp_path) as start_one:
-        yield start_one
-
-
 @pytest.mark.parametrize("end", [b"shutdown\n", b"\4"])
-def test_a_terminal(end: bytes, start: Start) -> None:
+def test_a_terminal(end: bytes, start_console: Start) -> None:
     """At a terminal it greets and prompts; its end of input, or shutdown, stops the switch."""
-    switch = start("stdin", kind=TerminalSwitch)
+    switch = start_console("stdin", kind=TerminalSwitch)
     assert switch.process.stdin is not None
     switch.process.stdin.write(b"port/create 3\n")
     switch.process.stdin.flush()
@@ -45,9 +36,9 @@ def test_a_terminal(end: bytes, start: Start) -> None:
     assert "Traceback" not in shown
 
 
-def test_tcpdump_reads_a_dump(start: Start, tmp_path: Path) -> None:
+def test_tcpdump_reads_a_dump(start_console: Start, tmp_path: Path) -> None:
     """tcpdump shows a frame of a dump with its addresses."""
-    switch = start()
+    switch = start_console()
     console = ConsoleClient(switch.management)
     path = tmp_path / "dump"
     with RawClient(switch.sock) as client:
@@ -75,9 +66,9 @@ def commanded(switch: ConsoleSwitch, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout.replace("\0", "")
 
 
-def test_vdecmd(start: Start) -> None:
+def test_vdecmd(start_console: Start) -> None:
     """vdecmd exits and prints as it does with vde_switch."""
-    ours, theirs = start(), start(kind=ConsoleVdeSwitch)
+    ours, theirs = start_console(), start_console(kind=ConsoleVdeSwitch)
     assert commanded(ours, "port/showinfo")[1] == "Numports=32\nHUB=false\ncounters=true\n"
     for line in ("port/showinfo", "port/create 3", "port/create 3", "nosuch", "port/allprint"):
         assert commanded(ours, *line.split()) == commanded(theirs, *line.split())
@@ -85,9 +76,9 @@ def test_vdecmd(start: Start) -> None:
 
 @pytest.mark.parametrize("kind", [ConsoleSwitch, ConsoleVdeSwitch])
 @pytest.mark.parametrize("program", ["unixterm", "vdeterm"])
-def test_terminals(program: str, kind: type[ConsoleSwitch], start: Start) -> None:
+def test_terminals(program: str, kind: type[ConsoleSwitch], start_console: Start) -> None:
     """unixterm and vdeterm show answers, and end when the session does."""
-    switch = start(kind=kind)
+    switch = start_console(kind=kind)
     if program == "vdeterm":
         # It wants a terminal.
         command = ["script", "-qec", f"vdeterm {switch.management}", "/dev/null"]

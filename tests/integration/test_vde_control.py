@@ -12,7 +12,6 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,14 +21,12 @@ from tests.masters import PATIENCE, ROOT, TWISTD, eventually
 from tests.switches import (
     BROADCAST,
     RawClient,
+    StartSwitch,
     Switch,
     VdeSwitch,
     frame,
     mac,
-    switches,
 )
-
-StartSwitch = Callable[..., Switch]
 
 MAGIC = 0xFEEDFACE
 NOBODY = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--groups=users"]
@@ -37,13 +34,6 @@ root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 with_vde_switch = pytest.mark.skipif(
     shutil.which("vde_switch") is None, reason="no vde_switch here"
 )
-
-
-@pytest.fixture
-def start_switch(tmp_path: Path) -> Iterator[StartSwitch]:
-    """Start switches with options."""
-    with switches(tmp_path) as start:
-        yield start
 
 
 def address(path: bytes, family: int = 1) -> bytes:

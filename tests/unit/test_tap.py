@@ -19,9 +19,10 @@ from distnet.control import ControlService
 from distnet.core.limits import Limits, Overflow
 from distnet.core.registry import IdPolicy
 from distnet.master import MasterService
-from distnet.options import whole_number
-from distnet.tap import Options, makeService, seconds, show_size, size
+from distnet.options import seconds, show_size, size, whole_number
+from distnet.tap import Options, makeService
 from distnet.transports.listen import Listener, complete_description, unix_description
+from tests.unit.refusing import RefusingTestCase
 
 
 def parse(*words: str) -> Options:
@@ -58,14 +59,10 @@ class ValuesTests(SynchronousTestCase):
             self.assertRaises(ValueError, whole_number, text)
 
 
-class OptionsTests(SynchronousTestCase):
+class OptionsTests(RefusingTestCase):
     """Tests for C{Options}."""
 
-    def refuses(self, says: str, *words: str) -> None:
-        """The options are refused in one line that has a text."""
-        why = str(self.assertRaises(UsageError, parse, *words))
-        self.assertIn(says, why)
-        self.assertNotIn("\n", why)
+    parse = staticmethod(parse)
 
     def test_defaults(self) -> None:
         """Without options the limits are the defaults, at the documented port."""

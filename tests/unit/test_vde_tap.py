@@ -7,18 +7,22 @@ import os
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from socket import AF_INET
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.application.app import ServerOptions
 from twisted.application.service import IServiceMaker, MultiService
 from twisted.plugin import getPlugins
-from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet import __version__
+from distnet.ethernet.limits import BridgeLimits
 from distnet.switch import Management, Settings, SwitchService
+from distnet.transports.dgramplace import UdpPlace, UnixPlace
 from distnet.transports.vdedir import Permissions
 from distnet.vde_tap import Options, double_dashes, makeService
+from tests.unit.refusing import RefusingTestCase
 
 
 def parse(*words: str) -> Options:
@@ -28,14 +32,10 @@ def parse(*words: str) -> Options:
     return options
 
 
-class OptionsTests(SynchronousTestCase):
+class OptionsTests(RefusingTestCase):
     """Tests for C{Options}."""
 
-    def refuses(self, says: str, *words: str) -> None:
-        """The options are refused in one line that has a text."""
-        why = str(self.assertRaises(UsageError, parse, *words))
-        self.assertIn(says, why)
-        self.assertNotIn("\n", why)
+    parse = staticmethod(parse)
 
     def test_defaults(self) -> None:
         """Without options it is what vde_switch is, in the same directory."""
@@ -60,6 +60,20 @@ class OptionsTests(SynchronousTestCase):
         ):  # fmt: skip
             self.assertEqual(parse(*words)["sock"], "/d", words)
         self.assertEqual(parse("-s", "d")["sock"], str(Path("d").absolute()))
+
+    def test_streams(self) -> None:
+        """Each place for streams is complete, and may be for a port that there can be."""
+        streams = parse("--stream", "5555", "-stream=7=unix:/tmp/u", "-n", "8").plugs.streams
+        self.assertEqual([place.port for place in streams], [None, 7])
+        self.assertIn("tcp:5555:interface=127.0.0.1", streams[0].description)
+        self.assertIn("address=/tmp/u", streams[1].description)
+        for words, says in (
+            (("--stream", "frob"), "--stream: 'frob' is not a place to listen at"),
+            (("--stream", "32=5555"), "--stream 32=5555: there is no port 32 for it, but 1 to 31"),
+            (("--stream", "0=5555"), "no port 0"),
+            (("--stream", "7=5555", "-n", "7"), "1 to 6 (--numports)"),
+        ):
+            self.refuses(says, *words)
 
     def test_all_settings(self) -> None:
         """Every other option that is there already has its effect, under each of its names."""
@@ -109,9 +123,43 @@ class OptionsTests(SynchronousTestCase):
         self.refuses("requires argument", "-sock")
         self.refuses("twistd --pidfile=FILE", "-p", "/x")
 
-    def test_not_yet(self) -> None:
-        """What there is not yet is refused, and not ignored."""
-        self.refuses("does not have", "-t", "tap0")
+    def test_plugs(self) -> None:
+        """Taps and places for datagrams are taken in their order, and wrong ones are named."""
+        options = parse("-t", "one", "-tap", "two", "--tap=three",
+                        "-dgram", "udp:5", "--dgram", "unix:/x:mode=660")  # fmt: skip
+        self.assertEqual(options.plugs.taps, ("one", "two", "three"))
+        self.assertEqual(options.plugs.dgrams,
+                         (UdpPlace(AF_INET, ("127.0.0.1", 5)), UnixPlace("/x", 0o660)))  # fmt: skip
+        self.refuses("--tap 'nametoolongfortap': the name of an interface has 1 to 15 bytes",
+                     "-t", "nametoolongfortap")  # fmt: skip
+        self.refuses("--tap 'a/b'", "-t", "a/b")
+        self.refuses("--dgram 'tcp:5' is not a place", "--dgram", "tcp:5")
+
+    def test_limits(self) -> None:
+        """Each limit has its option; sizes have units, and what is held follows the frames."""
+        options = parse("--max-frame", "2000", "--queue-frames", "10", "--queue-bytes", "64K",
+                        "--pause-seconds", "0.5", "--max-addresses", "100")  # fmt: skip
+        self.assertEqual(
+            options.settings.limits,
+            BridgeLimits(max_frame=2000, queue_frames=10, queue_bytes=65536,
+                         pause_seconds=0.5, max_addresses=100),
+        )  # fmt: skip
+        self.assertEqual(parse().settings.limits, BridgeLimits())
+        options = parse("--max-frame", "1M", "--queue-bytes", "4M")
+        self.assertEqual(options.settings.limits.held_bytes, 1 << 20)
+        for words, says in (
+            ("--max-frame 13", "--max-frame 13 is below 14"),
+            ("--max-frame 2M --queue-bytes 4M", "--max-frame 2097152 is above 1048576"),
+            ("--max-frame x", "--max-frame: 'x' is not a size"),
+            ("--queue-bytes 1K", "--queue-bytes 1024 is below --max-frame 69632"),
+            ("--queue-frames 0", "--queue-frames 0 is not at least 1"),
+            ("--queue-frames -1", "--queue-frames: '-1' is not a number"),
+            ("--pause-seconds inf", "--pause-seconds inf is not a number of seconds"),
+            ("--pause-seconds nan", "--pause-seconds nan is not a number of seconds"),
+            ("--pause-seconds soon", "--pause-seconds: 'soon' is not"),
+            ("--max-addresses 0", "--max-addresses 0 is not at least 1"),
+        ):
+            self.refuses(says, *words.split())
 
     def test_management(self) -> None:
         """The console's socket has a path, a mode and a group; scripts have an absolute path."""
@@ -120,6 +168,29 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual(parse("-M", "/x").management.mode, 0o600)
         self.refuses("are for --mgmt PATH", "--mgmtmode", "600")
         self.refuses("there is no such group", "-M", "/x", "--mgmtgroup", "no such group")
+
+    def test_usual_scripts(self) -> None:
+        """Without -f, the script of the user is taken if there is one."""
+        home = Path(self.mktemp())
+        self.patch(os, "environ", {"HOME": str(home)})
+        self.assertNotIn(str(home), str(parse().management.script))
+        script = home / ".vde2" / "vde_switch.rc"
+        script.parent.mkdir(parents=True)
+        script.touch()
+        self.assertEqual(parse().management.script, str(script))
+        self.assertEqual(parse("-f", "/commands").management.script, "/commands")
+
+    def test_standard_input(self) -> None:
+        """Commands are read from standard input where twistd stays in the foreground."""
+        for foreground, words, expected in (
+            (True, [], True), (True, ["--nostdin"], False), (False, [], False),
+        ):  # fmt: skip
+            twistd = ServerOptions()
+            twistd["nodaemon"] = foreground
+            options = Options()
+            options.parent = twistd
+            options.parseOptions(words)
+            self.assertEqual(options.management.standard_input, expected)
 
     def test_help_and_version(self) -> None:
         """Both have their short names too."""

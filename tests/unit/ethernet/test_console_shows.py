@@ -84,8 +84,8 @@ class PrintTests(ConsoleTestCase):
                 " IN:  pkts          1          bytes                   60",
                 " OUT: pkts          0          bytes                    0",
                 " NOT: pkts          1          bytes                   60 (nobody)",
-                "  -- endpoint ID 0002 module unix prog   : second?",
-                "  -- endpoint ID 0001 module unix prog   : first",
+                "  -- endpoint ID 0002 module fake        : second?",
+                "  -- endpoint ID 0001 module fake        : first",
             ],
         )
 

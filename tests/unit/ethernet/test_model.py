@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 from random import Random
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from hypothesis.stateful import run_state_machine_as_test as run_machine
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.ethernet.port import NO_VLAN
 from tests.unit.ethernet.world import PORTS, VLANS, World, random_step
+from tests.unit.machines import run_machine
 
-EXAMPLES = int(os.environ.get("DISTNET_EXAMPLES", "120"))
 STEPS = int(os.environ.get("DISTNET_STEPS", "20000"))
 """Of the long run: 100000 take some seconds."""
 
@@ -97,16 +95,7 @@ class ModelTests(SynchronousTestCase):
 
     def test_any_order(self) -> None:
         """Whatever stations do: no reflection, no leak, order kept, every frame accounted for."""
-        run_machine(
-            BridgeMachine,
-            settings=settings(
-                max_examples=EXAMPLES,
-                stateful_step_count=30,
-                deadline=None,
-                database=None,
-                derandomize="DISTNET_EXAMPLES" not in os.environ,
-            ),
-        )
+        run_machine(BridgeMachine)
 
     def test_long(self) -> None:
         """The same in long runs, of as many steps as DISTNET_STEPS says."""

@@ -80,6 +80,18 @@ class RequestTests(SynchronousTestCase):
         data = struct.pack("=III", MAGIC, 3, 0) + address()[: 2 + len(PATH)]
         self.assertEqual(parse_request(data).path, PATH)
 
+    def test_what_follows_the_path(self) -> None:
+        """Behind the NUL at the end of the path there may be anything."""
+        data = struct.pack("=III", MAGIC, 3, 0) + address(PATH + b"\0rubbish") + b"text"
+        self.assertEqual(parse_request(data), Request(3, RequestType.NEW_PORT, 0, PATH, "text"))
+
+    def test_nothing_to_wait_for(self) -> None:
+        """What is wrong whatever follows is whole; what may become right is not."""
+        for magic, version, whole in ((MAGIC, 2, True), (1, 3, True), (MAGIC, 3, False)):
+            data = struct.pack("=II", magic, version)
+            self.assertFalse(is_whole(data[:-1]))
+            self.assertEqual(is_whole(data), whole)
+
     def test_refusals(self) -> None:
         """What vde_switch does not take is refused, each for a reason of its own."""
         self.refuses("0 bytes", b"")

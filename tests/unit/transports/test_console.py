@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
+from distnet.errors import StartupError
 from distnet.ethernet.bridge import Bridge
 from distnet.ethernet.console import MAX_SESSIONS, Console
 from distnet.ethernet.console_commands import make_console
@@ -19,6 +22,7 @@ from distnet.ethernet.limits import BridgeLimits
 from distnet.transports.console import (
     SILENCE_SECONDS,
     ConsoleProtocol,
+    ManagementService,
     group_id,
     group_name,
     open_dump,
@@ -26,12 +30,13 @@ from distnet.transports.console import (
     user_id,
     user_name,
 )
+from tests.unit.transports.listening import ListeningReactor
 
 PROMPT = b"\nvde$ "
 SUCCESS = b"1000 Success\n"
 
 
-def make(clock: Clock) -> Console:
+def make(clock: Clock | ListeningReactor) -> Console:
     """A console of an empty switch."""
     observer = ConsoleObserver()
     bridge = Bridge(BridgeLimits(), observer, clock)
@@ -141,6 +146,66 @@ class ProtocolTests(SynchronousTestCase):
         self.console.bridge.ports.create(3)
         self.assertEqual(self.take(), b"")
         self.assertTrue(self.transport.disconnecting)
+
+
+class ManagementServiceTests(SynchronousTestCase):
+    """Tests for L{ManagementService}."""
+
+    def setUp(self) -> None:
+        """A place for the socket; trial's own are too long."""
+        self.path = Path(tempfile.mkdtemp()) / "console"
+        self.addCleanup(shutil.rmtree, self.path.parent)
+        self.reactor = ListeningReactor()
+
+    def service(self, mode: int = 0o600, group: int | None = None) -> ManagementService:
+        """A service that has not started."""
+        console = make(self.reactor)
+        return ManagementService(self.reactor, console, str(self.path), mode, group)
+
+    def test_modes(self) -> None:
+        """The socket has the mode that was asked for."""
+        for mode in (0o600, 0o660):
+            service = self.service(mode)
+            service.startService()
+            self.assertEqual(self.reactor.listening[-1].mode, mode)
+            self.successResultOf(service.stopService())
+            self.assertFalse(self.path.exists())
+
+    def test_group(self) -> None:
+        """The socket is given to the group, if one was asked for, and keeps its owner."""
+        given: list[tuple[object, ...]] = []
+        self.patch(os, "chown", lambda *which: given.append(which))
+        for group in (None, 54321):
+            service = self.service(group=group)
+            service.startService()
+            self.successResultOf(service.stopService())
+        self.assertEqual(given, [(str(self.path), -1, 54321)])
+
+    def test_not_our_group(self) -> None:
+        """A group that the socket cannot be given to is an error of the start, in one line."""
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+        self.patch(os, "chown", refuse)
+        service = self.service(group=54321)
+        error = self.assertRaises(StartupError, service.startService)
+        self.assertEqual(
+            str(error), f"cannot give {self.path} to group 54321: Operation not permitted"
+        )
+        self.successResultOf(service.stopService())
+
+    def test_end(self) -> None:
+        """When the service stops, all sessions end, though somebody has removed the socket."""
+        service = self.service()
+        service.startService()
+        transports = [StringTransport(), StringTransport()]
+        for transport in transports:
+            service.make_protocol().makeConnection(transport)
+            self.assertTrue(transport.value().endswith(PROMPT))
+        self.path.unlink()
+        self.successResultOf(service.stopService())
+        self.assertEqual([transport.disconnecting for transport in transports], [True, True])
 
 
 class MachineTests(SynchronousTestCase):

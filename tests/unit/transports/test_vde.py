@@ -11,6 +11,7 @@ from typing import Any, cast
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReadWriteDescriptor
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -19,18 +20,17 @@ from distnet.ethernet.bridge import Bridge
 from distnet.ethernet.counters import Reason
 from distnet.ethernet.limits import BridgeLimits
 from distnet.ethernet.port import Endpoint
-from distnet.ethernet.vdewire import Request, RequestType, encode_request
+from distnet.ethernet.vdewire import BadRequest, Request, RequestType, encode_request
 from distnet.interfaces import IFrameLink
 from distnet.switch import SwitchLog
+from distnet.transports.framedescriptor import FRAMES_AT_ONCE, RETRY_SECONDS, TRIES
+from distnet.transports.refusing import QUIET_SECONDS
 from distnet.transports.vde import (
-    FRAMES_AT_ONCE,
-    QUIET_SECONDS,
     REQUEST_SECONDS,
-    RETRY_SECONDS,
-    TRIES,
     ControlProtocol,
     ControlSocket,
     DataSocket,
+    connect_to_client,
 )
 from distnet.transports.vdedir import Permissions, VdeDirectory
 
@@ -105,7 +105,7 @@ class Base(SynchronousTestCase):
         data = DataSocket(self.control, protocol, cast(Any, sock), "a test")
         endpoint = self.bridge.attach(data, description="a test")
         protocol._data, protocol._endpoint = data, endpoint
-        data.start(endpoint, self.mktemp())
+        data.bound(endpoint, self.mktemp())
         return sock, data, endpoint
 
 
@@ -285,8 +285,15 @@ class ControlProtocolTests(Base):
             self.assertTrue(transport.disconnecting)
             self.assertEqual(transport.value(), b"")
             protocol.connectionLost()
-        self.assertEqual(self.control.refused, 2)
+        self.assertEqual(self.control.refusals.count, 2)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_a_path_cannot_disturb_the_log(self) -> None:
+        """Whatever is in the path of a client's socket, the refusal is one printable line."""
+        with self.assertRaises(BadRequest) as raised:
+            connect_to_client(b"/none/\x1b[2J\n\xd7\xe4")
+        self.assertIn("/none/?[2J?", str(raised.exception))
+        self.assertTrue(str(raised.exception).isprintable())
 
     def test_waits_for_the_rest_for_a_while(self) -> None:
         """What is no whole request is looked at when nothing more comes."""
@@ -302,19 +309,25 @@ class ControlProtocolTests(Base):
         protocol, _ = self.client()
         protocol.dataReceived(self.request())
         protocol.dataReceived(self.request())
-        self.assertEqual(self.control.refused, 1)
+        self.assertEqual(self.control.refusals.count, 1)
 
     def test_gone_before_its_request(self) -> None:
         """A client that leaves without a request leaves nothing."""
         protocol, _ = self.client()
         protocol.connectionLost()
         self.assertEqual(self.reactor.getDelayedCalls(), [])
-        self.assertEqual(self.control.refused, 0)
+        self.assertEqual(self.control.refusals.count, 0)
 
     def test_refusals_do_not_fill_the_log(self) -> None:
         """One refusal is logged in a while, with how many there were."""
-        for _ in range(100):
-            self.control.refuse("why")
-        self.reactor.advance(QUIET_SECONDS)
-        self.control.refuse("why")
-        self.assertEqual((self.control.refused, self.control._unsaid), (101, 0))
+        with capturedLogs() as events:
+            for _ in range(100):
+                self.control.refusals.refuse("why")
+            self.reactor.advance(QUIET_SECONDS)
+            self.control.refusals.refuse("why")
+        said = "a client is refused: why"
+        self.assertEqual(
+            [formatEvent(event) for event in events],
+            [said, f"{said} (99 more were since the last one that is logged)"],
+        )
+        self.assertEqual(self.control.refusals.count, 101)

@@ -25,6 +25,8 @@ class PermissionsTests(SynchronousTestCase):
             (0o666, None, (0o666, 0o2777)),
             (0o644, None, (0o644, 0o2755)),
             (0o660, None, (0o660, 0o2770)),
+            (0o640, None, (0o640, 0o2750)),
+            (0o622, None, (0o622, 0o2733)),
             (None, 0o777, (0o666, 0o777)),
             (None, 0o700, (0o600, 0o700)),
             (0o622, 0o2755, (0o622, 0o2755)),
@@ -96,6 +98,26 @@ class VdeDirectoryTests(SynchronousTestCase):
         self.assertEqual(left, [".00002-00001", "002.6", "003.7", "other"])
         self.assertEqual(len(alive), 2)
 
+    def test_another_switch(self) -> None:
+        """Where another switch listens nothing is changed; what a dead one has left is removed."""
+        self.path.mkdir(0o700)
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(self.directory.ctl)
+            other.listen()
+            self.refuses("another process listens there", self.directory)
+            self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o700)
+        self.directory.claim()
+        self.assertFalse(Path(self.directory.ctl).exists())
+
+    def test_whole_paths(self) -> None:
+        """Clients are told of paths that mean the same wherever they stand."""
+        link = self.home / "link"
+        link.symlink_to(self.path)
+        directory = VdeDirectory(os.path.relpath(link), Permissions())
+        real = os.path.realpath(self.path)
+        self.assertEqual((directory.path, directory.ctl), (real, f"{real}/ctl"))
+        self.assertEqual(directory.data_path(1, 5), f"{real}/001.5")
+
     def test_left(self) -> None:
         """It is removed in the end, unless something is in it."""
         self.directory.claim()
@@ -120,3 +142,53 @@ class VdeDirectoryTests(SynchronousTestCase):
             self.assertFalse(is_dead(path))
             sock.close()
             self.assertTrue(is_dead(path))
+
+    def bound(self, user: int) -> str:
+        """The path of a data socket for a user's client."""
+        path = self.directory.data_path(1, 5)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            self.directory.bind(sock, path, user)
+        return path
+
+    def test_owners(self) -> None:
+        """As root a data socket is given to its client's user; otherwise only its group is set."""
+        given: list[tuple[str, int, int]] = []
+        self.directory.claim()
+        self.patch(os, "chown", lambda path, user, group: given.append((path, user, group)))
+        for root, group in ((True, None), (True, 7), (False, None), (False, 7)):
+            self.patch(os, "geteuid", lambda root=root: 0 if root else 1000)
+            self.directory.permissions = Permissions(0o660, 0o2770, group)
+            path = self.bound(54321)
+            owner = 54321 if root else -1
+            self.assertEqual(given.pop(), (path, owner, -1 if group is None else group))
+            mode = 0o600 if root else 0o660
+            self.assertEqual(stat.S_IMODE(Path(path).stat().st_mode), mode)
+
+    def test_the_group_of_all(self) -> None:
+        """The directory and the control socket get the group, before their modes."""
+        calls: list[str] = []
+        self.patch(os, "chown", lambda *which: calls.append(f"{which}"))
+        self.patch(Path, "chmod", lambda path, mode: calls.append(f"{path} {mode:o}"))
+        self.directory.permissions = Permissions(0o660, 0o2770, 7)
+        self.directory.claim()
+        self.directory.opened()
+        self.assertEqual(
+            calls,
+            [
+                f"('{self.path}', -1, 7)",
+                f"{self.path} 2770",
+                f"('{self.path}/ctl', -1, 7)",
+                f"{self.path}/ctl 660",
+            ],
+        )
+
+    def test_nothing_is_left_of_what_fails(self) -> None:
+        """A data socket that cannot be given to its client is removed again."""
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(1, "Operation not permitted")
+
+        self.directory.claim()
+        self.patch(os, "chown", refuse)
+        self.assertRaises(PermissionError, self.bound, 54321)
+        self.assertEqual(list(self.path.iterdir()), [])

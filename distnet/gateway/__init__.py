@@ -1,0 +1,1 @@
+"""The gateway: a client of a VDE switch behind which libslirp and the master are."""

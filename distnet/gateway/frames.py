@@ -1,0 +1,337 @@
+"""What the gateway needs to know of a frame: whose it is, and whether it is for us. No I/O.
+
+Ethernet II, ARP (RFC 826), IPv4 (RFC 791), TCP (RFC 9293), DHCP's ports (RFC 2131).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+from typing import Final
+
+LONGEST: Final = 1536
+"""Bytes of a frame of zCore's, whose MTU of 1536 counts the Ethernet header."""
+MASTER_PORT: Final = 1234
+MOST_LEASES: Final = 16
+"""How many addresses the DHCP server of libslirp gives away in its life, NB_BOOTP_CLIENTS."""
+
+FIN: Final = 1
+SYN: Final = 2
+RST: Final = 4
+ACK: Final = 16
+
+_NETWORK: Final = IPv4Network("10.0.2.0/24")
+_HEADER_SIZE: Final = 14
+_ARP: Final = b"\x08\x06"
+_IPV4: Final = b"\x08\x00"
+_ARP_HEAD: Final = struct.Struct("!HHBBH")
+_ARP_IPV4: Final = (1, 0x0800, 6, 4)
+_ARP_SIZE: Final = 28
+_TCP_HEAD: Final = struct.Struct("!HHIIBB")
+_IPV4_SIZE: Final = 20
+_TCP_SIZE: Final = 20
+_TCP: Final = 6
+_UDP: Final = 17
+_MORE_FRAGMENTS_AND_OFFSET: Final = 0x3FFF
+_DHCP_SERVER: Final = (67).to_bytes(2)
+_SEQUENCES: Final = 1 << 32
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """
+    The addresses of the network behind the switch, those of QEMU's user network.
+
+    @ivar master: where guests find the master, at C{port}.
+    @ivar leases: the first address for DHCP. zCore's kernels have 10.0.2.15 to 10.0.2.30, of which
+        10.0.2.16 would be the second one that libslirp gives away.
+    """
+
+    network: IPv4Network = _NETWORK
+    host: IPv4Address = _NETWORK[2]
+    name_server: IPv4Address = _NETWORK[3]
+    master: IPv4Address = _NETWORK[16]
+    leases: IPv4Address = _NETWORK[31]
+    port: int = MASTER_PORT
+
+    @property
+    def own(self) -> tuple[IPv4Address, ...]:
+        """The gateway's own addresses."""
+        return self.host, self.name_server, self.master
+
+
+class Refusal(StrEnum):
+    """Why a frame does not get into libslirp."""
+
+    SIZE = "too short or too long"
+    FOREIGN = "for other machines"
+    TYPE = "neither ARP nor IPv4"
+    BROKEN = "broken"
+    UNWANTED = "broadcasts of no interest"
+    FORBIDDEN = "to addresses that nobody may reach through us"
+    DUPLICATE = "from a machine with an address of ours"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """
+    A TCP segment.
+
+    @ivar address: the guest's, in 4 bytes.
+    @ivar port: the guest's.
+    @ivar flags: L{FIN}, L{SYN}, L{RST}, L{ACK}.
+    @ivar start: its sequence number.
+    @ivar end: the sequence number after all that it has.
+    @ivar ack: the sequence number that its sender expects next.
+    """
+
+    address: bytes
+    port: int
+    flags: int
+    start: int
+    end: int
+    ack: int
+
+
+class Place:
+    """
+    Where a connection of a guest's to the master is, by the segments that passed.
+
+    @ivar address: the guest's, in 4 bytes.
+    @ivar port: the guest's.
+    @ivar from_guest: the sequence number after all that the guest has sent.
+    @ivar from_master: the sequence number after all that libslirp has sent to it.
+    """
+
+    def __init__(self, first: Segment) -> None:
+        """
+        @param first: the guest's first segment after its SYN.
+        """
+        self.address, self.port = first.address, first.port
+        self.from_guest, self.from_master = first.end, first.ack
+        self._begin = first.start
+        self._given = first.ack
+
+    @property
+    def all_sent(self) -> bool:
+        """Whether all that was given to libslirp has left as segments."""
+        return self.from_master == self._given
+
+    def give(self, size: int) -> None:
+        """Bytes are given to libslirp for the guest."""
+        self._given = (self._given + size) % _SEQUENCES
+
+    def guest_sent(self, segment: Segment) -> None:
+        """A segment has come from the guest."""
+        if _advanced(self.from_guest, segment.end) > 0:
+            self.from_guest = segment.end
+
+    def master_sent(self, segment: Segment) -> None:
+        """libslirp sends a segment to the guest, perhaps again."""
+        if _advanced(self.from_master, segment.end) > 0:
+            self.from_master = segment.end
+
+    def begins_anew(self, segment: Segment) -> bool:
+        """Whether a segment from the guest is of another connection: it was started again."""
+        return bool(segment.flags & SYN) and segment.end != self._begin
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """
+    A frame from the switch.
+
+    @ivar mac: who has sent it, 6 bytes.
+    @ivar address: the IPv4 address that it was sent from, 4 bytes, or None.
+    @ivar refusal: why it is not for libslirp, or None.
+    @ivar segment: what it has for the master, or None.
+    @ivar dhcp: it asks for an address.
+    """
+
+    mac: bytes = b""
+    address: bytes | None = None
+    refusal: Refusal | None = None
+    segment: Segment | None = None
+    dhcp: bool = False
+
+
+def mac_of(address: bytes) -> bytes:
+    """The MAC address that libslirp gives to an IPv4 address of its own."""
+    return b"\x52\x55" + address
+
+
+def show_mac(mac: bytes) -> str:
+    """As people write it."""
+    return mac.hex(":")
+
+
+def show_address(address: bytes) -> str:
+    """An IPv4 address as people write it."""
+    return str(IPv4Address(address))
+
+
+class Lens:
+    """Looks at frames, from the switch and to it, in one network."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._own = {address.packed for address in plan.own}
+        self._macs = {mac_of(address) for address in self._own}
+        self._master = plan.master.packed
+        self._mask = int(plan.network.netmask)
+        self._network = int(plan.network.network_address)
+
+    def look(self, frame: bytes) -> Seen:
+        """Look at a frame from the switch."""
+        if not _HEADER_SIZE <= len(frame) <= LONGEST:
+            return Seen(refusal=Refusal.SIZE)
+        mac, kind = frame[6:12], frame[12:14]
+        if mac in self._macs:
+            # Another gateway is on this switch.
+            return Seen(mac, None, Refusal.DUPLICATE)
+        group = bool(frame[0] & 1)
+        if not group and frame[:6] not in self._macs:
+            return Seen(mac, None, Refusal.FOREIGN)
+        if kind == _ARP:
+            return self._look_at_arp(frame, mac, group)
+        if kind == _IPV4:
+            return self._look_at_ipv4(frame, mac, group)
+        return Seen(mac, None, Refusal.TYPE)
+
+    def _look_at_arp(self, frame: bytes, mac: bytes, group: bool) -> Seen:
+        if (
+            len(frame) < _HEADER_SIZE + _ARP_SIZE
+            or _ARP_HEAD.unpack_from(frame, _HEADER_SIZE)[:4] != _ARP_IPV4
+        ):
+            return Seen(mac, None, Refusal.BROKEN)
+        sender, target = frame[28:32], frame[38:42]
+        if sender in self._own:
+            return Seen(frame[22:28], sender, Refusal.DUPLICATE)
+        # A gratuitous one has the address of its sender twice.
+        refusal = None
+        if group and target not in self._own and target != sender:
+            refusal = Refusal.UNWANTED
+        return Seen(mac, sender, refusal)
+
+    def _look_at_ipv4(self, frame: bytes, mac: bytes, group: bool) -> Seen:
+        if len(frame) < _HEADER_SIZE + _IPV4_SIZE:
+            return Seen(mac, None, Refusal.BROKEN)
+        size = (frame[14] & 15) * 4
+        total = int.from_bytes(frame[16:18])
+        source, target = frame[26:30], frame[30:34]
+        if frame[14] >> 4 != 4 or not _IPV4_SIZE <= size <= total <= len(frame) - _HEADER_SIZE:
+            return Seen(mac, None, Refusal.BROKEN)
+        if source in self._own:
+            return Seen(mac, source, Refusal.DUPLICATE)
+        start, protocol = _HEADER_SIZE + size, frame[23]
+        is_dhcp = protocol == _UDP and frame[start + 2 : start + 4] == _DHCP_SERVER
+        if group and not is_dhcp:
+            return Seen(mac, source, Refusal.UNWANTED)
+        if not (is_dhcp or self._may_reach(target, protocol, frame, start)):
+            return Seen(mac, source, Refusal.FORBIDDEN)
+        segment = None
+        if protocol == _TCP and target == self._master:
+            segment = _segment(frame, start, total - size, source, 0)
+            if segment is None:
+                return Seen(mac, source, Refusal.BROKEN)
+        return Seen(mac, source, None, segment, is_dhcp)
+
+    def _may_reach(self, target: bytes, protocol: int, frame: bytes, start: int) -> bool:
+        """
+        Whether libslirp may see a packet to an address.
+
+        It would take 127.0.0.1 and 0.0.0.0 to this machine itself, whatever it was told of the
+        loopback, and what is of this network but not ours to wherever this machine routes it.
+        """
+        if target == self._master:
+            return protocol == _TCP and frame[start + 2 : start + 4] == self._port()
+        if target in self._own:
+            return True
+        number = int.from_bytes(target)
+        return (
+            number & self._mask != self._network and target[0] not in (0, 127) and (target[0] < 224)
+        )
+
+    def _port(self) -> bytes:
+        return self.plan.port.to_bytes(2)
+
+    def from_master(self, frame: bytes) -> Segment | None:
+        """The segment in a frame of libslirp's, if it comes from where guests find the master."""
+        if (
+            frame[12:14] != _IPV4
+            or frame[26:30] != self._master
+            or frame[23] != _TCP
+            or len(frame) < _HEADER_SIZE + _IPV4_SIZE + _TCP_SIZE
+        ):
+            return None
+        size = (frame[14] & 15) * 4
+        total = int.from_bytes(frame[16:18])
+        return _segment(frame, _HEADER_SIZE + size, total - size, frame[30:34], 2)
+
+    def with_own_mac(self, frame: bytes) -> bytes:
+        """
+        A frame of libslirp's with the MAC address of its IPv4 address as its source.
+
+        libslirp sends all IPv4 under that of its first address, so a switch would forget where the
+        others are, and send everybody what is for the master.
+        """
+        address = frame[26:30]
+        if frame[12:14] != _IPV4 or address not in self._own:
+            return frame
+        return frame[:6] + mac_of(address) + frame[12:]
+
+    def reset(self, mac: bytes, place: Place, *, to_guest: bool) -> bytes:
+        """
+        A frame that ends a connection, as one side of it would tell the other.
+
+        @param mac: the guest's.
+        @param place: where the connection is.
+        @param to_guest: it comes from the master's side, not from the guest's.
+        """
+        own, port = self._master, self.plan.port
+        if to_guest:
+            ethernet = mac + mac_of(own)
+            addresses, ports = own + place.address, (port, place.port)
+            numbers = place.from_master, place.from_guest
+        else:
+            ethernet = mac_of(own) + mac
+            addresses, ports = place.address + own, (place.port, port)
+            numbers = place.from_guest, place.from_master
+        tcp = _TCP_HEAD.pack(*ports, *numbers, 5 << 4, RST | ACK) + bytes(6)
+        pseudo = addresses + struct.pack("!HH", _TCP, len(tcp))
+        tcp = tcp[:16] + checksum(pseudo + tcp) + tcp[18:]
+        head = struct.pack("!BBHHHBBH", 0x45, 0, _IPV4_SIZE + len(tcp), 0, 0, 64, _TCP, 0)
+        head += addresses
+        head = head[:10] + checksum(head) + head[12:]
+        return ethernet + _IPV4 + head + tcp
+
+
+def checksum(data: bytes) -> bytes:
+    """The internet checksum, RFC 1071, of an even number of bytes."""
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    return (total ^ 0xFFFF).to_bytes(2)
+
+
+def _advanced(before: int, after: int) -> int:
+    """How far one TCP sequence number is beyond another; negative if it is behind it."""
+    distance = (after - before) % _SEQUENCES
+    return distance if distance < _SEQUENCES // 2 else distance - _SEQUENCES
+
+
+def _segment(
+    frame: bytes, start: int, size: int, address: bytes, guest_port_at: int
+) -> Segment | None:
+    """The segment of some bytes in a frame; None if it is not whole, or a fragment."""
+    if size < _TCP_SIZE or int.from_bytes(frame[20:22]) & _MORE_FRAGMENTS_AND_OFFSET:
+        return None
+    *ports, sequence, ack, offset, flags = _TCP_HEAD.unpack_from(frame, start)
+    length = size - (offset >> 4) * 4
+    if length < 0 or length > size - _TCP_SIZE:
+        return None
+    length += bool(flags & SYN) + bool(flags & FIN)
+    end = (sequence + length) % _SEQUENCES
+    return Segment(address, ports[guest_port_at // 2], flags, sequence, end, ack)

@@ -1,0 +1,123 @@
+"""Who the guests are: which node each is to be, and who has an address twice. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import AddressValueError, IPv4Address
+from typing import Final
+
+from distnet.core.wire import MAX_ID
+from distnet.gateway.frames import Plan, show_address, show_mac
+
+ZCORE_FIRST: Final = IPv4Address("10.0.2.15")
+ZCORE_KERNELS: Final = range(16)
+"""What C{IP=n} of zCore can be; n is the node, and 10.0.2.(15+n) its address."""
+
+MOST_TOLD: Final = 1024
+"""How many machines are remembered because something was said of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """
+    A guest, as far as a connection to the master is concerned.
+
+    @ivar address: IPv4, 4 bytes.
+    @ivar mac: 6 bytes.
+    """
+
+    address: bytes
+    mac: bytes
+
+    def __str__(self) -> str:
+        return f"{show_address(self.address)} ({show_mac(self.mac)})"
+
+
+def parse_maps(maps: Sequence[str], zcore: bool, plan: Plan) -> dict[bytes, int]:
+    """
+    Which node each address is, of IP=N as users give it.
+
+    @param zcore: the scheme of zCore too, but for what is given otherwise.
+    Raises ValueError in one line.
+    """
+    result: dict[bytes, int] = {}
+    for text in maps:
+        address, equals, node = text.partition("=")
+        try:
+            packed = IPv4Address(address).packed
+        except AddressValueError:
+            packed = b""
+        if not packed or not equals or not (node.isascii() and node.isdigit() and len(node) < 20):
+            raise ValueError(f"{text!r} is not IP=N, like 10.0.2.15=3")
+        if int(node) > MAX_ID:
+            raise ValueError(f"{text!r}: {node} is not an id")
+        if IPv4Address(packed) not in plan.network or IPv4Address(packed) in plan.own:
+            raise ValueError(f"{text!r}: {address} is not an address of a guest in {plan.network}")
+        if packed in result:
+            raise ValueError(f"{address} is mapped twice")
+        result[packed] = int(node)
+    if zcore:
+        for number in ZCORE_KERNELS:
+            usual = ZCORE_FIRST + number
+            if usual not in plan.own and number not in result.values():
+                result.setdefault(usual.packed, number)
+    nodes = list(result.values())
+    for node_number in nodes:
+        if nodes.count(node_number) > 1:
+            raise ValueError(f"two addresses are mapped to node {node_number}")
+    return result
+
+
+@dataclass(slots=True)
+class Notes:
+    """What is to be said once: of machines with an address of ours, or of each other."""
+
+    plan: Plan
+    _told: set[tuple[bytes, ...]] = field(default_factory=set)
+    _macs: dict[bytes, bytes] = field(default_factory=dict)
+
+    def owner_of_ours(self, mac: bytes, address: bytes | None) -> str | None:
+        """What to say of a machine that has an address of the gateway's; None if it was said."""
+        if not self._first(mac):
+            return None
+        if address is None:
+            return (
+                f"another gateway is on this switch: it has the MAC address {show_mac(mac)} too;"
+                f" stop one of them"
+            )
+        remedy = "give it another address"
+        if address == self.plan.master.packed:
+            remedy = "guests may find it in the master's place; start it with another IP= than 1"
+        return (
+            f"{show_mac(mac)} has the address {show_address(address)}, which is the gateway's:"
+            f" {remedy}"
+        )
+
+    def connects(self, guest: Guest) -> str | None:
+        """A guest connects: what to say if another one had its address just now."""
+        before = self._macs.get(guest.address)
+        if len(self._macs) < MOST_TOLD or before is not None:
+            self._macs[guest.address] = guest.mac
+        if before in (None, guest.mac) or not self._first(guest.address, guest.mac):
+            return None
+        assert before is not None
+        return (
+            f"{show_mac(guest.mac)} has the address {show_address(guest.address)}, which"
+            f" {show_mac(before)} had before: each guest needs an address of its own"
+        )
+
+    def no_lease(self, mac: bytes) -> str | None:
+        """What to say of a machine that gets no address from DHCP."""
+        if not self._first(mac, b"dhcp"):
+            return None
+        return (
+            f"{show_mac(mac)} gets no address: libslirp's DHCP server has given away all that it"
+            f" has; give it a fixed one in {self.plan.network}"
+        )
+
+    def _first(self, *key: bytes) -> bool:
+        if key in self._told or len(self._told) >= MOST_TOLD:
+            return False
+        self._told.add(key)
+        return True

@@ -1,0 +1,274 @@
+"""libslirp, the C library of QEMU's C{-netdev user}, through cffi; types as libslirp.h has them.
+
+No exception leaves a callback: libslirp's own state would be lost in the middle.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv4Address
+from typing import Any, Final
+
+import cffi  # type: ignore[import-untyped]
+from twisted.logger import Logger
+
+from distnet.errors import StartupError
+from distnet.gateway.frames import Plan
+
+LIBRARY: Final = "libslirp.so.0"
+OLDEST: Final = (4, 4, 0)
+"""The oldest version that is known to work, Debian 11's."""
+
+IN: Final = 1
+OUT: Final = 2
+
+_log = Logger(namespace="distnet")
+
+# Of the configuration's later versions we need nothing; every library takes the first.
+_CONFIG_VERSION: Final = 1
+_FOR_EVER_MS: Final = 0xFFFFFFFF
+_NOTHING_TO_DO_MS: Final = 1000
+"""The most that it ever asks to be waited for, then without a reason."""
+
+_DEFINITIONS: Final = """
+typedef struct Slirp Slirp;
+struct in_addr { uint32_t s_addr; };
+struct in6_addr { uint8_t s6_addr[16]; };
+typedef struct {
+    uint32_t version;
+    int restricted;
+    _Bool in_enabled;
+    struct in_addr vnetwork, vnetmask, vhost;
+    _Bool in6_enabled;
+    struct in6_addr vprefix_addr6;
+    uint8_t vprefix_len;
+    struct in6_addr vhost6;
+    const char *vhostname, *tftp_server_name, *tftp_path, *bootfile;
+    struct in_addr vdhcp_start, vnameserver;
+    struct in6_addr vnameserver6;
+    const char **vdnssearch;
+    const char *vdomainname;
+    size_t if_mtu, if_mru;
+    _Bool disable_host_loopback, enable_emu;
+    void *outbound_addr, *outbound_addr6;
+    _Bool disable_dns, disable_dhcp;
+} SlirpConfig;
+typedef struct {
+    ssize_t (*send_packet)(const void *, size_t, void *);
+    void (*guest_error)(const char *, void *);
+    int64_t (*clock_get_ns)(void *);
+    void *(*timer_new)(void (*)(void *), void *, void *);
+    void (*timer_free)(void *, void *);
+    void (*timer_mod)(void *, int64_t, void *);
+    void (*register_poll_fd)(int, void *);
+    void (*unregister_poll_fd)(int, void *);
+    void (*notify)(void *);
+    void (*init_completed)(Slirp *, void *);
+    void *(*timer_new_opaque)(int, void *, void *);
+} SlirpCb;
+Slirp *slirp_new(const SlirpConfig *, const SlirpCb *, void *);
+void slirp_cleanup(Slirp *);
+void slirp_input(Slirp *, const uint8_t *, int);
+void slirp_pollfds_fill(Slirp *, uint32_t *, int (*)(int, int, void *), void *);
+void slirp_pollfds_poll(Slirp *, int, int (*)(int, void *), void *);
+int slirp_add_unix(Slirp *, const char *, struct in_addr *, int);
+const char *slirp_version_string(void);
+"""
+
+
+class Network:
+    """
+    One network of libslirp's. Not thread-safe, like libslirp.
+
+    @ivar version: of the library.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        nat: bool,
+        clock_ns: Callable[[], int],
+        send: Callable[[bytes], None],
+        descriptor_closes: Callable[[int], None],
+    ) -> None:
+        """
+        @param nat: let guests reach what this machine reaches, but for itself.
+        @param clock_ns: a clock that only goes forward, in nanoseconds.
+        @param send: called with each frame for the guests.
+        @param descriptor_closes: called with each descriptor that is about to be closed.
+        @raise StartupError: there is no usable libslirp here.
+        """
+        self._ffi = ffi = cffi.FFI()
+        ffi.cdef(_DEFINITIONS)
+        self._library = _load(ffi)
+        self.version: str = ffi.string(self._library.slirp_version_string()).decode()
+        _check_version(self.version)
+        self._asked: list[tuple[int, int]] = []
+        self._revents: Mapping[int, int] = {}
+        self._errors = 0
+        self._timeout = ffi.new("uint32_t *")
+        # libslirp keeps pointers to all of these.
+        self._kept: list[Any] = []
+        self._config = ffi.new("SlirpConfig *")
+        self._configure(plan, nat)
+        self._callbacks = ffi.new("SlirpCb *")
+        self._fill_in(clock_ns, send, descriptor_closes)
+        self._add_poll = self._callback("int(int, int, void *)", self._on_add_poll, -1)
+        self._get_revents = self._callback("int(int, void *)", self._on_get_revents, 0)
+        self._slirp = self._library.slirp_new(self._config, self._callbacks, ffi.NULL)
+        if not self._slirp:
+            raise StartupError(f"libslirp {self.version} does not start: use another version")
+
+    def forward(self, path: bytes, address: IPv4Address, port: int) -> None:
+        """Connect guests that connect to an address and port to a unix socket. Raises ValueError"""
+        where = self._ffi.new("struct in_addr *")
+        where.s_addr = _in_network_order(address)
+        self._kept.append(path)
+        if self._library.slirp_add_unix(self._slirp, path, where, port) < 0:
+            raise ValueError(f"libslirp does not forward {address}:{port}")
+
+    def input(self, frame: bytes) -> None:
+        """A frame has come from a guest."""
+        self._library.slirp_input(self._slirp, frame, len(frame))
+
+    def fill(self) -> tuple[dict[int, int], float | None]:
+        """
+        What to wait for.
+
+        @return: for each descriptor L{IN}, L{OUT} and more, as libslirp has them; and for how many
+            seconds at most, None if that does not matter.
+        """
+        self._asked.clear()
+        self._timeout[0] = _FOR_EVER_MS
+        self._library.slirp_pollfds_fill(self._slirp, self._timeout, self._add_poll, self._ffi.NULL)
+        milliseconds = self._timeout[0]
+        return dict(self._asked), (
+            None if milliseconds >= _NOTHING_TO_DO_MS else milliseconds / 1000
+        )
+
+    def poll(self, ready: Mapping[int, int]) -> None:
+        """Go on, after L{fill}: what is ready, by descriptor, as poll(2) says it."""
+        self._revents = ready
+        self._library.slirp_pollfds_poll(self._slirp, 0, self._get_revents, self._ffi.NULL)
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._slirp:
+            self._library.slirp_cleanup(self._slirp)
+            self._slirp = None
+
+    def _configure(self, plan: Plan, nat: bool) -> None:
+        config = self._config
+        config.version = _CONFIG_VERSION
+        config.restricted = not nat
+        config.in_enabled = True
+        config.vnetwork.s_addr = _in_network_order(plan.network.network_address)
+        config.vnetmask.s_addr = _in_network_order(plan.network.netmask)
+        config.vhost.s_addr = _in_network_order(plan.host)
+        config.vdhcp_start.s_addr = _in_network_order(plan.leases)
+        config.vnameserver.s_addr = _in_network_order(plan.name_server)
+        config.disable_host_loopback = True
+
+    def _fill_in(
+        self,
+        clock_ns: Callable[[], int],
+        send: Callable[[bytes], None],
+        descriptor_closes: Callable[[int], None],
+    ) -> None:
+        ffi, callbacks, make = self._ffi, self._callbacks, self._callback
+
+        def send_packet(data: Any, size: int, _: Any) -> int:
+            send(bytes(ffi.buffer(data, size)))
+            return size
+
+        def guest_error(message: Any, _: Any) -> None:
+            self._errors += 1
+            # Any guest can make any number of them.
+            if self._errors & (self._errors - 1) == 0:
+                _log.warn(
+                    "libslirp, of a guest: {message} ({count} times)",
+                    message=ffi.string(message).decode(errors="replace").strip(),
+                    count=self._errors,
+                )
+
+        callbacks.send_packet = make("ssize_t(const void *, size_t, void *)", send_packet, 0)
+        callbacks.guest_error = make("void(const char *, void *)", guest_error)
+        callbacks.clock_get_ns = make("int64_t(void *)", lambda _: clock_ns(), 0)
+        # Timers are for router advertisements, of IPv6, which is off.
+        callbacks.timer_new = make(
+            "void *(void (*)(void *), void *, void *)", lambda *_: ffi.NULL, ffi.NULL
+        )
+        callbacks.timer_free = make("void(void *, void *)", lambda *_: None)
+        callbacks.timer_mod = make("void(void *, int64_t, void *)", lambda *_: None)
+        callbacks.register_poll_fd = make("void(int, void *)", lambda *_: None)
+        callbacks.unregister_poll_fd = make(
+            "void(int, void *)", lambda descriptor, _: descriptor_closes(descriptor)
+        )
+        # Every input is followed by a poll anyway.
+        callbacks.notify = make("void(void *)", lambda _: None)
+
+    def _callback(self, kind: str, function: Callable[..., Any], on_error: Any = None) -> Any:
+        made = self._ffi.callback(kind, function, error=on_error, onerror=_log_error)
+        self._kept.append(made)
+        return made
+
+    def _on_add_poll(self, descriptor: int, events: int, _: Any) -> int:
+        self._asked.append((descriptor, events))
+        return len(self._asked) - 1
+
+    def _on_get_revents(self, index: int, _: Any) -> int:
+        # One that was closed since, or is new, has no place here.
+        if not 0 <= index < len(self._asked):
+            return 0
+        descriptor, asked = self._asked[index]
+        return only_asked(self._revents.get(descriptor, 0), asked)
+
+
+def check() -> None:
+    """Raises StartupError if there is no usable libslirp here."""
+    ffi = cffi.FFI()
+    ffi.cdef(_DEFINITIONS)
+    _check_version(ffi.string(_load(ffi).slirp_version_string()).decode())
+
+
+def only_asked(events: int, asked: int) -> int:
+    """
+    What libslirp may be told of a descriptor.
+
+    poll(2) returns errors and hang-ups that nobody has asked for. Of one that is to be written,
+    libslirp would then read, and never write: it would be told the same for ever.
+    """
+    return events if asked & IN else events & asked
+
+
+def _load(ffi: Any) -> Any:
+    try:
+        return ffi.dlopen(LIBRARY)
+    except OSError as error:
+        raise StartupError(
+            f"the gateway needs libslirp, and there is no {LIBRARY} ({error}): on Debian,"
+            f" apt-get install libslirp0"
+        ) from None
+
+
+def _check_version(version: str) -> None:
+    """Raises StartupError if this library is not one that we can use."""
+    found: Sequence[str] = re.findall(r"\d+", version)
+    numbers = tuple(map(int, found[: len(OLDEST)]))
+    if not OLDEST <= numbers < (OLDEST[0] + 1,):
+        raise StartupError(
+            f"libslirp {version} is not one that the gateway can use: it needs"
+            f" {'.'.join(map(str, OLDEST))} or later; on Debian, apt-get install libslirp0"
+        )
+
+
+def _in_network_order(address: IPv4Address) -> int:
+    return int.from_bytes(address.packed, sys.byteorder)
+
+
+def _log_error(kind: type[BaseException], error: BaseException, traceback: object) -> bool:
+    _log.critical("a callback of libslirp failed: {error!r}", error=error)
+    return True

@@ -1,0 +1,117 @@
+"""The connection to a switch's management console, for as long as there is one."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from distnet.gateway.backoff import Backoff
+from distnet.gateway.whereabouts import Whereabouts
+
+FIRST_SECONDS: Final = 0.05
+MOST_SECONDS: Final = 1.0
+
+_log = Logger(namespace="distnet")
+
+
+class Management:
+    """
+    Keeps L{Whereabouts} informed.
+
+    @ivar whereabouts: where guests are.
+    """
+
+    def __init__(
+        self, reactor: Any, where: str | int, gone: Callable[[bytes, int | None], None]
+    ) -> None:
+        """
+        @param where: the path of the switch's management socket, or a descriptor that is connected
+            to a console; which is not connected to again.
+        @param gone: as L{Whereabouts.gone}.
+        """
+        self.whereabouts = Whereabouts(self._ask, gone)
+        self._reactor = reactor
+        self._where = where
+        self._backoff = Backoff(FIRST_SECONDS, MOST_SECONDS)
+        self._console: Any = None
+        self._later: Any = None
+        self._said = False
+        self._stopped = False
+
+    def start(self) -> None:
+        """Connect, as soon as there is a switch."""
+        self._later = None
+        if isinstance(self._where, int):
+            self._reactor.adoptStreamConnection(self._where, socket.AF_UNIX, _Factory(self))
+            os.close(self._where)
+        else:
+            self._reactor.connectUNIX(self._where, _Factory(self))
+
+    def stop(self) -> None:
+        """Leave."""
+        self._stopped = True
+        if self._later is not None:
+            self._later.cancel()
+        if self._console is not None:
+            self._console.loseConnection()
+
+    def connected(self, console: Any) -> None:
+        """There is a console."""
+        self._console = console
+        self._backoff.reset()
+        self._said = False
+        self.whereabouts.connected()
+
+    def lost(self) -> None:
+        """There is none, or not any more."""
+        if self._console is not None:
+            self._console = None
+            self.whereabouts.disconnected()
+        if self._stopped or isinstance(self._where, int):
+            return
+        if not self._said:
+            self._said = True
+            _log.warn(
+                "no console of a switch at {path}: a guest that dies is not noticed until it is"
+                " there",
+                path=self._where,
+            )
+        self._later = self._reactor.callLater(self._backoff.next(), self.start)
+
+    def _ask(self, line: bytes) -> None:
+        if self._console is not None:
+            self._console.write(line)
+
+
+class _Protocol(Protocol):
+    def __init__(self, management: Management) -> None:
+        self._management = management
+
+    def connectionMade(self) -> None:
+        self._management.connected(cast(Any, self.transport))
+
+    def dataReceived(self, data: bytes) -> None:
+        self._management.whereabouts.feed(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._management.lost()
+
+
+class _Factory(ClientFactory):
+    noisy = False
+
+    def __init__(self, management: Management) -> None:
+        self._management = management
+
+    def buildProtocol(self, addr: IAddress | None) -> _Protocol:
+        return _Protocol(self._management)
+
+    def clientConnectionFailed(self, connector: object, reason: Failure) -> None:
+        self._management.lost()

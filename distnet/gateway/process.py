@@ -1,0 +1,48 @@
+"""C{distnet gateway} as a process: its log, its end, and who holds it on a leash."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from twisted.internet import reactor as _reactor
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.stdio import StandardIO
+from twisted.logger import FileLogObserver, formatEvent, globalLogBeginner, textFileLogObserver
+from twisted.python.failure import Failure
+
+from distnet.gateway.service import GatewayService, Settings
+
+
+def run_gateway(settings: Settings, *, supervised: bool) -> None:
+    """
+    Run a gateway in this process, until SIGTERM or SIGINT.
+
+    @param supervised: another process puts what is said into its log, and has the other end of our
+        standard input for as long as it lives.
+    @raise StartupError: there is no usable libslirp here.
+    """
+    reactor: Any = _reactor
+    observer = textFileLogObserver(sys.stdout)
+    if supervised:
+        observer = FileLogObserver(sys.stdout, lambda event: f"{formatEvent(event)}\n")
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+    service = GatewayService(reactor, settings)
+    service.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
+    if supervised:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        StandardIO(_Leash(reactor), stdout=nowhere)  # type: ignore[call-arg]
+    reactor.run()
+
+
+class _Leash(Protocol):
+    """Standard input: when it ends, whoever started us has ended, however that was."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._reactor.running:
+            self._reactor.stop()

@@ -1,0 +1,148 @@
+"""libslirp in Twisted's reactor: one descriptor for all of libslirp's, and one timer."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from typing import Any, Final
+
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from distnet.gateway.frames import Plan
+from distnet.gateway.libslirp import Network
+
+ROUNDS: Final = 16
+"""How often libslirp goes on in one turn, before others have theirs."""
+
+# libslirp's numbers are its own.
+_EVENTS: Final = (
+    (1, select.EPOLLIN),
+    (2, select.EPOLLOUT),
+    (4, select.EPOLLPRI),
+    (8, select.EPOLLERR),
+    (16, select.EPOLLHUP),
+)
+
+
+@implementer(IReadDescriptor)
+class Stack:
+    """
+    A network of libslirp's that goes on by itself.
+
+    Its descriptors are in an epoll(7) of their own, which the reactor waits for as if it were one:
+    what libslirp waits for changes with every frame, and what it does not wait for (a hang-up,
+    always) must not wake anybody.
+
+    @ivar network: libslirp.
+    @ivar turns: how often it went on.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        plan: Plan,
+        *,
+        nat: bool,
+        clock_ns: Callable[[], int],
+        send: Callable[[bytes], None],
+    ) -> None:
+        """Raises StartupError."""
+        self._reactor = reactor
+        self._epoll = select.epoll()
+        self._registered: dict[int, int] = {}
+        self._timer: Any = None
+        self._turning = False
+        self.turns = 0
+        self.network = Network(
+            plan, nat=nat, clock_ns=clock_ns, send=send, descriptor_closes=self._forget
+        )
+        reactor.addReader(self)
+
+    def forward(self, path: bytes, address: IPv4Address, port: int) -> None:
+        """See L{Network.forward}."""
+        self.network.forward(path, address, port)
+
+    def input(self, frame: bytes) -> None:
+        """A frame has come from a guest; L{turn} must follow, sooner or later."""
+        self.network.input(frame)
+
+    def turn(self) -> None:
+        """Let libslirp go on with what it can."""
+        if self._turning:
+            return
+        self._turning = True
+        try:
+            for _ in range(ROUNDS):
+                self.turns += 1
+                asked, timeout = self.network.fill()
+                self._register(asked)
+                ready = dict(self._ready())
+                self.network.poll(ready)
+                if not ready:
+                    break
+        finally:
+            self._turning = False
+        self._wait(timeout)
+
+    def close(self) -> None:
+        """Let go of libslirp."""
+        self._reactor.removeReader(self)
+        self._wait(None)
+        self.network.close()
+        self._epoll.close()
+
+    def _register(self, asked: dict[int, int]) -> None:
+        registered = self._registered
+        if asked == registered:
+            return
+        for descriptor in registered.keys() - asked.keys():
+            self._epoll.unregister(descriptor)
+            del registered[descriptor]
+        for descriptor, events in asked.items():
+            if descriptor not in registered:
+                self._epoll.register(descriptor, _translated(events))
+            elif registered[descriptor] != events:
+                self._epoll.modify(descriptor, _translated(events))
+            registered[descriptor] = events
+
+    def _ready(self) -> list[tuple[int, int]]:
+        return [
+            (descriptor, sum(ours for ours, theirs in _EVENTS if events & theirs))
+            for descriptor, events in self._epoll.poll(0)
+        ]
+
+    def _forget(self, descriptor: int) -> None:
+        # Before it is closed: its number may be another's the next time that we look.
+        if self._registered.pop(descriptor, None) is not None:
+            self._epoll.unregister(descriptor)
+
+    def _wait(self, seconds: float | None) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
+        if seconds is not None:
+            self._timer = self._reactor.callLater(seconds, self.turn)
+
+    # What the reactor calls
+
+    def fileno(self) -> int:
+        """See IFileDescriptor."""
+        return self._epoll.fileno()
+
+    def logPrefix(self) -> str:
+        """See ILoggingContext."""
+        return "libslirp"
+
+    def doRead(self) -> None:
+        """Something that libslirp waits for has come."""
+        self.turn()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor has given it up, which does not happen to an epoll(7)."""
+
+
+def _translated(events: int) -> int:
+    return sum(theirs for ours, theirs in _EVENTS if events & ours)

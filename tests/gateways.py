@@ -1,0 +1,311 @@
+"""A gateway as a process, and guests for it: namespaces with a tap, and guests made of frames."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Self
+
+from tests.masters import PATIENCE, ROOT, Kernel, eventually
+from tests.switches import BROADCAST, RawClient
+
+MASTER = ("10.0.2.16", 1234)
+FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
+CLONE_NEWNET = 0x40000000
+
+
+def packed(address: str) -> bytes:
+    """An IPv4 address as frames have it."""
+    return IPv4Address(address).packed
+
+
+def gateway_mac(address: str) -> bytes:
+    """The MAC address of one of the gateway's own addresses."""
+    return b"\x52\x55" + packed(address)
+
+
+class Gateway:
+    """
+    One C{distnet gateway}.
+
+    @ivar words: its arguments.
+    """
+
+    def __init__(self, directory: Path, *words: str) -> None:
+        self.words = words
+        self.log_path = directory / f"gateway{len(list(directory.iterdir()))}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        """Start it, and wait until it is plugged in."""
+        self.launch()
+        self.wait_for_log("ready")
+        return self
+
+    def launch(self) -> None:
+        """Start it."""
+        with self.log_path.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "distnet.cli", "gateway", *self.words],
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The process."""
+        assert self._process is not None
+        return self._process
+
+    def log(self) -> str:
+        """What it has logged."""
+        return self.log_path.read_text()
+
+    def wait_for_log(self, text: str) -> str:
+        """The log, once it has a text."""
+
+        def found() -> str | bool:
+            log = self.log()
+            assert text in log or self.process.poll() is None, f"the gateway has ended:\n{log}"
+            return text in log and log
+
+        return str(eventually(f"the gateway's log says {text!r}", found))
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send it a signal, and return its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+@contextlib.contextmanager
+def running_gateway(gateway: Gateway) -> Iterator[Gateway]:
+    """A gateway that runs, and does not any more afterwards."""
+    try:
+        yield gateway.start()
+    finally:
+        gateway.process.kill()
+        gateway.process.wait()
+
+
+class Machine:
+    """
+    A network namespace that is plugged into a switch: a guest with Linux's own TCP.
+
+    @ivar name: of the namespace.
+    @ivar plug: the process that plugs it in.
+    """
+
+    def __init__(self, directory: Path, address: str | None, name: str) -> None:
+        self.name = name
+        self._ip("netns", "add", name)
+        self.plug = subprocess.Popen(
+            ["ip", "netns", "exec", name, "vde_plug2tap", "-s", str(directory), "tap0"]
+        )
+        eventually("there is a tap", lambda: Path(f"/proc/{self.plug.pid}/fd").exists())
+        eventually("there is a tap", self._has_tap)
+        if address is not None:
+            self._ip("-n", name, "addr", "add", f"{address}/24", "dev", "tap0")
+        self._ip("-n", name, "link", "set", "lo", "up")
+        self._ip("-n", name, "link", "set", "tap0", "up")
+
+    def _has_tap(self) -> bool:
+        show = ["ip", "-n", self.name, "link", "show", "tap0"]
+        return not subprocess.run(show, capture_output=True, check=False).returncode
+
+    @staticmethod
+    def _ip(*words: str) -> None:
+        subprocess.run(["ip", *words], check=True)
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in it."""
+        return subprocess.run(
+            ["ip", "netns", "exec", self.name, *words],
+            capture_output=True, text=True, check=False, timeout=PATIENCE,
+        )  # fmt: skip
+
+    def ping(self, address: str) -> bool:
+        """Whether an address answers."""
+        return not self.run("ping", "-c", "1", "-W", "5", address).returncode
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Sockets that are made meanwhile are the machine's."""
+        library = ctypes.CDLL(None, use_errno=True)
+        with (
+            Path("/proc/thread-self/ns/net").open() as own,
+            Path(f"/run/netns/{self.name}").open() as its,
+        ):
+            assert library.setns(its.fileno(), CLONE_NEWNET) == 0
+            try:
+                yield
+            finally:
+                assert library.setns(own.fileno(), CLONE_NEWNET) == 0
+
+    def connect(self) -> Kernel:
+        """A connection to the master, of which the id is not read yet."""
+        with self.entered():
+            return Kernel(MASTER)
+
+    def close(self) -> None:
+        """Unplug it, and remove it."""
+        self.plug.kill()
+        self.plug.wait()
+        self._ip("netns", "del", self.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class FrameGuest:
+    """
+    A guest that speaks ARP, UDP and a little TCP by frames of its own.
+
+    @ivar received: what has come on its connection, a segment each.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[bytes], object],
+        receive: Callable[[], bytes],
+        address: str = "10.0.2.40",
+        mac: bytes = b"\x02\x00\x00\x00\x00\x40",
+    ) -> None:
+        self._send, self._receive = send, receive
+        self.address, self.mac = packed(address), mac
+        self.window = 65535
+        self.port = 4000
+        self.sequence, self.acknowledged = 1000, 0
+        self.received: list[bytes] = []
+        self.ended = self.was_reset = False
+
+    @classmethod
+    def on(cls, client: RawClient, *arguments: object) -> FrameGuest:
+        """One that is plugged into a switch."""
+        return cls(client.send, client.receive, *arguments)  # type: ignore[arg-type]
+
+    def arp(self, target: str, *, sender: bytes | None = None) -> None:
+        """Ask for an address."""
+        body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1)
+        body += self.mac + (sender or self.address) + bytes(6) + packed(target)
+        self._send(BROADCAST + self.mac + b"\x08\x06" + body)
+
+    def ip(self, target: str, protocol: int, data: bytes, mac: bytes | None = None) -> None:
+        """Send a packet."""
+        head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(data), 0, 0, 64, protocol, 0)
+        head += self.address + packed(target)
+        head = head[:10] + _checksum(head) + head[12:]
+        to = gateway_mac(target) if mac is None else mac
+        self._send(to + self.mac + b"\x08\x00" + head + data)
+
+    def udp(self, target: str, ports: tuple[int, int], data: bytes, mac: bytes) -> None:
+        """Send a datagram, without a checksum."""
+        self.ip(target, 17, struct.pack("!HHHH", *ports, 8 + len(data), 0) + data, mac)
+
+    def tcp(
+        self,
+        flags: int,
+        data: bytes = b"",
+        *,
+        target: str = MASTER[0],
+        port: int = MASTER[1],
+        mac: bytes | None = None,
+    ) -> None:
+        """Send a segment."""
+        segment = struct.pack(
+            "!HHIIBBHHH", self.port, port, self.sequence, self.acknowledged, 5 << 4, flags,
+            self.window, 0, 0,
+        ) + data  # fmt: skip
+        even = segment + bytes(len(segment) % 2)
+        pseudo = self.address + packed(target) + struct.pack("!HH", 6, len(segment))
+        segment = segment[:16] + _checksum(pseudo + even) + segment[18:]
+        self.ip(target, 6, segment, mac)
+        self.sequence += len(data) + bool(flags & (SYN | FIN))
+
+    def connect(self) -> None:
+        """Connect to the master."""
+        self.tcp(SYN)
+        self.until(lambda: self.acknowledged != 0)
+        self.tcp(ACK)
+
+    def until(self, done: Callable[[], bool]) -> None:
+        """Take frames until something is so. Raises TimeoutError."""
+        while not done():
+            self.take(self._receive())
+
+    def take(self, frame: bytes) -> None:
+        """Take a frame: answer ARP, and acknowledge TCP."""
+        if frame[12:14] == b"\x08\x06" and frame[38:42] == self.address and frame[21] == 1:
+            body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2)
+            body += self.mac + self.address + frame[22:32]
+            self._send(frame[6:12] + self.mac + b"\x08\x06" + body)
+        if frame[12:14] == b"\x08\x00" and frame[30:34] == self.address and frame[23] == 6:
+            self._take_tcp(frame[34 : 14 + int.from_bytes(frame[16:18])])
+
+    def _take_tcp(self, segment: bytes) -> None:
+        _, port, sequence, _, offset, flags = struct.unpack("!HHIIBB", segment[:14])
+        if port != self.port:
+            return
+        data = segment[(offset >> 4) * 4 :]
+        self.was_reset |= bool(flags & RST)
+        if flags & SYN:
+            self.acknowledged = sequence + 1
+        elif sequence == self.acknowledged and (data or flags & FIN):
+            if data:
+                self.received.append(data)
+            self.ended |= bool(flags & FIN)
+            self.acknowledged += len(data) + bool(flags & FIN)
+            self.tcp(ACK)
+
+
+def dhcp_discover(guest: FrameGuest) -> None:
+    """Ask for an address, RFC 2131."""
+    message = struct.pack("!BBBBIHH", 1, 1, 6, 0, int.from_bytes(guest.mac[2:]), 0, 0x8000)
+    message += bytes(16) + guest.mac + bytes(10) + bytes(192)
+    message += b"\x63\x82\x53\x63" + b"\x35\x01\x01" + b"\xff" + bytes(60)
+    own, guest.address = guest.address, bytes(4)
+    guest.udp("255.255.255.255", (68, 67), message, BROADCAST)
+    guest.address = own
+
+
+def dhcp_offer(frame: bytes, mac: bytes) -> dict[int, bytes] | None:
+    """The options of an offer, the address itself as option 0; None if a frame is none."""
+    if frame[12:14] != b"\x08\x00" or frame[23] != 17 or frame[34:36] != b"\x00\x43":
+        return None
+    message = frame[42:]
+    if message[28:34] != mac:
+        return None
+    options, rest = {0: message[16:20]}, message[240:]
+    while rest and rest[0] != 255:
+        if rest[0] == 0:
+            rest = rest[1:]
+            continue
+        options[rest[0]] = rest[2 : 2 + rest[1]]
+        rest = rest[2 + rest[1] :]
+    return options
+
+
+def _checksum(data: bytes) -> bytes:
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    return struct.pack("!H", total ^ 0xFFFF)
+
+
+def is_closed_by_end(kernel: Kernel) -> bool:
+    """Whether a connection has ended in good order."""
+    return not kernel.socket.recv(1, socket.MSG_PEEK)

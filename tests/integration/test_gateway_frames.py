@@ -1,0 +1,309 @@
+"""What frames the gateway takes and sends, and what it makes of them: guests made of frames."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import select
+import socket
+import time
+from collections.abc import Callable, Iterator
+from ctypes.util import find_library
+from pathlib import Path
+
+import pytest
+
+from distnet.gateway.frames import MOST_LEASES, Plan
+from distnet.gateway.stack import Stack
+from distnet.transports.unread import unsent
+from tests.gateways import (
+    ACK,
+    MASTER,
+    SYN,
+    FrameGuest,
+    Gateway,
+    dhcp_discover,
+    dhcp_offer,
+    gateway_mac,
+    packed,
+    running_gateway,
+)
+from tests.masters import PATIENCE, eventually
+from tests.switches import BROADCAST, RawClient, Switch, frame, mac, switches
+from tests.unit.gateway.reactors import PollingReactor
+
+pytestmark = pytest.mark.skipif(find_library("slirp") is None, reason="no libslirp0 here")
+
+OnSwitch = Callable[..., Gateway]
+
+
+@pytest.fixture
+def switch(tmp_path: Path) -> Iterator[Switch]:
+    """A switch."""
+    with switches(tmp_path) as start:
+        yield start()
+
+
+@pytest.fixture
+def start_gateway(tmp_path: Path, switch: Switch) -> Iterator[OnSwitch]:
+    """Start gateways on the switch, for a master that a test plays."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*words: str) -> Gateway:
+            gateway = Gateway(
+                tmp_path, "--sock", str(switch.sock), "--control", f"{tmp_path}/none", *words
+            )
+            return stack.enter_context(running_gateway(gateway))
+
+        yield start
+
+
+@pytest.fixture
+def client(switch: Switch) -> Iterator[RawClient]:
+    """A client of the switch."""
+    with RawClient(switch.sock).plug() as client:
+        yield client
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[socket.socket]:
+    """Where a test is the master."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.settimeout(PATIENCE)
+        listener.bind(str(tmp_path / "kernels"))
+        listener.listen()
+        yield listener
+
+
+def master_option(listener: socket.socket) -> str:
+    """How a gateway finds it."""
+    return f"--master=unix:{listener.getsockname()}"
+
+
+def test_arp_for_its_own_addresses_only(start_gateway: OnSwitch, client: RawClient) -> None:
+    """The gateway answers for 10.0.2.2 and 10.0.2.16, and for nobody else."""
+    start_gateway()
+    guest = FrameGuest.on(client)
+    for address in ("10.0.2.2", "10.0.2.16"):
+        guest.arp(address)
+        answer = client.receive()
+        assert answer[:12] == guest.mac + gateway_mac(address)
+        assert answer[28:32] == packed(address)
+    for address in ("10.0.2.17", "10.0.2.50", "192.168.1.1"):
+        guest.arp(address)
+    assert client.is_silent()
+
+
+def test_silent_on_what_is_for_others(
+    start_gateway: OnSwitch, client: RawClient, listener: socket.socket
+) -> None:
+    """Flooded TCP, between other machines or to the gateway's address elsewhere, gets no answer."""
+    start_gateway(master_option(listener))
+    guest = FrameGuest.on(client)
+    guest.tcp(SYN, target="10.0.2.50", mac=mac(50))
+    guest.tcp(SYN, target="10.0.2.16", mac=mac(50))
+    guest.tcp(SYN, target="10.0.2.50", mac=gateway_mac("10.0.2.2"))
+    guest.tcp(SYN, target="10.0.2.2", mac=BROADCAST)
+    assert client.is_silent()
+
+
+def test_master_frames_have_its_mac(
+    start_gateway: OnSwitch, client: RawClient, listener: socket.socket
+) -> None:
+    """What comes from 10.0.2.16 comes from its MAC address, so that switches remember its port."""
+    start_gateway(master_option(listener))
+    guest = FrameGuest.on(client)
+    guest.arp(MASTER[0])
+    sources = [client.receive()[6:12]]
+    guest.tcp(SYN)
+    sources.append(client.receive()[6:12])
+    assert sources == [gateway_mac(MASTER[0])] * 2
+
+
+def test_the_loopback_of_this_machine_is_out_of_reach(
+    start_gateway: OnSwitch, client: RawClient
+) -> None:
+    """Not even with --nat does a guest get to 127.0.0.1, under whatever address."""
+    start_gateway("--nat")
+    guest = FrameGuest.on(client)
+    guest.arp("10.0.2.2")
+    client.receive()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        for target in ("127.0.0.1", "127.9.9.9", "0.0.0.0", "10.0.2.2", "10.0.2.16"):
+            guest.port += 1
+            guest.tcp(SYN, target=target, port=port, mac=gateway_mac("10.0.2.2"))
+            guest.tcp(SYN, target=target, port=port, mac=gateway_mac("10.0.2.16"))
+        # An answer shows that all before it has been looked at.
+        guest.arp("10.0.2.2")
+        while client.receive()[12:14] != b"\x08\x06":
+            pass
+        assert not select.select([listener], [], [], 0.3)[0]
+
+
+def test_a_machine_with_the_masters_address(start_gateway: OnSwitch, client: RawClient) -> None:
+    """A kernel with IP=1 is told of once, with the remedy, and does not disturb the others."""
+    gateway = start_gateway()
+    kernel = FrameGuest.on(client, "10.0.2.16", mac(16))
+    for _ in range(3):
+        kernel.arp("10.0.2.15")
+    gateway.wait_for_log("10.0.2.16, which is the gateway's")
+    guest = FrameGuest.on(client)
+    guest.arp("10.0.2.2")
+    assert client.receive()[6:12] == gateway_mac("10.0.2.2")
+    assert gateway.log().count("which is the gateway's") == 1
+    assert "another IP= than 1" in gateway.log()
+
+
+def test_another_gateway_is_noticed(start_gateway: OnSwitch) -> None:
+    """Two gateways on one switch notice each other."""
+    one = start_gateway()
+    other = start_gateway()
+    with RawClient(Path(other.words[1])).plug() as client:
+        FrameGuest.on(client).arp("10.0.2.2")
+        client.receive()
+        client.receive()
+        # Each answers, and the switch remembers the last; frames that are flooded tell the other.
+        client.send(frame(BROADCAST, gateway_mac("10.0.2.2"), bytes(46)))
+    one.wait_for_log("another gateway is on this switch")
+
+
+def test_dhcp(start_gateway: OnSwitch, client: RawClient) -> None:
+    """Addresses are given away beyond those of zCore's kernels; who gets none is told of."""
+    gateway = start_gateway()
+    given = []
+    for number in range(MOST_LEASES + 1):
+        guest = FrameGuest.on(client, "0.0.0.0", mac(100 + number))
+        dhcp_discover(guest)
+        if number == MOST_LEASES:
+            break
+        offer = None
+        while offer is None:
+            offer = dhcp_offer(client.receive(), guest.mac)
+        given.append(offer[0])
+        assert offer[1] == packed("255.255.255.0")
+        assert 3 not in offer  # A router, without --nat.
+    assert given == [packed(f"10.0.2.{31 + number}") for number in range(MOST_LEASES)]
+    gateway.wait_for_log(f"{mac(100 + MOST_LEASES).hex(':')} gets no address")
+
+
+def test_dhcp_with_nat(start_gateway: OnSwitch, client: RawClient) -> None:
+    """With --nat a guest is told of its router and its name server too."""
+    start_gateway("--nat")
+    guest = FrameGuest.on(client, "0.0.0.0", mac(100))
+    dhcp_discover(guest)
+    offer = None
+    while offer is None:
+        offer = dhcp_offer(client.receive(), guest.mac)
+    assert (offer[3], offer[6]) == (packed("10.0.2.2"), packed("10.0.2.3"))
+
+
+def test_strange_frames_do_no_harm(start_gateway: OnSwitch, client: RawClient) -> None:
+    """Frames of every length and with anything in them change nothing."""
+    gateway = start_gateway()
+    guest = FrameGuest.on(client)
+    numbers = random.Random(1)
+    heads = [
+        destination + mac(1) + kind
+        for destination in (BROADCAST, gateway_mac("10.0.2.2"), gateway_mac("10.0.2.16"))
+        for kind in (b"\x08\x00", b"\x08\x06", b"\x86\xdd", b"\x88\xf8", b"\x81\x00")
+    ]
+    for size in (*range(60), 1500, 1522, 1523, 9000, 65000):
+        for head in heads:
+            client.send(head + numbers.randbytes(size))
+            if size > 20 and head.endswith(b"\x08\x00"):
+                body = bytearray(numbers.randbytes(size))
+                body[0] = 0x45
+                body[2:4] = size.to_bytes(2)
+                body[9] = numbers.choice((1, 6, 17))
+                body[16:20] = packed(numbers.choice(("10.0.2.2", "10.0.2.16")))
+                client.send(head + bytes(body))
+    while not client.is_silent():
+        client.receive()
+    guest.arp("10.0.2.2")
+    assert client.receive()[28:32] == packed("10.0.2.2")
+    gateway.stop()
+    assert "too short or too long" in gateway.log()
+
+
+def test_a_guest_that_begins_anew_at_its_old_port(
+    start_gateway: OnSwitch, client: RawClient, listener: socket.socket
+) -> None:
+    """A kernel that is started again and connects from the same port has a fresh connection."""
+    start_gateway(master_option(listener))
+    guest = FrameGuest.on(client)
+    guest.connect()
+    with listener.accept()[0] as first:
+        first.settimeout(PATIENCE)
+        first.send(b"0")
+        guest.until(lambda: guest.received == [b"0"])
+        again = FrameGuest.on(client)
+        again.sequence = 500_000
+        again.connect()
+        assert first.recv(10) == b""
+        with listener.accept()[0] as second:
+            second.send(b"1")
+            again.until(lambda: again.received == [b"1"])
+
+
+def test_no_more_is_read_than_the_guest_has_room_for(
+    start_gateway: OnSwitch, client: RawClient, listener: socket.socket
+) -> None:
+    """What the guest's window has no room for waits where the master sees it, batch by batch."""
+    start_gateway(master_option(listener))
+    guest = FrameGuest.on(client)
+    guest.connect()
+    # Told with the next acknowledgement; a window does not shrink without one.
+    guest.window = 0
+    with listener.accept()[0] as master:
+        master.send(b"0")
+        guest.until(lambda: guest.received == [b"0"])
+        # Its answer shows that what was sent before has arrived.
+        guest.arp(MASTER[0])
+        while client.receive()[12:14] != b"\x08\x06":
+            pass
+        first, *others = batches = [bytes([number]) * 600 for number in range(1, 5)]
+        master.send(first)
+        eventually("the first is read", lambda: unsent(master) == 0)
+        for batch in others:
+            master.send(batch)
+        # Time for what must not happen.
+        time.sleep(0.3)
+        waiting = unsent(master)
+        assert waiting is not None
+        assert waiting >= sum(map(len, others))
+        guest.window = 65535
+        guest.tcp(ACK)
+        guest.until(lambda: sum(map(len, guest.received)) >= 1 + sum(map(len, batches)))
+        assert b"".join(guest.received[1:]) == b"".join(batches)
+
+
+def test_no_spin_on_a_connection_that_nobody_reads(tmp_path: Path) -> None:
+    """A peer that is gone when its guest sends makes libslirp end, not go round for ever."""
+    frames: list[bytes] = []
+    reactor = PollingReactor()
+    stack = Stack(reactor, Plan(), nat=False, clock_ns=time.monotonic_ns, send=frames.append)
+    path = tmp_path / "forward"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        stack.forward(os.fsencode(path), Plan().master, 1234)
+
+        def send(frame: bytes) -> None:
+            stack.input(frame)
+            stack.turn()
+
+        guest = FrameGuest(send, lambda: frames.pop(0))
+        guest.arp(MASTER[0])
+        guest.connect()
+        peer, _ = listener.accept()
+        peer.close()
+        reactor.run(0.1)
+        guest.until(lambda: guest.ended)
+        # libslirp cannot write it, and has nothing more to read.
+        guest.tcp(ACK, b"sixteen bytes of")
+        before = stack.turns
+        reactor.run(1.0)
+        assert stack.turns - before < 50
+    stack.close()

@@ -1,0 +1,1 @@
+"""The gateway's logic, without a switch, libslirp or a master."""

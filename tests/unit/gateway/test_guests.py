@@ -1,0 +1,126 @@
+"""Which node each guest is, what is said of guests, and where the master is for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from distnet.address import TcpAddress, TlsAddress, UnixAddress
+from distnet.gateway.backoff import Backoff
+from distnet.gateway.frames import Plan
+from distnet.gateway.guests import MOST_TOLD, Guest, Notes, parse_maps
+from distnet.gateway.libslirp import IN, OUT, only_asked
+from distnet.gateway.places import NoPlace, choose, near
+from tests.gateways import packed
+
+PLAN = Plan()
+MAC = b"\x02\x00\x00\x00\x00\x01"
+OTHER = b"\x02\x00\x00\x00\x00\x02"
+
+
+class MapTests(SynchronousTestCase):
+    """Maps of addresses to nodes."""
+
+    def test_as_given(self) -> None:
+        """IP=N is the node of an address."""
+        self.assertEqual(parse_maps(["10.0.2.15=3"], False, PLAN), {packed("10.0.2.15"): 3})
+
+    def test_zcore(self) -> None:
+        """IP=n is node n at 10.0.2.(15+n), but not the master's own address, 10.0.2.16."""
+        nodes = parse_maps([], True, PLAN)
+        self.assertEqual(nodes[packed("10.0.2.15")], 0)
+        self.assertEqual(nodes[packed("10.0.2.30")], 15)
+        self.assertNotIn(packed("10.0.2.16"), nodes)
+        self.assertEqual(len(nodes), 15)
+
+    def test_what_is_given_comes_first(self) -> None:
+        """What is given stands before the scheme, as to addresses and as to nodes."""
+        nodes = parse_maps(["10.0.2.17=0", "10.0.2.99=5"], True, PLAN)
+        self.assertEqual(nodes[packed("10.0.2.17")], 0)
+        self.assertNotIn(packed("10.0.2.15"), nodes)
+        self.assertNotIn(packed("10.0.2.20"), nodes)
+
+    def test_refused(self) -> None:
+        """What is no map is refused in one line."""
+        for maps in (
+            ["10.0.2.15"], ["10.0.2.15="], ["=3"], ["10.0.2.15=-1"], ["10.0.2.15=4294967296"],
+            ["10.0.3.15=1"], ["10.0.2.2=1"], ["10.0.2.15=1", "10.0.2.15=2"],
+            ["10.0.2.15=1", "10.0.2.17=1"],
+        ):  # fmt: skip
+            self.assertNotIn(
+                "\n", str(self.assertRaises(ValueError, parse_maps, maps, False, PLAN))
+            )
+
+
+class NoteTests(SynchronousTestCase):
+    """What is said once."""
+
+    def test_a_machine_with_our_address(self) -> None:
+        """It is said once of each machine, with the remedy."""
+        notes = Notes(PLAN)
+        said = notes.owner_of_ours(MAC, packed("10.0.2.16"))
+        self.assertIn("02:00:00:00:00:01 has the address 10.0.2.16", str(said))
+        self.assertIn("another IP= than 1", str(said))
+        self.assertIsNone(notes.owner_of_ours(MAC, packed("10.0.2.16")))
+        self.assertIsNotNone(notes.owner_of_ours(OTHER, packed("10.0.2.2")))
+
+    def test_two_guests_with_one_address(self) -> None:
+        """Two machines that connect from one address are told of once."""
+        notes = Notes(PLAN)
+        one, other = (Guest(packed("10.0.2.15"), mac) for mac in (MAC, OTHER))
+        self.assertEqual([notes.connects(one), notes.connects(one)], [None, None])
+        self.assertIn("each guest needs an address of its own", str(notes.connects(other)))
+        notes.connects(one)
+        self.assertIsNone(notes.connects(other))
+
+    def test_the_limit(self) -> None:
+        """No more is remembered than there is room for."""
+        notes = Notes(PLAN)
+        said = [notes.no_lease(number.to_bytes(6)) for number in range(MOST_TOLD + 5)]
+        self.assertEqual(len([line for line in said if line is not None]), MOST_TOLD)
+
+
+def listener(address: str, **what: Any) -> dict[str, Any]:
+    """One, as the master's status has it."""
+    return {"address": address, "node": None, "tools": False, "tls": False, **what}
+
+
+class PlaceTests(SynchronousTestCase):
+    """Where the master is."""
+
+    def test_choice(self) -> None:
+        """A fixed node gets its own listener, others the first for kernels."""
+        listeners = [
+            listener("unix:/t", tools=True),
+            listener("tls:h:1", tls=True),
+            listener("unix:/3", node=3),
+            listener("tcp:127.0.0.1:9"),
+        ]
+        self.assertEqual(choose(listeners, None), TcpAddress("127.0.0.1", 9))
+        self.assertEqual(choose(listeners, 3), UnixAddress("/3"))
+        error = self.assertRaises(NoPlace, choose, listeners, 4)
+        self.assertIn("--node 4=unix:PATH", str(error))
+        self.assertRaises(NoPlace, choose, listeners[:3], None)
+
+    def test_tls(self) -> None:
+        """The gateway says that it does not speak TLS."""
+        self.assertRaises(NoPlace, near, TlsAddress("h", 1))
+
+
+class SmallTests(SynchronousTestCase):
+    """Small rules."""
+
+    def test_backoff(self) -> None:
+        """Waits double up to the limit, and begin again after success."""
+        backoff = Backoff(0.5, 2.0)
+        self.assertEqual([backoff.next() for _ in range(4)], [0.5, 1.0, 2.0, 2.0])
+        backoff.reset()
+        self.assertEqual(backoff.next(), 0.5)
+
+    def test_only_what_was_asked_for(self) -> None:
+        """A hang-up is not told of what is only to be written, and is of what is to be read."""
+        hup = 16
+        self.assertEqual(only_asked(OUT | hup, OUT), OUT)
+        self.assertEqual(only_asked(hup, OUT), 0)
+        self.assertEqual(only_asked(IN | hup, IN | OUT), IN | hup)
