@@ -8,22 +8,22 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import math
 import os
-import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from distnet import __version__
-from distnet.address import Address, BadAddress, TcpAddress, TlsAddress, UnixAddress, parse
+from distnet.address import TlsAddress, UnixAddress
+from distnet.arguments import NotDone, read_address, read_count, read_node, read_seconds
 from distnet.ask import NoMaster, ask
 from distnet.client import Client
-from distnet.core.wire import MAX_ID
+from distnet.cluster.cli import add_cluster
 from distnet.errors import DistnetError
+from distnet.gateway.command import add_gateway
 from distnet.paths import default_control, tools_beside
-from distnet.qemu import ABOUT, OLDEST, Form, default_form, find_version, guest_arguments
+from distnet.qemu_args import add_qemu_arguments, qemu_args
 from distnet.report import show_status
 
 DONE: Final = 0
@@ -34,10 +34,6 @@ SAFE_PAYLOAD: Final = range(16, 4097)
 """Payloads, in bytes, on which a zCore does not panic."""
 
 _PING: Final = b"distnet ping"
-
-
-class NotDone(Exception):
-    """What was asked for did not happen; the message is one line."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -93,7 +89,7 @@ def make_parser() -> argparse.ArgumentParser:
         made.add_argument(
             "--master",
             metavar="ADDRESS",
-            type=_address,
+            type=read_address,
             help="where to connect: HOST:PORT, unix:PATH (default: the master's socket for tools,"
             " beside the control socket, where no kernel's id is used up)",
         )
@@ -103,7 +99,7 @@ def make_parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="as the control interface has it")
 
     send = talker("send", _send, "Send a message to a node.")
-    send.add_argument("dest", type=_node, metavar="DEST", help="the id")
+    send.add_argument("dest", type=read_node, metavar="DEST", help="the id")
     send.add_argument(
         "text", nargs="?", default="-", metavar="TEXT", help="or - for standard input"
     )
@@ -115,9 +111,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
 
     recv = talker("recv", _recv, "Get an id, and print the messages that are sent to it.")
-    recv.add_argument("--count", type=_count, metavar="N", help="end after so many")
+    recv.add_argument("--count", type=read_count, metavar="N", help="end after so many")
     recv.add_argument(
-        "--timeout", type=_seconds, metavar="SECONDS", help="end if none comes for so long"
+        "--timeout", type=read_seconds, metavar="SECONDS", help="end if none comes for so long"
     )
     recv.add_argument("--echo", action="store_true", help="send each back to where it came from")
     recv.add_argument("--raw", action="store_true", help="payloads alone, as they are")
@@ -128,54 +124,28 @@ def make_parser() -> argparse.ArgumentParser:
         "Send a node messages of 16 bytes and time its answers. It answers if its program sends"
         " something back: 'distnet recv --echo' does, a zCore does not.",
     )
-    ping.add_argument("dest", type=_node, metavar="ID")
-    ping.add_argument("--count", type=_count, default=4, metavar="N", help="(default: %(default)s)")
+    ping.add_argument("dest", type=read_node, metavar="ID")
     ping.add_argument(
-        "--timeout", type=_seconds, default=2.0, metavar="SECONDS", help="(default: %(default)s)"
+        "--count", type=read_count, default=4, metavar="N", help="(default: %(default)s)"
+    )
+    ping.add_argument(
+        "--timeout",
+        type=read_seconds,
+        default=2.0,
+        metavar="SECONDS",
+        help="(default: %(default)s)",
     )
 
-    qemu = command("qemu-args", _qemu_args, "Print the options with which QEMU finds the master.")
-    qemu.add_argument("--node", type=_node, metavar="N", help="for the node that is pinned to id N")
-    qemu.add_argument(
-        "--form", choices=list(map(str, Form)), help="how QEMU connects (default: tcp, or unix)"
+    add_qemu_arguments(
+        command(
+            "qemu-args",
+            qemu_args,
+            "Print the options with which QEMU finds the master, or plugs into the switch.",
+        )
     )
-    qemu.add_argument("--arch", default="x86_64", help="qemu-system-ARCH (default: %(default)s)")
-    qemu.add_argument(
-        "--master",
-        metavar="ADDRESS",
-        type=_address,
-        help="where the master listens (default: ask it, else 127.0.0.1:1234)",
-    )
+    add_gateway(commands)
+    add_cluster(commands)
     return parser
-
-
-def _node(text: str) -> int:
-    if not text.isdecimal() or int(text) > MAX_ID:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an id")
-    return int(text)
-
-
-def _address(text: str) -> Address:
-    try:
-        return parse(text)
-    except BadAddress as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return seconds
 
 
 # Commands
@@ -255,50 +225,7 @@ def _answer(client: Client, source: int, deadline: float) -> bytes:
     raise TimeoutError
 
 
-def _qemu_args(arguments: Any) -> None:
-    version = find_version(arguments.arch)
-    if version is None:
-        print(
-            f"no qemu-system-{arguments.arch} here: the options are for QEMU {OLDEST}",
-            file=sys.stderr,
-        )
-    address, pinned = _master_for_guests(arguments)
-    form = Form(arguments.form) if arguments.form else default_form(address)
-    words = guest_arguments(address, form, version=version or OLDEST, pinned=pinned)
-    print(f"{form}: {ABOUT[form]}", file=sys.stderr)
-    print(shlex.join(words))
-
-
 # What commands share
-
-
-def _master_for_guests(arguments: Any) -> tuple[Address, bool]:
-    """Where a guest finds the master, and whether that listener is for one node."""
-    if arguments.master is not None:
-        return arguments.master, arguments.node is not None
-    try:
-        _, status = ask(arguments.control, "/status")
-    except NoMaster as error:
-        if arguments.node is not None:
-            raise
-        print(f"{error}; the options are for port 1234", file=sys.stderr)
-        return TcpAddress("127.0.0.1", 1234), False
-    wanted = arguments.form if arguments.form in (Form.UNIX, Form.TCP) else None
-    for listener in status["listeners"]:
-        address = listener["address"]
-        fits = not wanted or address.startswith(f"{wanted}:")
-        if (
-            fits
-            and not (listener["tools"] or listener["tls"])
-            and listener["node"] == arguments.node
-        ):
-            return parse(address), arguments.node is not None
-    if arguments.node is not None:
-        raise NotDone(
-            f"the master has no such listener for node {arguments.node}:"
-            f" start it with --node {arguments.node}=unix:PATH"
-        )
-    raise NotDone("the master has no such listener for kernels: start it with --port or --listen")
 
 
 def _client(arguments: Any) -> Client:

@@ -1,7 +1,8 @@
-"""The options that make a guest of QEMU find the master at 10.0.2.16:1234, form by form."""
+"""QEMU's options: a guest that finds the master at 10.0.2.16:1234, or that is on the switch."""
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -9,14 +10,28 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from distnet.address import Address, TcpAddress, TlsAddress, UnixAddress
+from distnet.address import (
+    LOOPBACK,
+    MAX_UNIX_PATH,
+    Address,
+    BadAddress,
+    TcpAddress,
+    TlsAddress,
+    UnixAddress,
+    parse,
+)
 from distnet.errors import LocalError, MachineError
+from distnet.ethernet.frame import format_address, is_group, parse_address
 
 GUEST_MASTER: Final = "10.0.2.16:1234"
 """Where a kernel looks for its master. Inside QEMU's user network, which is 10.0.2.0/24."""
 
 _RECONNECT_MS: Final = (9, 2)
 """The version of QEMU in which C{reconnect-ms} came, and C{reconnect} began to go."""
+_STREAM: Final = (7, 2)
+"""The version in which C{-netdev stream} and C{-netdev dgram} came."""
+_STREAM_RECONNECT: Final = (8, 0)
+"""The version in which C{-netdev stream} learnt to connect again."""
 
 
 class Form(StrEnum):
@@ -55,8 +70,16 @@ class Version:
     @property
     def reconnect(self) -> str:
         """The chardev option that has QEMU connect again after a second."""
-        new = (self.major, self.minor) >= _RECONNECT_MS
-        return "reconnect-ms=1000" if new else "reconnect=1"
+        return "reconnect-ms=1000" if self.is_from(_RECONNECT_MS) else "reconnect=1"
+
+    @property
+    def stream_reconnect(self) -> str | None:
+        """The same for C{-netdev stream}, or None if this version cannot do that."""
+        return self.reconnect if self.is_from(_STREAM_RECONNECT) else None
+
+    def is_from(self, version: tuple[int, int]) -> bool:
+        """It is this version, (major, minor), or a later one."""
+        return (self.major, self.minor) >= version
 
 
 OLDEST: Final = Version(7, 2)
@@ -78,16 +101,29 @@ def find_version(architecture: str) -> Version | None:
     program = shutil.which(f"qemu-system-{architecture}")
     if program is None:
         return None
-    try:
-        said = subprocess.run(
-            [program, "--version"], capture_output=True, text=True, timeout=10, check=True
-        ).stdout
-    except (OSError, subprocess.SubprocessError) as error:
-        raise MachineError(f"{program} --version fails: {error}") from error
-    version = parse_version(said)
+    version = parse_version(_ask(program, "--version"))
     if version is None:
         raise MachineError(f"{program} --version does not say a version")
     return version
+
+
+def has_netdev(architecture: str, kind: str) -> bool:
+    """
+    Whether the QEMU for an architecture on this machine has a kind of C{-netdev}.
+
+    True if there is no such QEMU. Raises L{MachineError} if there is one and it does not say.
+    """
+    program = shutil.which(f"qemu-system-{architecture}")
+    return program is None or kind in _ask(program, "-netdev", "help").split()
+
+
+def _ask(program: str, *words: str) -> str:
+    try:
+        return subprocess.run(
+            [program, *words], capture_output=True, text=True, timeout=10, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise MachineError(f"{program} {' '.join(words)} fails: {error}") from error
 
 
 def default_form(address: Address) -> Form:
@@ -138,11 +174,8 @@ def _check(address: Address, form: Form, pinned: bool) -> None:
             "the form reconnect is for pinned nodes (--node N): at a listener for all, the id of"
             " each new connection would land in the middle of the guest's stream"
         )
-    if isinstance(address, UnixAddress) and re.search(r"[\s,'\"\\]", address.path):
-        raise LocalError(
-            f"the path {address.path!r} has a character that QEMU's options cannot hold:"
-            f" use one without spaces, commas, quotes and backslashes"
-        )
+    if isinstance(address, UnixAddress):
+        _check_path(address.path)
     if (
         form is Form.COMMAND
         and isinstance(address, UnixAddress)
@@ -151,6 +184,14 @@ def _check(address: Address, form: Form, pinned: bool) -> None:
         raise LocalError(
             f"the path {address.path!r} has a character that socat cannot be given:"
             f" use one without colons and exclamation marks, or another form"
+        )
+
+
+def _check_path(path: str) -> None:
+    if re.search(r"[\s,'\"\\]", path):
+        raise LocalError(
+            f"the path {path!r} has a character that QEMU's options cannot hold:"
+            f" use one without spaces, commas, quotes and backslashes"
         )
 
 
@@ -164,3 +205,169 @@ def _socket_options(address: Address) -> str:
     if isinstance(address, UnixAddress):
         return f"path={address.path}"
     return f"host={address.host},port={address.port}"
+
+
+# A guest on the switch
+
+
+class SwitchForm(StrEnum):
+    """The ways in which QEMU plugs into the switch."""
+
+    VDE = "vde"
+    STREAM = "stream"
+    DGRAM = "dgram"
+
+
+MAX_GUEST: Final = 2**23 - 1
+"""The highest number of a guest that has a MAC of its own; made-up ones are above."""
+_PREFIX: Final = b"\x52\x54\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class UdpAddress:
+    """
+    A switch that takes datagrams of UDP.
+
+    @ivar host: a name or an IPv4 address.
+    @ivar port: 1 to 65535.
+    """
+
+    host: str
+    port: int
+
+
+def parse_dgram(text: str) -> UdpAddress | UnixAddress:
+    """
+    The address that C{unix:PATH}, C{udp:PORT} or C{udp:HOST:PORT} means.
+
+    @raise BadAddress: it means none; in one line.
+    """
+    kind, _, rest = text.partition(":")
+    address = parse(rest if kind == "udp" else text)
+    if kind == "unix" and isinstance(address, UnixAddress):
+        return address
+    if kind != "udp" or not isinstance(address, TcpAddress):
+        raise BadAddress(f"{text!r} is not unix:PATH, udp:PORT or udp:HOST:PORT")
+    if ":" in address.host:
+        raise BadAddress(f"{text!r}: QEMU's -netdev dgram speaks IPv4 alone")
+    return UdpAddress(address.host, address.port)
+
+
+def guest_mac(number: int) -> str:
+    """The MAC of the guest with a number. Raises L{LocalError} if there is none."""
+    if not 0 <= number <= MAX_GUEST:
+        raise LocalError(f"{number} is no number of a guest: they have 0 to {MAX_GUEST}")
+    return format_address(_PREFIX + number.to_bytes(3))
+
+
+def make_up_mac() -> str:
+    """A MAC that is that of no guest with a number, and hardly that of any other one."""
+    made_up = bytearray(os.urandom(3))
+    made_up[0] |= 0x80
+    return format_address(_PREFIX + bytes(made_up))
+
+
+def check_mac(text: str) -> str:
+    """A MAC as QEMU takes it. Raises L{LocalError} if it cannot be that of a guest."""
+    try:
+        mac = parse_address(text)
+    except ValueError as error:
+        raise LocalError(f"{error}: it is like 52:54:00:00:00:01") from error
+    if is_group(mac) or not any(mac):
+        raise LocalError(
+            f"{text} cannot be the MAC of a guest: that of one station is like 52:54:00:00:00:01"
+        )
+    return format_address(mac)
+
+
+def check_switch_form(form: SwitchForm, version: Version, has_it: bool = True) -> None:
+    """Raise L{LocalError}, with what to do, if a QEMU does not have a form."""
+    if form is not SwitchForm.VDE and not version.is_from(_STREAM):
+        raise LocalError(
+            f"QEMU {version} has no -netdev {form}, which came with 7.2: use --vde DIRECTORY, or a"
+            f" later QEMU"
+        )
+    if not has_it:
+        use = (
+            "start the switch with --stream ENDPOINT, and use --stream ADDRESS here"
+            if form is SwitchForm.VDE
+            else "use --vde DIRECTORY"
+        )
+        raise LocalError(f"this QEMU {version} was built without -netdev {form}: {use}")
+
+
+def about_switch_form(form: SwitchForm, version: Version) -> str:
+    """What a form can and cannot do, in one line."""
+    if form is SwitchForm.VDE:
+        return (
+            "QEMU plugs in when it starts, and not again: start the switch first, and QEMU anew"
+            " after it. Without the switch QEMU exits."
+        )
+    if form is SwitchForm.DGRAM:
+        return (
+            "A frame a datagram, without a connection: the switch and QEMU may be started in any"
+            " order, and again."
+        )
+    if version.stream_reconnect is not None:
+        return "One connection, made when QEMU starts, and again when the switch was away."
+    return (
+        f"One connection, made when QEMU starts: start the switch first. QEMU {version} does not"
+        f" say that nobody listens, and does not connect again; 8.0 does."
+    )
+
+
+def vde_netdev(directory: str, port: int | None = None) -> str:
+    """The C{-netdev} of a guest on a VDE switch, at a port or the first free one."""
+    _check_path(directory)
+    return f"vde,id=net1,sock={directory}" + (f",port={port}" if port is not None else "")
+
+
+def stream_netdev(address: Address, version: Version = OLDEST) -> str:
+    """The C{-netdev} of a guest that connects to a switch. Raises L{LocalError}."""
+    if isinstance(address, TlsAddress):
+        raise LocalError("QEMU's -netdev stream does not speak TLS: use a listener without it")
+    if isinstance(address, UnixAddress):
+        _check_path(address.path)
+        where = f"addr.type=unix,addr.path={address.path}"
+    else:
+        where = f"addr.type=inet,addr.host={address.host},addr.port={address.port}"
+    again = version.stream_reconnect
+    return f"stream,id=net1,server=off,{where}" + (f",{again}" if again is not None else "")
+
+
+def dgram_netdev(address: UdpAddress | UnixAddress, mac: str) -> str:
+    """
+    The C{-netdev} of a guest that sends datagrams to a switch.
+
+    Its own address, to which the switch answers, is no other guest's: a path with its MAC in it, or
+    a port that the system chooses.
+
+    @raise LocalError: the path cannot be used.
+    """
+    if isinstance(address, UdpAddress):
+        near = address.host == "localhost" or address.host.startswith("127.")
+        return (
+            f"dgram,id=net1,remote.type=inet,remote.host={address.host},remote.port={address.port},"
+            f"local.type=inet,local.host={LOOPBACK if near else '0.0.0.0'},local.port=0"
+        )
+    own = f"{address.path}.{mac.replace(':', '')}"
+    _check_path(own)
+    size = len(os.fsencode(own))
+    if size > MAX_UNIX_PATH:
+        raise LocalError(
+            f"the path of the guest's own socket, {own}, has {size} bytes, a unix socket's can have"
+            f" {MAX_UNIX_PATH}: start the switch with a shorter one"
+        )
+    return (
+        f"dgram,id=net1,remote.type=unix,remote.path={address.path},"
+        f"local.type=unix,local.path={own}"
+    )
+
+
+def switch_arguments(netdev: str, mac: str) -> list[str]:
+    """
+    The options for one guest on the switch, as words.
+
+    With a MAC, since all that QEMU makes up are the same, and two such guests cannot talk.
+    """
+    return ["-netdev", netdev, "-device", f"e1000e,netdev=net1,mac={mac}"]

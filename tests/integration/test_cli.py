@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -355,6 +356,83 @@ def test_qemu_args_for_a_qemu_that_is_not_here(tmp_path: Path) -> None:
     assert (broken.returncode, len(lines(broken.stderr))) == (1, 1)
 
 
+# qemu-args for the switch
+
+MAC = re.compile(r"mac=(52:54:00:[89a-f][0-9a-f](?::[0-9a-f]{2}){2})$")
+
+
+def qemu_saying(directory: Path, version: str, netdevs: str) -> str:
+    """A directory for PATH with a QEMU for riscv64 of which that is known."""
+    program = directory / "qemu-system-riscv64"
+    program.write_text(
+        f"#!/bin/sh\ncase $1 in --version) echo 'QEMU emulator version {version}';;"
+        f" *) echo 'Available netdev backend types:'; printf '%s\\n' {netdevs};; esac\n"
+    )
+    program.chmod(0o755)
+    return str(directory)
+
+
+def test_qemu_args_for_the_switch(tmp_path: Path) -> None:
+    """Each form is printed without a master, with a MAC of the guest's own, and is explained."""
+    path = qemu_saying(tmp_path, "7.2.22", "stream dgram vde")
+    device = "-device e1000e,netdev=net1,mac=52:54:00:00:00:03"
+    stream = "-netdev stream,id=net1,server=off,addr.type="
+    own = "local.type=unix,local.path=/tmp/d.525400000003"
+    for words, text in (
+        (("--vde", "/tmp/s"), "-netdev vde,id=net1,sock=/tmp/s"),
+        (("--vde", "s", "--port", "7"), f"-netdev vde,id=net1,sock={Path.cwd()}/s,port=7"),
+        (("--stream", "5555"), f"{stream}inet,addr.host=127.0.0.1,addr.port=5555"),
+        (("--stream", "unix:/tmp/u"), f"{stream}unix,addr.path=/tmp/u"),
+        (("--stream", "unix:u"), f"{stream}unix,addr.path={Path.cwd()}/u"),
+        (("--dgram", "unix:/tmp/d"),
+         f"-netdev dgram,id=net1,remote.type=unix,remote.path=/tmp/d,{own}"),
+    ):  # fmt: skip
+        for guest in ("--guest", "3"), ("--node", "3"), ("--mac", "52:54:0:0:0:3"):
+            printed = distnet("qemu-args", *words, *guest, "--arch", "riscv64", path=path)
+            assert lines(printed.stdout) == [f"{text} {device}"]
+            (about,) = lines(printed.stderr)
+            assert about.startswith(f"{words[0].removeprefix('--')}: ")
+    (usual,) = lines(distnet("qemu-args", "--vde", "--guest", "3").stdout)
+    where = "/var/run/vde.ctl" if os.geteuid() == 0 else "/tmp/vde.ctl"
+    assert usual == f"-netdev vde,id=net1,sock={where} {device}"
+
+
+def test_qemu_args_make_up_a_mac() -> None:
+    """Without a guest's number its MAC is made up, another one each time, and that is said."""
+    made_up = set()
+    for _ in range(2):
+        printed = distnet("qemu-args", "--vde", "/tmp/s", "--arch", "sparc")
+        found = MAC.search(lines(printed.stdout)[0])
+        assert found is not None
+        assert f"the MAC {found[1]} is made up" in printed.stderr.decode()
+        made_up.add(found[1])
+    assert len(made_up) == 2
+
+
+@pytest.mark.parametrize(
+    ("version", "netdevs", "words", "says"),
+    [
+        ("7.1.0", "vde", "--stream 5555", "QEMU 7.1 has no -netdev stream"),
+        ("7.2.0", "stream dgram", "--vde /tmp/s", "built without -netdev vde: start the switch"
+         " with --stream ENDPOINT"),
+        ("7.2.0", "vde", "--stream 5555", "built without -netdev stream: use --vde"),
+        ("7.2.0", "vde stream", "--vde /tmp/a,b", "has a character that QEMU's options cannot"),
+        ("7.2.0", "vde stream", "--stream tls:host:1", "does not speak TLS"),
+        ("7.2.0", "vde stream", "--stream 5555 --mac 1:2:3:4:5:6", "that of one station"),
+        ("7.2.0", "vde stream", "--stream 5555 --guest 8388608", "is no number of a guest"),
+    ],
+)  # fmt: skip
+def test_qemu_args_that_do_not_do(
+    tmp_path: Path, version: str, netdevs: str, words: str, says: str
+) -> None:
+    """What this QEMU, or no QEMU, can do is said in one line, with what to do."""
+    path = qemu_saying(tmp_path, version, netdevs)
+    ended = distnet("qemu-args", "--guest", "1", *words.split(), "--arch", "riscv64", path=path)
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    (line,) = lines(ended.stderr)
+    assert says in line
+
+
 # What can be wrong
 
 
@@ -388,6 +466,12 @@ def test_no_socket_for_tools(start_master: Start, tmp_path: Path) -> None:
         ["recv", "--master", "127.0.0.1:66000"],
         ["qemu-args", "--form", "pigeon"],
         ["qemu-args", "--master", "nowhere:at:all"],
+        ["qemu-args", "--stream", "nowhere:at:all"],
+        ["qemu-args", "--dgram", "tcp:1234"],
+        ["qemu-args", "--vde", "--form", "tcp"],
+        ["qemu-args", "--vde", "--stream", "1234"],
+        ["qemu-args", "--stream", "1234", "--port", "7"],
+        ["qemu-args", "--mac", "52:54:00:00:00:01"],
     ],
 )
 def test_wrong_usage(words: list[str]) -> None:

@@ -26,10 +26,11 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("distnet", "connection", "report"),
     ("aio",),
     # Services; they do not import each other, and what looks into them is above them.
-    ("master", "switch", "gateway"),
-    ("control",),
+    ("master", "switch", "gateway", "cluster"),
+    ("control", "pytest_plugin"),
     # The command line.
-    ("options",),
+    ("options", "arguments"),
+    ("qemu_args",),
     ("tap", "vde_tap", "cli"),
 )
 """The one place that says which module stands where: a new one is entered here."""

@@ -1,0 +1,233 @@
+"""C{distnet cluster}: the command's words, and what each does."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from distnet.ask import NoMaster, ask
+from distnet.cluster.config import MACHINES, NAME, read_config
+from distnet.cluster.directory import RunDirectory, all_clusters, running_clusters
+from distnet.cluster.launcher import Launcher, ask_launcher, run_detached
+from distnet.cluster.node import ClusterError
+from distnet.cluster.record import Process
+from distnet.cluster.terminal import attach, follow
+from distnet.report import duration, table
+
+DOWN_SECONDS: Final = 30.0
+"""How long a launcher has to end its cluster."""
+
+
+class NoCluster(NoMaster):
+    """No cluster of that name runs; for the command, the same as no master."""
+
+
+def add_cluster(commands: Any) -> None:
+    """Add the command C{cluster} to the subcommands of a parser."""
+    about = "Start kernels in QEMU, with a master and a switch, as a file describes them."
+    cluster = commands.add_parser("cluster", help=about, description=about)
+    words = cluster.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[Any], None], help: str, *places: str) -> Any:
+        made = words.add_parser(name, help=help, description=help)
+        made.set_defaults(run=run)
+        for place in places:
+            made.add_argument(place.lower(), metavar=place, help=_PLACES[place])
+        if name != "up":
+            made.add_argument("cluster", metavar="CLUSTER", nargs="?", help=_PLACES["CLUSTER"])
+        return made
+
+    up = command(
+        "up", _up, "Start a cluster, and run it until Control-C or 'cluster down'.", "FILE"
+    )
+    up.add_argument("--quiet", action="store_true", help="do not print what the consoles say")
+    up.add_argument("--tmux", action="store_true", help="each console in a window of tmux")
+    up.add_argument(
+        "--detach", action="store_true", help="return once all nodes have their ids; it goes on"
+    )
+    status = command("status", _status, "Show the nodes of a cluster.")
+    status.add_argument("--json", action="store_true", help="all that is known, as JSON")
+    logs = command("logs", _logs, "Print what came on a console, or a daemon's log.", "LOG")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on until the cluster ends")
+    command("console", _console, "Type on a node's console; Control-] leaves it.", "NODE")
+    command("restart", _restart, "End a node's QEMU and start it again; its id stays.", "NODE")
+    command("gdb", _gdb, "Debug a node's kernel, by the stub of its QEMU.", "NODE")
+    down = command("down", _down, "End a cluster, and what an earlier one has left.")
+    down.add_argument(
+        "--timeout", type=float, default=DOWN_SECONDS, metavar="SECONDS",
+        help="how long until it is killed if it does not end (default: %(default)g)",
+    )  # fmt: skip
+
+
+_PLACES: Final = {
+    "FILE": "its description, TOML",
+    "NODE": "a node's id",
+    "LOG": "a node's id, master, or switch",
+    "CLUSTER": "its name or its file (default: the only one that runs)",
+}
+
+
+def _up(arguments: Any) -> None:
+    launcher = Launcher(read_config(arguments.file), quiet=arguments.quiet, windows=arguments.tmux)
+    if arguments.detach:
+        run_detached(launcher)
+    else:
+        launcher.run()
+
+
+def _status(arguments: Any) -> None:
+    run, told = _described(arguments)
+    nodes = {}
+    try:
+        status = ask(run.control, "/status")[1]
+        nodes = {node["id"]: node for node in status["nodes"]}
+    except NoMaster:
+        status = None
+    records = run.records()
+    if arguments.json:
+        processes = {name: process.pid for name, process in records.items() if process.runs}
+        print(json.dumps({**told, "processes": processes, "master": status}, indent=1))
+        return
+    print(
+        f"cluster {told['name']}, {len(told['nodes'])} {told['arch']} nodes, {told['topology']},"
+        f" up {duration(time.time() - told['started'])}"
+    )
+    print(f"  {told['file']}")
+    print(f"  distnet status --control {run.control}")
+    if told["topology"] == "vde":
+        print(f"  vde_plug {run.switch}")
+    print()
+    rows = [_row(node, nodes.get(node["id"]), records) for node in told["nodes"]]
+    print("\n".join(table(["NODE", "STATE", "PID", "ADDRESS", "SINCE", "CONSOLE"], rows)))
+
+
+def _row(
+    node: dict[str, Any], seen: dict[str, Any] | None, records: dict[str, Process]
+) -> list[str]:
+    process = records.get(f"node-{node['id']}")
+    pid = str(process.pid) if process is not None and process.runs else "-"
+    state, since = "ended" if pid == "-" else "not connected", "-"
+    if seen is not None:
+        state, since = seen["state"], duration(time.time() - seen["since"])
+    return [str(node["id"]), state, pid, node["ip"], since, node["log"]]
+
+
+def _logs(arguments: Any) -> None:
+    run, told = _described(arguments)
+    log = Path(_node(told, arguments.log)["log"]) if arguments.log.isdecimal() else None
+    if log is None:
+        if arguments.log not in told["logs"]:
+            raise ClusterError(f"{arguments.log!r} is not a node, {' or '.join(told['logs'])}")
+        log = Path(told["logs"][arguments.log])
+    if arguments.follow:
+        follow(log, run)
+    elif log.exists():
+        sys.stdout.buffer.write(log.read_bytes())
+
+
+def _console(arguments: Any) -> None:
+    run, told = _described(arguments)
+    node = _node(told, arguments.node)
+    attach(run, node["id"], Path(node["log"]))
+
+
+def _restart(arguments: Any) -> None:
+    run, told = _described(arguments)
+    node = _node(told, arguments.node)
+    if not told["served"]:
+        raise ClusterError(f"the cluster {run.name} belongs to a program: let that restart it")
+    for line in ask_launcher(run, {"restart": node["id"]}):
+        print(line, flush=True)
+
+
+def _gdb(arguments: Any) -> None:
+    _, told = _described(arguments)
+    node = _node(told, arguments.node)
+    names = MACHINES[told["arch"]].gdb
+    program = next(filter(None, map(shutil.which, names)), None)
+    words = ["-ex", f"target remote {node['gdb']}"]
+    symbols = Path(node["symbols"])
+    if _is_elf(symbols):
+        words.append(str(symbols))
+    if program is None:
+        print(shlex.join([names[0], *words]))
+        raise ClusterError(
+            f"there is no debugger for {told['arch']} here: on Debian, apt-get install {names[0]}"
+        )
+    sys.stdout.flush()
+    os.execv(program, [program, *words])
+
+
+def _is_elf(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"\x7fELF"
+    except OSError:
+        return False
+
+
+def _down(arguments: Any) -> None:
+    run = _which(arguments.cluster, list(all_clusters()))
+    owner = run.owner()
+    if owner is None:
+        if not run.sweep():
+            raise NoCluster(f"no cluster {run.name} runs")
+        print(f"what was left of the cluster {run.name} has been ended")
+        return
+    told = run.description()
+    if told is not None and not told["served"]:
+        raise ClusterError(
+            f"the cluster {run.name} belongs to process {owner.pid}: end that, and it ends too"
+        )
+    owner.ask_to_end()
+    if not owner.wait(arguments.timeout):
+        owner.ask_to_end(signal.SIGKILL)
+        owner.wait(DOWN_SECONDS)
+        run.sweep()
+
+
+# Which cluster, which node
+
+
+def _which(text: str | None, found: list[RunDirectory]) -> RunDirectory:
+    """
+    The cluster that is meant.
+
+    @param found: where to look for the only one.
+    """
+    if text is None:
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise NoCluster("no cluster runs: start one with 'distnet cluster up FILE'")
+        names = ", ".join(run.name for run in found)
+        raise ClusterError(f"there are several clusters, say which: {names}")
+    if text.endswith(".toml") or "/" in text:
+        return RunDirectory(read_config(text).name)
+    if not NAME.fullmatch(text):
+        raise ClusterError(f"{text!r} is neither the name of a cluster nor a file")
+    return RunDirectory(text)
+
+
+def _described(arguments: Any) -> tuple[RunDirectory, dict[str, Any]]:
+    run = _which(arguments.cluster, running_clusters())
+    told = run.description() if run.is_locked() else None
+    if told is None:
+        raise NoCluster(f"no cluster {run.name} runs")
+    return run, told
+
+
+def _node(told: dict[str, Any], text: str) -> dict[str, Any]:
+    for node in told["nodes"]:
+        if str(node["id"]) == text:
+            found: dict[str, Any] = node
+            return found
+    raise ClusterError(f"there is no node {text}: they are 0 to {len(told['nodes']) - 1}")

@@ -1,0 +1,226 @@
+"""C{distnet cluster up}: runs a cluster in the foreground until it is told to end it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import selectors
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any, Final
+
+from distnet.cluster import tmux
+from distnet.cluster.config import ClusterConfig
+from distnet.cluster.console import Follower
+from distnet.cluster.directory import RunDirectory
+from distnet.cluster.node import POLL, ClusterError
+from distnet.cluster.running import Cluster
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ESCAPE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*([@-~])|[0-~])")
+
+
+class Told(BaseException):
+    """A signal told us to end."""
+
+
+def printable(line: str) -> str:
+    """A console's line for a terminal that others write to as well: colours, no other controls."""
+    kept = _ESCAPE.sub(lambda found: found[0] if found[1] == "m" else "", line)
+    return kept + "\x1b[0m" if "\x1b" in kept else kept
+
+
+class Launcher:
+    """
+    A cluster in the foreground: its consoles are printed line by line, its nodes are restarted when
+    another process asks for that at the launcher's socket.
+    """
+
+    def __init__(
+        self, config: ClusterConfig, *, quiet: bool = False, windows: bool = False
+    ) -> None:
+        """
+        @param quiet: do not print what comes on the consoles.
+        @param windows: show each console in a window of tmux instead.
+        """
+        self._cluster = Cluster(config, say=self._say, look=self._look, served=True)
+        self._quiet = quiet or windows
+        self._windows = windows
+        self._followers: dict[int, Follower] = {}
+        self._asking: IO[str] | None = None
+        self._ended: set[int] = set()
+
+    def run(self, ready: Callable[[RunDirectory], object] = lambda run: None) -> None:
+        """
+        Run the cluster until a signal, or C{down}, ends it, or all of its kernels have ended.
+
+        @param ready: called once all nodes have their ids.
+        @raise ClusterError: it did not come up, or did not end well.
+        """
+        cluster = self._cluster
+        with _signals_raise():
+            try:
+                cluster.up()
+            except Told:
+                self._look()
+                raise ClusterError("ended before all nodes had their ids") from None
+            try:
+                ready(cluster.run)
+                self._serve()
+            except Told:
+                self._say("ending")
+            finally:
+                self._look()
+                cluster.down()
+        self._say("ended")
+
+    def _serve(self) -> None:
+        with contextlib.ExitStack() as stack:
+            server = stack.enter_context(socket.socket(socket.AF_UNIX))
+            server.bind(str(self._cluster.run.launcher))
+            server.listen()
+            selector = stack.enter_context(selectors.DefaultSelector())
+            selector.register(server, selectors.EVENT_READ)
+            while not self._all_ended():
+                if selector.select(POLL):
+                    connection, _ = server.accept()
+                    with connection:
+                        self._answer(connection)
+                self._look()
+                self._cluster.check()
+
+    def _all_ended(self) -> bool:
+        nodes = self._cluster.nodes
+        for node in nodes:
+            if node.running:
+                self._ended.discard(node.id)
+            elif node.id not in self._ended:
+                self._ended.add(node.id)
+                self._say(f"{node.name}: {node.state}")
+        if len(self._ended) < len(nodes):
+            return False
+        failed = [f"{node.name} {node.state}" for node in nodes if node.returncode]
+        if failed:
+            raise ClusterError(f"all kernels have ended: {', '.join(failed)}")
+        self._say("all kernels have ended")
+        return True
+
+    # What others ask for
+
+    def _answer(self, connection: socket.socket) -> None:
+        connection.settimeout(5)
+        with connection.makefile("rw") as self._asking:
+            try:
+                request = json.loads(self._asking.readline())
+                self._cluster.restart(int(request["restart"]))
+                self._tell({"done": True})
+            except (ClusterError, OSError) as error:
+                self._tell({"error": str(error)})
+            except (ValueError, KeyError, TypeError) as error:
+                self._tell({"error": f"no request: {error!r}"})
+        self._asking = None
+
+    def _tell(self, what: dict[str, Any]) -> None:
+        """Tell the one who asks, if there is one and it still listens."""
+        if self._asking is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._asking.write(json.dumps(what) + "\n")
+                self._asking.flush()
+
+    # What is printed
+
+    def _say(self, line: str) -> None:
+        print(line, flush=True)
+        self._tell({"say": line})
+
+    def _look(self) -> None:
+        for node in self._cluster.nodes:
+            follower = self._followers.setdefault(node.id, Follower(node.log))
+            lines = follower.lines()
+            if lines and not self._quiet:
+                print("\n".join(f"{node.id}| {printable(line)}" for line in lines), flush=True)
+        if self._windows and self._cluster.nodes:
+            self._windows = False
+            self._say(tmux.open_windows(self._cluster.config.name, len(self._cluster.nodes)))
+
+
+@contextlib.contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Let the first signal that tells us to end raise L{Told}; those after it change nothing."""
+
+    def told(number: int, frame: FrameType | None) -> None:
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        raise Told
+
+    before = {number: signal.signal(number, told) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)
+
+
+def run_detached(launcher: Launcher) -> None:
+    """
+    Run a cluster in a process of its own in the background; returns once all nodes have their ids.
+
+    @raise ClusterError: it did not come up; it has said why on standard error.
+    """
+    sys.stdout.flush()
+    read, write = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(write)
+        with open(read, "rb") as pipe:
+            came_up = bool(pipe.read(1))
+        if not came_up:
+            os.waitpid(child, 0)
+            sys.exit(1)
+        return
+    os.close(read)
+    os.setsid()
+
+    def ready(run: RunDirectory) -> None:
+        log = os.open(run / "launcher.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        nowhere = os.open(os.devnull, os.O_RDONLY)
+        for new, old in ((nowhere, 0), (log, 1), (log, 2)):
+            os.dup2(new, old)
+        os.write(write, b"1")
+        os.close(write)
+
+    launcher.run(ready)
+
+
+def ask_launcher(run: RunDirectory, request: dict[str, Any]) -> Iterator[str]:
+    """
+    Ask the launcher of a cluster for something; what it says while it does that.
+
+    @raise ClusterError: it did not do it, or there is none.
+    """
+    path = Path(run.launcher)
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(path))
+        except OSError as error:
+            raise ClusterError(
+                f"the cluster {run.name} takes no requests at {path}: {error.strerror}"
+            ) from None
+        with connection.makefile("rw") as stream:
+            stream.write(json.dumps(request) + "\n")
+            stream.flush()
+            for line in stream:
+                told = json.loads(line)
+                if "say" in told:
+                    yield told["say"]
+                elif "error" in told:
+                    raise ClusterError(told["error"])
+                else:
+                    return
+    raise ClusterError(f"the cluster {run.name} has ended")

@@ -1,0 +1,418 @@
+"""Clusters of real QEMUs with tiny kernels: how they start, fail, and end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distnet.cluster.record import GRACE, Process, read_record, start_time
+from tests import tiny_kernels
+from tests.clusters import COMMAND, Clusters, Up, clusters
+from tests.masters import PATIENCE, eventually
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("qemu-system-riscv64") is None, reason="needs the Debian package qemu-system-misc"
+)
+
+Write = Callable[..., Path]
+
+SAYS = "tiny kernel\n"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Clusters]:
+    """A place for clusters."""
+    with clusters(tmp_path) as place:
+        yield place
+
+
+@pytest.fixture
+def tiny(place: Clusters) -> Write:
+    """Write the file of a cluster of tiny kernels, none of which ever connects."""
+
+    def write(name: str = "tiny", code: bytes = tiny_kernels.waits(SAYS), **keys: Any) -> Path:
+        kernel = tiny_kernels.write(place.home, code, f"{name}.bin")
+        usual = {"kernel": kernel.name, "nodes": 2, "machine": tiny_kernels.MACHINE}
+        return place.write(name, **{**usual, **keys})
+
+    return write
+
+
+def waiting(place: Clusters, file: Path, *options: str) -> Up:
+    """A cluster whose kernels run, and which waits for their ids."""
+    up = place.up(file, *options)
+    # What was left of an earlier one has its time to end.
+    up.wait_for("node 1: started", PATIENCE + GRACE)
+    return up
+
+
+def fails(place: Clusters, file: Path) -> str:
+    """What is said of a cluster that does not come up; nothing of it is left."""
+    ended = place.run("up", str(file))
+    assert ended.returncode == 1
+    place.assert_nothing_is_left()
+    return ended.stderr
+
+
+# Failed starts
+
+
+def test_a_kernel_that_ends(place: Clusters, tiny: Write) -> None:
+    """A kernel that ends before it has its id is told, with its console and command line."""
+    said = fails(place, tiny(code=tiny_kernels.ends("it is\nover\n", 3), nodes=1))
+    lines = said.splitlines()
+    assert lines[0] == "distnet: node 0 has no id: its QEMU ended with status 3"
+    assert lines[1] == "node 0: QEMU ended with status 3"
+    assert lines[2].startswith("  qemu-system-riscv64 -name tiny-0 -machine virt ")
+    assert lines[3:] == ["  | it is", "  | over"]
+
+
+def test_a_kernel_that_never_connects(place: Clusters, tiny: Write) -> None:
+    """A kernel that does not come for its id in time is named, with what it has said."""
+    said = fails(place, tiny(timeout=5, nodes=1))
+    assert said.startswith(
+        "distnet: node 0 has no id after 5 s: it has not connected to 10.0.2.16:1234,"
+        " or has not read its id\nnode 0: QEMU runs\n  qemu-system-riscv64 "
+    )
+    assert "  | tiny kernel\n" in said
+
+
+def test_qemu_does_not_start(place: Clusters, tiny: Write) -> None:
+    """What QEMU itself says is told."""
+    said = fails(place, tiny(node=[{"id": 1, "arguments": "-frobnicate"}]))
+    assert said.startswith("distnet: node 1 has no id: its QEMU ended with status 1\n")
+    assert "-frobnicate: invalid option" in said
+
+
+def test_the_master_does_not_start(place: Clusters, tiny: Write) -> None:
+    """What the master says is told, with its command line."""
+    said = fails(place, tiny(master="--frobnicate"))
+    assert said.startswith("distnet: the master has ended with status 1\nmaster: ")
+    assert "--frobnicate" in said.splitlines()[1]
+    assert "  | " in said
+
+
+def test_the_master_ends(place: Clusters, tiny: Write) -> None:
+    """A cluster whose master ends says so, and ends."""
+    up = waiting(place, tiny())
+    master = read_record(place.run_directory("tiny") / "pids" / "master")
+    assert master is not None
+    os.kill(master.pid, signal.SIGKILL)
+    assert up.wait() == 1
+    assert "distnet: the master has ended with status -9\n" in up.output()
+    place.assert_nothing_is_left()
+
+
+def test_mistakes_are_one_line(place: Clusters, tiny: Write) -> None:
+    """What is missing, or wrong in the file, is one line."""
+    file = tiny(kernel="none")
+    assert fails(place, file) == f"distnet: {file}: kernel: there is no file {place.home}/none\n"
+    file = tiny(nodes=0)
+    assert fails(place, file) == f"distnet: {file}: nodes: 0 is not a number from 1 to 239\n"
+    ended = place.run("up", str(tiny()), PATH="/nowhere")
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "distnet: there is no qemu-system-riscv64 here: on Debian, apt-get install"
+        " qemu-system-misc\n",
+    )
+
+
+def test_a_place_for_no_socket(place: Clusters, tiny: Write, tmp_path: Path) -> None:
+    """Where paths would be too long for sockets, a line says what to set."""
+    long = tmp_path / ("long" * 30)
+    long.mkdir()
+    ended = place.run("up", str(tiny()), XDG_RUNTIME_DIR=str(long))
+    (line,) = ended.stderr.splitlines()
+    assert ended.returncode == 1
+    assert line.endswith("set XDG_RUNTIME_DIR to another directory")
+
+
+# What comes first
+
+
+def test_prepare(place: Clusters, tiny: Write) -> None:
+    """A command can make the kernel first, in the directory of the file; it is shown."""
+    file = tiny(prepare="sh -c 'echo making; mv tiny.bin made.bin'", kernel="made.bin")
+    up = waiting(place, file)
+    assert "prepare: making\n" in up.output()
+    up.stop()
+    assert not (place.home / "tiny.bin").exists()
+
+
+def test_prepare_fails(place: Clusters, tiny: Write) -> None:
+    """When that fails, its last line says why."""
+    said = fails(place, tiny(prepare="sh -c 'echo no compiler >&2; echo; exit 4'"))
+    assert said == "distnet: prepare ended with status 4: no compiler\n"
+    assert fails(place, tiny(prepare="/no/program")).startswith("distnet: prepare ended with")
+
+
+def test_prepare_is_interrupted(place: Clusters, tiny: Write) -> None:
+    """Control-C during that ends it, and all that it has started."""
+    up = place.up(tiny(prepare=f"sh -c 'echo begun; sleep 1234 {place.runtime}; :'"))
+    up.wait_for("prepare: begun")
+    assert up.stop() == 1
+    place.assert_nothing_is_left()
+
+
+# The end
+
+
+PROCESSES = {"guestfwd": 3, "vde": 5}
+"""The master and two QEMUs; the switch and its gateway."""
+
+
+@pytest.mark.parametrize(
+    ("number", "topology"),
+    [
+        (signal.SIGINT, "guestfwd"),
+        (signal.SIGINT, "vde"),
+        (signal.SIGTERM, "guestfwd"),
+        (signal.SIGHUP, "guestfwd"),
+    ],
+)
+def test_signals(number: int, topology: str, place: Clusters, tiny: Write) -> None:
+    """Control-C, and the signals that mean the same, end all that was started."""
+    up = waiting(place, tiny(topology=topology))
+    assert len(place.processes()) == PROCESSES[topology]
+    assert up.stop(number) == 1
+    assert up.output().endswith("distnet: ended before all nodes had their ids\n")
+    place.assert_nothing_is_left()
+
+
+def test_down(place: Clusters, tiny: Write) -> None:
+    """The command down ends a cluster that runs elsewhere, by name, file, or as the only one."""
+    for words in ([], ["tiny"], [str(tiny())]):
+        up = waiting(place, tiny())
+        ended = place.run("down", *words)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        up.wait()
+        place.assert_nothing_is_left()
+
+
+def test_down_of_nothing(place: Clusters) -> None:
+    """Where no cluster runs, the exit status is 3."""
+    for words in (["down"], ["down", "other"], ["status"], ["logs", "0"], ["restart", "0"]):
+        ended = place.run(*words)
+        assert ended.returncode == 3
+        assert ended.stderr.startswith("distnet: no cluster ")
+
+
+@pytest.mark.parametrize("topology", ["guestfwd", "vde"])
+def test_the_launcher_is_killed(topology: str, place: Clusters, tiny: Write) -> None:
+    """When the launcher is killed, nothing that it has started goes on; another up cleans up."""
+    up = waiting(place, tiny(topology=topology))
+    up.stop(signal.SIGKILL)
+    eventually("no process is left", lambda: place.processes() == [])
+    assert place.run("status").returncode == 3
+    again = waiting(place, tiny(topology=topology))
+    again.stop()
+    place.assert_nothing_is_left()
+
+
+def test_the_launcher_stands_still(place: Clusters, tiny: Write) -> None:
+    """A launcher that does not heed down is killed, and what it has started with it."""
+    up = waiting(place, tiny())
+    up.process.send_signal(signal.SIGSTOP)
+    assert place.run("down", "--timeout", "1").returncode == 0
+    assert up.wait() == -signal.SIGKILL
+    place.assert_nothing_is_left()
+
+
+def leave(place: Clusters, name: str, process: Process) -> None:
+    """Leave the record of a process, as a launcher that was killed does."""
+    pids = place.run_directory("tiny") / "pids"
+    pids.mkdir(parents=True, exist_ok=True)
+    for directory in (pids.parent, pids.parent.parent, pids.parent.parent.parent):
+        directory.chmod(0o700)
+    (pids / name).write_text(f"{process.pid} {process.start}\n")
+
+
+@pytest.fixture
+def bystander() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has nothing to do with clusters."""
+    with subprocess.Popen(["sleep", "1234"]) as process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def stubborn() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does not end when it is asked to."""
+    script = "trap '' TERM; echo; while :; do sleep 0.1; done"
+    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("command", ["up", "down"])
+def test_what_a_killed_launcher_has_left(
+    command: str,
+    place: Clusters,
+    tiny: Write,
+    stubborn: subprocess.Popen[bytes],
+    bystander: subprocess.Popen[bytes],
+) -> None:
+    """What is on record and still runs is ended; one that has got its number since is not."""
+    start = start_time(stubborn.pid)
+    other = start_time(bystander.pid)
+    assert start is not None
+    assert other is not None
+    leave(place, "node-0", Process(stubborn.pid, start))
+    leave(place, "node-1", Process(bystander.pid, other - 1))
+    if command == "up":
+        waiting(place, tiny()).stop()
+    else:
+        assert place.run("down").returncode == 0
+    assert stubborn.wait(PATIENCE) == -signal.SIGKILL
+    assert bystander.poll() is None
+    place.assert_nothing_is_left()
+
+
+def test_one_at_a_time(place: Clusters, tiny: Write) -> None:
+    """A cluster that runs is not started again, and does not notice that it was tried."""
+    up = waiting(place, tiny())
+    ended = place.run("up", str(tiny()))
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f"distnet: the cluster tiny runs already, by process {up.process.pid}:"
+        f" distnet cluster down tiny\n"
+    )
+    assert len(place.processes()) == 3
+    up.stop()
+
+
+def test_side_by_side(place: Clusters, tiny: Write) -> None:
+    """Clusters of different names run side by side, and must be named then."""
+    ups = [waiting(place, tiny(name)) for name in ("one", "two")]
+    ended = place.run("status")
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "distnet: there are several clusters, say which: one, two\n",
+    )
+    assert place.run("down", "one").returncode == 0
+    assert place.run("status").stdout.startswith("cluster two, ")
+    for up in ups:
+        if up.process.poll() is None:
+            up.stop()
+    place.assert_nothing_is_left()
+
+
+# Looking at it
+
+
+def test_status(place: Clusters, tiny: Write) -> None:
+    """The status has each node's state, process, address and console."""
+    up = waiting(place, tiny())
+    shown = place.run("status").stdout
+    run = place.run_directory("tiny")
+    record = read_record(run / "pids" / "node-1")
+    assert record is not None
+    assert shown.startswith("cluster tiny, 2 riscv64 nodes, guestfwd, up ")
+    assert f"  distnet status --control {run}/control\n" in shown
+    (row,) = [line.split() for line in shown.splitlines() if line.startswith("1 ")]
+    assert row[1:4] == ["unsettled", str(record.pid), "10.0.2.17"]
+    assert row[5] == str(run / "logs" / "node-1.log")
+    up.stop()
+
+
+def test_consoles_are_prefixed(place: Clusters, tiny: Write) -> None:
+    """What comes on a console is printed with its node, unless that is not wanted."""
+    up = waiting(place, tiny())
+    assert "\n1| tiny kernel\n" in up.wait_for("1| tiny kernel\n")
+    up.stop()
+    up = waiting(place, tiny(), "--quiet")
+    eventually("it has come", lambda: place.run("logs", "1").stdout == SAYS)
+    up.stop()
+    assert "1| " not in up.output()
+
+
+def test_logs(place: Clusters, tiny: Write) -> None:
+    """A console's log, and the master's, can be printed, and followed until the end."""
+    up = waiting(place, tiny())
+    up.wait_for("1| tiny kernel")
+    assert place.run("logs", "1").stdout == SAYS
+    assert "listening at" in place.run("logs", "master").stdout
+    ended = place.run("logs", "7")
+    assert ended.stderr == "distnet: there is no node 7: they are 0 to 1\n"
+    ended = place.run("logs", "nobody")
+    assert ended.stderr == "distnet: 'nobody' is not a node, master or switch\n"
+    follower = subprocess.Popen(
+        [*COMMAND, "logs", "-f", "1"],
+        env=place.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    with follower:
+        assert follower.stdout is not None
+        assert follower.stdout.readline().decode() == SAYS
+        up.stop()
+        assert follower.wait() == 0
+
+
+def test_logs_are_kept(place: Clusters, tiny: Write) -> None:
+    """In a directory that the file names the logs stay; those of another run do not."""
+    (place.home / "kept").mkdir()
+    (place.home / "kept" / "node-0.log").write_text("old\n")
+    up = waiting(place, tiny(logs="kept"))
+    up.wait_for("0| tiny kernel")
+    up.stop()
+    assert (place.home / "kept" / "node-0.log").read_text() == SAYS
+    assert "listening at" in (place.home / "kept" / "master.log").read_text()
+
+
+def test_gdb(place: Clusters, tiny: Write) -> None:
+    """The debugger is given the stub of the node's QEMU; where there is none, its words are."""
+    up = waiting(place, tiny())
+    stub = f"'target remote {place.run_directory('tiny')}/node-1.gdb'"
+    # One that shows its words, in the place of the one that Debian has.
+    program = place.home / "gdb-multiarch"
+    program.write_text('#!/bin/sh\nfor word; do echo "$word"; done\n')
+    program.chmod(0o755)
+    shown = place.run("gdb", "1", PATH=f"{place.home}:{os.environ['PATH']}")
+    assert shown.stdout.splitlines() == ["-ex", stub.strip("'")]
+    ended = place.run("gdb", "1", PATH="/nowhere")
+    assert (ended.returncode, ended.stdout) == (1, f"gdb-multiarch -ex {stub}\n")
+    assert "apt-get install gdb-multiarch" in ended.stderr
+    up.stop()
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs the Debian package tmux")
+def test_tmux(place: Clusters, tiny: Write) -> None:
+    """Each console has a window of tmux with a keyboard for it; they go with the cluster."""
+    server = {"TMUX_TMPDIR": str(place.home)}
+    place.environment.update(server)
+    place.environment.pop("TMUX", None)
+
+    def tmux(*words: str) -> str:
+        done = subprocess.run(
+            ["tmux", *words], env=place.environment, capture_output=True, text=True, check=False
+        )
+        return done.stdout
+
+    up = waiting(place, tiny(code=tiny_kernels.echoes("who is there? ")), "--tmux")
+    up.wait_for("tmux: tmux attach -t distnet-tiny")
+    assert tmux("list-windows", "-F", "#W", "-t", "distnet-tiny").split() == ["tiny-0", "tiny-1"]
+    window = "distnet-tiny:tiny-1"
+    eventually("it shows", lambda: "who is there?" in tmux("capture-pane", "-p", "-t", window))
+    tmux("send-keys", "-t", window, "nobody")
+    eventually(
+        "it answers", lambda: "who is there? nobody" in tmux("capture-pane", "-p", "-t", window)
+    )
+    up.stop()
+    eventually("the windows have gone", lambda: "distnet-tiny" not in tmux("list-sessions"))
+    place.assert_nothing_is_left()
+
+
+def test_detached_and_failed(place: Clusters, tiny: Write) -> None:
+    """What fails in the background fails in the foreground, before the command returns."""
+    ended = place.run("up", "--detach", str(tiny(code=tiny_kernels.ends("over\n", 1), nodes=1)))
+    assert ended.returncode == 1
+    assert "distnet: node 0 has no id: its QEMU ended with status 1\n" in ended.stderr
+    place.assert_nothing_is_left()
