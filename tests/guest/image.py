@@ -2,8 +2,8 @@
 
 Everything lands in a cache outside the repository (``$DISTNET_CACHE``, else the user's cache
 directory) and is made again only when its inputs changed. It is not a distribution builder: one
-kernel, the NIC's modules, busybox, the client. Run as a program it prints the paths of kernel and
-initramfs; ``--refresh`` asks apt for a newer kernel.
+kernel, the NIC's modules, busybox, the client. ``python -m tests.guest.image`` prints the paths of
+kernel and initramfs; ``--refresh`` asks apt for a newer kernel.
 """
 
 from __future__ import annotations
@@ -20,20 +20,17 @@ import pathlib
 import shutil
 import stat
 import struct
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 
+from tests.guest.debian import ImageError, Packages, foreign, mirror, one, run
+
 HERE = pathlib.Path(__file__).resolve().parent
 MODULES = ("pps_core", "ptp", "e1000e")
-APPLETS = ("sh", "mount", "cat", "insmod", "ip", "sleep", "poweroff")
+APPLETS = ("sh", "mount", "cat", "insmod", "ip", "sleep", "stty", "poweroff")
 CFLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-static")
 LAYOUT = "1"  # part of the initramfs' name: raise it when this file packs differently
-
-
-class ImageError(RuntimeError):
-    """Something the guest is made of is missing; the message is one line and names it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,7 +46,8 @@ class Arch:
     machine: tuple[str, ...]
     console: str
     append: str
-    apt_options: tuple[str, ...] = ()
+    suite: str = ""
+    """Debian's, for an architecture that need not be this machine's; else what apt has."""
 
 
 ARCHS = {
@@ -64,6 +62,18 @@ ARCHS = {
         machine=("-machine", "pc", "-global", "e1000e.romfile="),
         console="ttyS0",
         append="cryptomgr.notests=1 ipv6.disable=1",
+    ),
+    "riscv64": Arch(
+        name="riscv64",
+        deb="riscv64",
+        kernel_package="linux-image-riscv64",
+        kernel_glob="boot/vmlinux-*",
+        cc="riscv64-linux-gnu-gcc",
+        qemu="qemu-system-riscv64",
+        machine=("-machine", "virt", "-global", "e1000e.romfile="),
+        console="ttyS0",
+        append="cryptomgr.notests=1 ipv6.disable=1",
+        suite="trixie",  # the first with riscv64
     ),
 }
 
@@ -111,31 +121,23 @@ def _locked(path: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def _run(argv: Sequence[str], what: str, cwd: pathlib.Path | None = None) -> str:
-    try:
-        done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise ImageError(f"{what}: no program {argv[0]!r}") from None
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        raise ImageError(f"{what}: {lines[-1] if lines else f'exit status {done.returncode}'}")
-    return done.stdout
-
-
 def _base(arch: Arch, cache: pathlib.Path, refresh: bool) -> pathlib.Path:
     """The directory with the parts that come from Debian: kernel, modules, busybox."""
     kept = sorted(cache.glob("base-*/complete"), key=lambda path: path.stat().st_mtime)
     if kept and not refresh:
         return kept[-1].parent
-    package = _kernel_package(arch)
-    target = cache / f"base-{package}"
-    if (target / "complete").exists():
-        return target
     with tempfile.TemporaryDirectory(dir=cache, prefix="new-") as scratch:
         work, parts = pathlib.Path(scratch), pathlib.Path(scratch) / "parts"
         parts.mkdir()
-        tree = _unpack(arch, package, work)
-        (parts / "kernel").write_bytes(_uncompressed(_one(tree, arch.kernel_glob).read_bytes()))
+        packages = Packages()
+        if arch.suite:
+            packages = foreign(arch.deb, arch.suite, mirror(), work)
+        package = packages.kernel(arch.kernel_package)
+        target = cache / f"base-{package}"
+        if (target / "complete").exists():
+            return target
+        tree = packages.unpack(package, work)
+        (parts / "kernel").write_bytes(_uncompressed(one(tree, arch.kernel_glob).read_bytes()))
         for name in MODULES:
             for found in tree.rglob(f"{name}.ko*"):
                 data = found.read_bytes()
@@ -143,48 +145,23 @@ def _base(arch: Arch, cache: pathlib.Path, refresh: bool) -> pathlib.Path:
                 (parts / f"{name}.ko").write_bytes(data)
         if not (parts / "e1000e.ko").exists():
             raise ImageError(f"package {package} has no module e1000e")
-        shutil.copyfile(_busybox(arch, work), parts / "busybox")
+        shutil.copyfile(_busybox(arch, packages, work), parts / "busybox")
         (parts / "complete").touch()
         shutil.rmtree(target, ignore_errors=True)
         parts.rename(target)
     return target
 
 
-def _kernel_package(arch: Arch) -> str:
-    argv = ["apt-cache", *arch.apt_options, "depends", arch.kernel_package]
-    for line in _run(argv, f"looking up {arch.kernel_package}").splitlines():
-        kind, _, name = line.strip().partition(": ")
-        if kind == "Depends" and name.startswith("linux-image-"):
-            return name
-    raise ImageError(f"apt knows no kernel for {arch.kernel_package}: run apt-get update")
-
-
-def _unpack(arch: Arch, package: str, work: pathlib.Path) -> pathlib.Path:
-    """Download ``package`` (nothing is installed) and return the directory it was unpacked into."""
-    place = work / f"deb-{package}"
-    place.mkdir()
-    _run(["apt-get", *arch.apt_options, "-q", "download", package], f"fetching {package}", place)
-    tree = place / "tree"
-    _run(["dpkg", "-x", str(_one(place, "*.deb")), str(tree)], f"unpacking {package}")
-    return tree
-
-
-def _busybox(arch: Arch, work: pathlib.Path) -> pathlib.Path:
+def _busybox(arch: Arch, packages: Packages, work: pathlib.Path) -> pathlib.Path:
     """The static busybox, from this machine if it is of the guest's architecture."""
     installed = pathlib.Path("/bin/busybox")
     if os.uname().machine == arch.name and installed.exists():
         with installed.open("rb") as program:
             if b"ld-linux" not in program.read(4096):
                 return installed
-    tree = _unpack(arch, "busybox-static", work)
+    tree = packages.unpack("busybox-static", work)
     # usr/share holds an initramfs-tools hook of the same name
     return next(path for path in tree.rglob("bin/busybox") if path.is_file())
-
-
-def _one(directory: pathlib.Path, pattern: str) -> pathlib.Path:
-    for path in sorted(directory.glob(pattern)):
-        return path
-    raise ImageError(f"no {pattern} in {directory.name}")
 
 
 def _uncompressed(kernel: bytes) -> bytes:
@@ -208,12 +185,19 @@ def _uncompressed(kernel: bytes) -> bytes:
     return kernel
 
 
+def compile_client(compiler: str, target: pathlib.Path) -> None:
+    """Compile what runs scripts in a guest. Raises ImageError."""
+    units = [str(unit) for unit in sorted(HERE.glob("*.c"))]
+    run([compiler, *CFLAGS, "-o", str(target), *units], "compiling the client")
+
+
 def _initramfs(arch: Arch, cache: pathlib.Path, base: pathlib.Path) -> pathlib.Path:
-    source, init = HERE / "strict_client.c", (HERE / "init").read_bytes()
+    init = (HERE / "init").read_bytes()
     modules = {path.name: path.read_bytes() for path in sorted(base.glob("*.ko"))}
     busybox = (base / "busybox").read_bytes()
     digest = hashlib.sha256(repr((LAYOUT, arch.cc, CFLAGS, APPLETS, list(modules))).encode())
-    for part in (source.read_bytes(), init, busybox, *modules.values()):
+    texts = [source.read_bytes() for source in sorted(HERE.glob("*.[ch]"))]
+    for part in (*texts, init, busybox, *modules.values()):
         digest.update(hashlib.sha256(part).digest())
     target = cache / f"initramfs-{digest.hexdigest()[:16]}.cpio.gz"
     if target.exists():
@@ -221,7 +205,7 @@ def _initramfs(arch: Arch, cache: pathlib.Path, base: pathlib.Path) -> pathlib.P
 
     with tempfile.TemporaryDirectory(dir=cache, prefix="new-") as scratch:
         client = pathlib.Path(scratch) / "strict_client"
-        _run([arch.cc, *CFLAGS, "-o", str(client), str(source)], f"compiling {source.name}")
+        compile_client(arch.cc, client)
         archive = _Cpio()
         for directory in ("bin", "dev", "lib", "proc", "sys"):
             archive.add(directory, stat.S_IFDIR | 0o755)

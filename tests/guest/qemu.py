@@ -52,21 +52,24 @@ class Guest:
 
     ``netdev``: QEMU arguments that give it a NIC. ``script``: see strict_client.c. ``start_delay``:
     seconds between link up and the script. ``keep``: stay on after the script. ``stopped``: created
-    with its processor halted until cont(). ``lifetime``: seconds after which it ends by itself,
-    should the test have died. ``append``, ``extra``: more kernel and QEMU arguments.
+    with its processor halted until cont(). ``commands``: instead, stay on and run scripts by
+    begin() and run(). ``lifetime``: seconds after which it ends by itself, should the test have
+    died. ``append``, ``extra``: more kernel and QEMU arguments.
     """
 
     def __init__(
         self,
         netdev: Sequence[str],
-        script: str,
+        script: str = "",
         *,
         name: str = "guest",
         ip: str = "10.0.2.15",
         mac: str = "",
+        mtu: int = 1500,
         start_delay: float = 0,
         keep: bool = False,
         stopped: bool = False,
+        commands: bool = False,
         lifetime: int = 600,
         arch: str = "x86_64",
         memory: int = 128,
@@ -79,16 +82,19 @@ class Guest:
             raise ValueError(f"{ip} is the master's address")
         if re.search(r"\s", script):
             raise ValueError("a script has no spaces")
-        self.name = name
+        self.name, self.ip = name, ip
         self._arch, self._image = arch, image
         self._netdev, self._extra, self._memory = list(netdev), list(extra), memory
-        self._stopped = stopped
+        self._stopped, self._commands = stopped, commands
+        self._runs = 0
         words = [
             f"console={ARCHS[arch].console} quiet panic=-1 {ARCHS[arch].append} {append}".strip(),
             f"dn.ip={ip}",
             *([f"dn.mac={mac}"] if mac else []),
             *([f"dn.start_delay={start_delay}"] if start_delay else []),
+            *([f"dn.mtu={mtu}"] if mtu != 1500 else []),
             *(["dn.keep=1"] if keep else []),
+            *(["dn.commands=1"] if commands else []),
             f"dn.lifetime={lifetime}",
             f"dn.script={script}",
         ]
@@ -115,7 +121,7 @@ class Guest:
             *("-m", str(self._memory), "-no-reboot"),
             *("-kernel", str(image.kernel), "-initrd", str(image.initramfs)),
             *("-append", self._append),
-            *("-serial", f"file:{self._dir / 'console'}"),
+            *self._console_arguments(),
             *("-qmp", f"unix:{self._dir / 'qmp'},server=on,wait=off"),
             *self._netdev,
             *(["-S"] if self._stopped else []),
@@ -127,6 +133,13 @@ class Guest:
             )
         _started.add(self)
         return self
+
+    def _console_arguments(self) -> list[str]:
+        assert self._dir is not None
+        if not self._commands:
+            return ["-serial", f"file:{self._dir / 'console'}"]
+        where = f"path={self._dir / 'tty'},server=on,wait=off,logfile={self._dir / 'console'}"
+        return ["-chardev", f"socket,id=console,{where}", "-serial", "chardev:console"]
 
     @property
     def pid(self) -> int:
@@ -185,8 +198,8 @@ class Guest:
         return [line for line in self.console().splitlines() if line.startswith(prefix)]
 
     def wait_for(self, regex: str, timeout: float = 60) -> re.Match[str]:
-        """The first match on the console, awaited. Raises GuestError after ``timeout`` seconds,
-        or as soon as QEMU has ended without it."""
+        """The first match on the console, since the last begin() if there was one, awaited.
+        Raises GuestError after ``timeout`` seconds, or as soon as QEMU has ended without it."""
         found: list[re.Match[str]] = []
         self._until(lambda: self._matches(regex, found), f"{regex!r} from {self.name}", timeout)
         return found[0]
@@ -203,7 +216,10 @@ class Guest:
 
     def _matches(self, regex: str, found: list[re.Match[str]]) -> bool:
         running = self.running  # first: what was printed before the end must still be seen
-        if match := re.search(regex, self.console(), re.MULTILINE):
+        text = self.console()
+        if self._runs:
+            text = text.rpartition(f"DN runs {self._runs}\n")[2]
+        if match := re.search(regex, text, re.MULTILINE):
             found.append(match)
             return True
         if not running:
@@ -216,6 +232,33 @@ class Guest:
             if time.monotonic() > deadline:
                 raise GuestError(f"{timeout} s without {what}\n{self.report()}")
             time.sleep(POLL)
+
+    # --- commands
+
+    def begin(self, script: str) -> None:
+        """Have it run a script now, which ends what the one before still does."""
+        assert self._commands
+        assert self._dir is not None
+        if not self._runs:
+            self.wait_for("^DN ready$")
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(self._dir / "tty"))
+            sock.sendall(f"{script}\n".encode())
+            # QEMU forgets what it has not read when we close.
+            self.wait_for(rf"^DN runs {self._runs + 1}$")
+        self._runs += 1
+
+    def finish(self, timeout: float = 60) -> list[str]:
+        """The lines of the script that was begun, when it is done. Raises GuestError."""
+        end = self.wait_for(r"^DN (done|PANIC|FAIL)\b.*$", timeout)
+        if end[1] != "done":
+            raise GuestError(f"{self.name}: {end[0]}\n{self.report()}")
+        return end.string[: end.end()].splitlines()
+
+    def run(self, script: str, timeout: float = 60) -> list[str]:
+        """begin() and finish()."""
+        self.begin(script)
+        return self.finish(timeout)
 
     # --- monitor
 

@@ -19,18 +19,24 @@
  *   raw:HEX                      write these bytes as they are
  *   sleep:SECS  quit  close  wait (for ever, reading nothing)
  *
+ * and, in ethernet.c, for guests on one Ethernet, without a master:
+ *
+ *   ping:IP[:COUNT[:SIZE[:SECS]]]  until COUNT answers came, one after the other; SIZE bytes after the header,
+ *                                  never in fragments; `lost` counts from the first      DN ping to=10.0.2.17 ... ok
+ *   serve:PORT:BYTES[:SECS]      send BYTES to the first who connects                 DN serve peer=10.0.2.17 ... ok
+ *   fetch:IP:PORT:BYTES[:SECS]   read them, compare each                              DN fetch peer=10.0.2.18 ... ok
+ *
  * SIZE is the payload: a stamp of two big-endian u64 (sender's id, number of the message on this pair since connect,
  * from 0) and a pattern made from both. SECS may have a fraction; 60 unless given. Steps of at most 64 messages print
  * each one: "DN recv from=1 len=512 seq=17 ok".
  */
 #define _GNU_SOURCE
+#include "script.h"
 #include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +45,6 @@
 #include <unistd.h>
 
 enum { ID_BYTES = 10, HEADER = 8, STAMP = 16, PAYLOAD_MAX = 4096, SEND_MAX = 1024, PEERS = 64, ARGS = 4, SHOWN = 64 };
-typedef unsigned long long u64; /* what %llu prints */
 enum mode { BLOCK, NONBLOCK, COUNTING };
 
 struct peer {
@@ -67,14 +72,14 @@ static enum mode mode = BLOCK;
 static struct peer peers[PEERS];
 static struct tally total;
 
-static double now(void)
+double now(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-__attribute__((noreturn, format(printf, 2, 3))) static void stop(const char *kind, const char *format, ...)
+void stop(const char *kind, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
@@ -96,15 +101,19 @@ static struct peer *peer_of(uint32_t id)
 	stop("FAIL", "more than %d peers", PEERS);
 }
 
-/* Wait for events until the deadline; false when it passed. */
-static bool wait_socket(short events, double deadline)
+bool wait_for_events(int fd, short events, double deadline)
 {
-	struct pollfd p = {.fd = sock, .events = events};
+	struct pollfd p = {.fd = fd, .events = events};
 	double left = deadline - now();
 	int n = poll(&p, 1, left > 0 ? (int)(left * 1000) + 1 : 0);
 	if (n < 0)
 		stop("FAIL", "poll errno=%d", errno);
 	return n > 0;
+}
+
+static bool wait_socket(short events, double deadline)
+{
+	return wait_for_events(sock, events, deadline);
 }
 
 /* --- payloads ------------------------------------------------------------------------------------------------ */
@@ -254,10 +263,7 @@ static void send_numbered(uint32_t dest, uint32_t len)
 
 /* --- steps --------------------------------------------------------------------------------------------------- */
 
-#define UNUSED __attribute__((unused))
-#define STEP(function) static void function(const char *step UNUSED, char **arg UNUSED)
-
-static uint32_t number(const char *text)
+uint32_t number(const char *text)
 {
 	char *end;
 	u64 n = strtoull(text, &end, 10);
@@ -266,12 +272,12 @@ static uint32_t number(const char *text)
 	return (uint32_t)n;
 }
 
-static double seconds(const char *text)
+double seconds(const char *text)
 {
 	return *text ? strtod(text, NULL) : 60;
 }
 
-STEP(do_close)
+static STEP(do_close)
 {
 	if (sock >= 0)
 		close(sock);
@@ -279,7 +285,7 @@ STEP(do_close)
 	have_id = false;
 }
 
-STEP(do_connect)
+static STEP(do_connect)
 {
 	double limit = seconds(arg[0]);
 	struct timeval t = {.tv_sec = (time_t)limit, .tv_usec = (suseconds_t)((limit - (double)(time_t)limit) * 1e6)};
@@ -308,13 +314,13 @@ STEP(do_connect)
 	printf("DN id=%llu\n", my_id);
 }
 
-STEP(do_getid)
+static STEP(do_getid)
 {
 	printf(have_id ? "DN getid=%llu\n" : "DN getid=none\n", my_id);
 }
 
 /* bcast and send: the same but for our own id */
-STEP(do_send)
+static STEP(do_send)
 {
 	uint32_t size = number(arg[1]), count = number(arg[2]);
 	u64 before = total.sent;
@@ -368,7 +374,7 @@ static void collect(const char *step, const char *from, uint32_t count, double l
 }
 
 /* expect and load */
-STEP(do_expect)
+static STEP(do_expect)
 {
 	enum mode was = mode;
 	if (*step == 'l')
@@ -377,19 +383,19 @@ STEP(do_expect)
 	mode = was;
 }
 
-STEP(do_echo)
+static STEP(do_echo)
 {
 	bool forever = !*arg[0];
 	collect(step, "any", forever ? UINT32_MAX : number(arg[0]), forever ? 1e6 : seconds(arg[1]), true);
 }
 
 /* block and nonblock */
-STEP(do_mode)
+static STEP(do_mode)
 {
 	mode = *step == 'b' ? BLOCK : NONBLOCK;
 }
 
-STEP(do_raw)
+static STEP(do_raw)
 {
 	uint8_t data[PAYLOAD_MAX];
 	size_t len = 0;
@@ -403,18 +409,18 @@ STEP(do_raw)
 	printf("DN raw bytes=%zu\n", len);
 }
 
-STEP(do_sleep)
+static STEP(do_sleep)
 {
 	usleep((useconds_t)(seconds(arg[0]) * 1e6));
 }
 
-STEP(do_quit)
+static STEP(do_quit)
 {
 	write_once((const uint8_t *)"quit", 4);
 	printf("DN quit\n");
 }
 
-STEP(do_wait)
+static STEP(do_wait)
 {
 	printf("DN waiting\n");
 	for (;;)
@@ -430,6 +436,7 @@ static const struct {
 	{"bcast", do_send, 3}, {"send", do_send, 3}, {"expect", do_expect, 2}, {"load", do_expect, 2},
 	{"echo", do_echo, 0}, {"block", do_mode, 0}, {"nonblock", do_mode, 0}, {"raw", do_raw, 1},
 	{"sleep", do_sleep, 1}, {"quit", do_quit, 0}, {"wait", do_wait, 0},
+	{"ping", do_ping, 1}, {"serve", do_serve, 2}, {"fetch", do_fetch, 3},
 };
 
 static void run(char *step)

@@ -8,11 +8,13 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from . import image, wire
+from tests.masters import PATIENCE
+
+from . import debian, image, wire
 from .qemu import Guest, GuestError, guestfwd, results
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -82,7 +84,7 @@ def test_missing_parts_are_named_in_one_line(
     """Without a kernel package the error is one line that says so."""
     monkeypatch.setenv("DISTNET_CACHE", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(image.ImageError, match=r"^looking up linux-image\S+: no program \S+$"):
+    with pytest.raises(debian.ImageError, match=r"^looking up linux-image\S+: no program \S+$"):
         image.build()
 
 
@@ -142,3 +144,64 @@ def test_three_guests_do_not_come_up_with_the_toy_server(built: image.Image) -> 
     ends = results(guests)
     assert ends["done"] < 3, guests
     assert ends["PANIC"] >= 1 or died, guests
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The program that runs scripts in guests, for this machine."""
+    if missing := image.missing_tools():
+        pytest.skip(f"missing: {', '.join(missing)}")
+    path = tmp_path_factory.mktemp("client") / "strict_client"
+    image.compile_client("gcc", path)
+    return path
+
+
+def served(data: bytes, port: int) -> bytes:
+    """What ``serve`` sends, as ethernet.c says it, of the length of ``data``."""
+    factor, mask = 0x9E3779B97F4A7C15, 2**64 - 1
+    words = ((number + (port << 40) + 1) * factor & mask for number in range(len(data) // 8 + 1))
+    return b"".join(word.to_bytes(8, "little") for word in words)[: len(data)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda data: data, "DN fetch peer=127.0.0.1 bytes=70001 "),
+        (lambda data: data[:-1], "DN FAIL fetch: 70000 of 70001 bytes"),
+        (lambda data: data + b"x", "DN FAIL fetch: "),
+        (lambda data: data[:66000] + b"x" + data[66001:], "DN FAIL fetch: other bytes"),
+        (lambda data: data[8:] + data[:8], "DN FAIL fetch: other bytes"),
+    ],
+    ids=["right", "short", "long", "wrong byte", "shifted"],
+)
+def test_a_guest_compares_what_it_fetches(
+    wrong: Callable[[bytes], bytes], said: str, client: pathlib.Path
+) -> None:
+    """A guest that reads bytes from another says so if one is wrong, or missing, or too many."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE)
+        port = listener.getsockname()[1]
+        script = f"fetch:127.0.0.1:{port}:70001"
+        with subprocess.Popen([client, script], stdout=subprocess.PIPE, text=True) as process:
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(PATIENCE)
+                with contextlib.suppress(OSError):  # it has hung up
+                    connection.sendall(wrong(served(bytes(70001), port)))
+                    connection.shutdown(socket.SHUT_WR)
+                    connection.recv(2)
+            assert process.stdout is not None
+            assert said in process.stdout.read()
+
+
+def test_a_guest_takes_one_script_after_another(built: image.Image) -> None:
+    """Scripts that are given at the console run at once, and end what ran before."""
+    master = OneNodeMaster()
+    with Guest(guestfwd(master.port), image=built, commands=True) as guest:
+        assert guest.run("connect;getid")[-2:-1] == ["DN getid=7"]
+        guest.begin("wait")
+        guest.wait_for("^DN waiting$")
+        assert guest.run("getid")[:1] == ["DN getid=none"]
+        with pytest.raises(GuestError, match="DN FAIL unknown step"):
+            guest.run("dance")
+    master.close()
