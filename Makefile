@@ -1,13 +1,15 @@
 # make run   sets up all that the master needs, and starts it on 127.0.0.1:1234
 # make test  sets up all that the tests need, and runs all of them
+# make test-long  the long random runs of the switch, some minutes
 # make lint  ruff and mypy
+# make bench  measures the switch and the master beside others; tables and plots are in build/bench
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: run test lint format clean
+.PHONY: run test test-long lint format bench clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd -n distnet --port 1234
@@ -16,10 +18,21 @@ test: $(VENV)/installed-for-tests
 	$(BIN)/python -m tests.packages
 	$(BIN)/python -m tests.suites
 
+test-long: $(VENV)/installed-for-tests
+	$(BIN)/python -m tests.long
+
 lint: $(VENV)/installed-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(VENV)/installed-for-tests
+	$(BIN)/python -m tests.packages
+	mkdir -p build/bench
+	$(BIN)/python -m bench.switches --json build/bench/switches.json > build/bench/switches.md
+	$(BIN)/python -m bench.routers --json build/bench/routers.json --plots build/bench \
+		> build/bench/routers.md
+	cat build/bench/switches.md build/bench/routers.md
 
 format: $(VENV)/installed-for-tests
 	$(BIN)/ruff check --fix .
