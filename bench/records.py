@@ -1,0 +1,105 @@
+"""What was measured: records, their medians, and tables that compare two subjects."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+ABSENT = "-"
+BOUND = "*"
+"""After a figure that may be the load generator's, not the subject's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """
+    What one run of a case gives.
+
+    @ivar figures: by their names, which tell the unit.
+    @ivar counts: what the figures are made of and no table shows.
+    @ivar bound: whether the load generator was busy all the time, so that the subject may be
+        better than the figures are.
+    """
+
+    figures: dict[str, float]
+    counts: dict[str, int] = field(default_factory=dict)
+    bound: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """
+    One run of a case.
+
+    @ivar subject: what was measured.
+    @ivar round: which run it was, from 1.
+    """
+
+    case: str
+    subject: str
+    round: int
+    measured: Measured
+
+
+def median(
+    records: Iterable[Record], case: str, subject: str, figure: str
+) -> tuple[float, bool] | None:
+    """A figure, and whether some run was bound by the load generator; None if it was not taken."""
+    found = [
+        record.measured
+        for record in records
+        if record.case == case and record.subject == subject and figure in record.measured.figures
+    ]
+    if not found:
+        return None
+    value = statistics.median(measured.figures[figure] for measured in found)
+    return value, any(measured.bound for measured in found)
+
+
+def ratio(records: Iterable[Record], case: str, pair: tuple[str, str], figure: str) -> float | None:
+    """The first subject's figure divided by the other's; None if that cannot be done."""
+    records = list(records)
+    first, other = (median(records, case, subject, figure) for subject in pair)
+    return first[0] / other[0] if first and other and other[0] else None
+
+
+def table(
+    records: Sequence[Record],
+    pair: tuple[str, str],
+    more: Sequence[str] = (),
+    marked: Sequence[str] = (),
+) -> str:
+    """
+    A Markdown table, a line for each figure of each case.
+
+    @param pair: the subjects that are compared.
+    @param more: others, to look at beside them.
+    @param marked: those of them that are subjects too: their figures are marked as the pair's are.
+    """
+    rows: dict[tuple[str, str], None] = {}
+    for record in records:
+        rows.update(dict.fromkeys((record.case, name) for name in record.measured.figures))
+    head = ["case", "figure", *pair, "ratio", *more]
+    lines = [head, ["---", "---", *["--:"] * (len(head) - 2)]]
+    for case, figure in rows:
+        cells = {
+            subject: _cell(median(records, case, subject, figure)) for subject in (*pair, *more)
+        }
+        # What has no subject in it is no load generator's fault.
+        others = [
+            cells[subject] if subject in marked else cells[subject].rstrip(BOUND)
+            for subject in more
+        ]
+        quotient = ratio(records, case, pair, figure)
+        shown = ABSENT if quotient is None else f"{quotient:.2f}"
+        lines.append([case, figure, *(cells[subject] for subject in pair), shown, *others])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _cell(found: tuple[float, bool] | None) -> str:
+    if found is None:
+        return ABSENT
+    value, bound = found
+    text = f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:.3g}"
+    return text + BOUND * bound
