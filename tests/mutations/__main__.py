@@ -24,7 +24,7 @@ from tests.mutations.mutation import Mutation, Runner
 from tests.mutations.table import TABLE
 
 ROOT = Path(__file__).parent.parent.parent
-COPIED = ("distnet", "twisted", "tests", "setup.py", "pyproject.toml")
+COPIED = ("bench", "distnet", "twisted", "tests", "setup.py", "pyproject.toml")
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "_trial_temp*", ".hypothesis", "dropin.cache")
 WORKERS = 2
 PATIENCE_SECONDS = "5"
@@ -81,7 +81,8 @@ class Tree:
         if found != 1:
             raise ValueError(f"its text occurs {found} times in {mutation.file}, not once")
         mutant = original.replace(mutation.before, mutation.after)
-        compile(mutant, mutation.file, "exec")
+        if mutation.file.endswith(".py"):
+            compile(mutant, mutation.file, "exec")
         path.write_text(mutant)
         try:
             yield
@@ -124,7 +125,9 @@ def _failed(runner: Runner, tests: Iterable[str], output: str) -> frozenset[str]
     """Those of the tests that failed: both runners name them, at the start of a line."""
     mark = "" if runner is Runner.TRIAL else "(?:FAILED|ERROR) "
     return frozenset(
-        test for test in tests if re.search(f"^{mark}{re.escape(test)}\\b", output, re.MULTILINE)
+        test
+        for test in tests
+        if re.search(f"^{mark}{re.escape(test)}(?![\\w.])", output, re.MULTILINE)
     )
 
 

@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
-from tests.mutations import clients, congestion, delivery, ethernet, ids, services, settling, wire
+from tests.mutations import (
+    bench,
+    benchrouters,
+    clients,
+    cluster,
+    congestion,
+    console,
+    delivery,
+    ethernet,
+    framestream,
+    gateway,
+    guests,
+    ids,
+    long,
+    plugs,
+    services,
+    settling,
+    switch,
+    vde,
+    wire,
+)
 from tests.mutations.mutation import Mutation
 
 TABLE: tuple[Mutation, ...] = (
@@ -14,4 +34,15 @@ TABLE: tuple[Mutation, ...] = (
     *services.MUTATIONS,
     *clients.MUTATIONS,
     *ethernet.MUTATIONS,
+    *gateway.MUTATIONS,
+    *vde.MUTATIONS,
+    *framestream.MUTATIONS,
+    *plugs.MUTATIONS,
+    *console.MUTATIONS,
+    *switch.MUTATIONS,
+    *long.MUTATIONS,
+    *guests.MUTATIONS,
+    *cluster.MUTATIONS,
+    *bench.MUTATIONS,
+    *benchrouters.MUTATIONS,
 )

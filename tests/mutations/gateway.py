@@ -1,0 +1,225 @@
+"""Mistakes of the gateway: libslirp's pitfalls, and whom a connection belongs to."""
+
+from __future__ import annotations
+
+from tests.mutations.mutation import Mutation, Runner
+
+_FRAMES = "distnet/gateway/frames.py"
+_LIBSLIRP = "distnet/gateway/libslirp.py"
+_PLUG = "distnet/gateway/plug.py"
+_PROCESS = "distnet/gateway/process.py"
+_RELAY = "distnet/gateway/relay.py"
+_SERVICE = "distnet/gateway/service.py"
+_SUPERVISE = "distnet/gateway/supervise.py"
+_WHEREABOUTS = "distnet/gateway/whereabouts.py"
+
+_LENS = "tests.unit.gateway.test_frames.LensTests"
+_WHERE = "tests.unit.gateway.test_whereabouts.WhereaboutsTests"
+
+
+def _linux(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/integration/test_gateway.py::{name}" for name in names)
+
+
+def _frames(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/integration/test_gateway_frames.py::{name}" for name in names)
+
+
+def _supervised(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/integration/test_gateway_supervised.py::{name}" for name in names)
+
+
+MUTATIONS = (
+    Mutation(
+        "gateway-tells-libslirp-of-hang-ups",
+        "libslirp.md: report only what was asked for, unless IN was asked for",
+        _LIBSLIRP,
+        "return events if asked & IN else events & asked",
+        "return events",
+        ("tests.unit.gateway.test_guests.SmallTests.test_only_what_was_asked_for",),
+    ),
+    Mutation(
+        "gateway-spins",
+        "libslirp.md: a spin at 100 % CPU",
+        _LIBSLIRP,
+        "return events if asked & IN else events & asked",
+        "return events",
+        _frames("test_no_spin_on_a_connection_that_nobody_reads"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-takes-frames-of-others",
+        "libslirp.md: pass only group addresses and its own MACs",
+        _FRAMES,
+        "if not group and frame[:6] not in self._macs:",
+        "if False:",
+        (f"{_LENS}.test_whom_it_is_for",),
+    ),
+    Mutation(
+        "gateway-answers-for-others",
+        "libslirp.md: answering what is not ours",
+        _FRAMES,
+        "if not group and frame[:6] not in self._macs:",
+        "if False:",
+        _frames("test_silent_on_what_is_for_others"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-lets-guests-at-the-loopback",
+        "NAT to the host's network, the host's own loopback never",
+        _FRAMES,
+        "and target[0] not in (0, 127)",
+        "and target[0] not in (1,)",
+        _frames("test_the_loopback_of_this_machine_is_out_of_reach"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-nat-always",
+        "NAT off unless asked for",
+        _LIBSLIRP,
+        "config.restricted = not nat",
+        "config.restricted = False",
+        _linux("test_nat_only_if_asked_for"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-gives-away-the-masters-address",
+        "libslirp would give 10.0.2.16 to the second client of DHCP",
+        _FRAMES,
+        "leases: IPv4Address = _NETWORK[31]",
+        "leases: IPv4Address = _NETWORK[15]",
+        _frames("test_dhcp"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-sends-under-one-mac",
+        "a switch forgets where 10.0.2.16 is, and floods what is for the master",
+        _SERVICE,
+        "self._plug.send(self._lens.with_own_mac(frame))",
+        "self._plug.send(frame)",
+        _frames("test_master_frames_have_its_mac"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-says-nothing-of-duplicates",
+        "a kernel with IP=1 is noticed and said in the log, with the remedy",
+        _FRAMES,
+        "return Seen(frame[22:28], sender, Refusal.DUPLICATE)",
+        "return Seen(frame[22:28], sender, Refusal.UNWANTED)",
+        _frames("test_a_machine_with_the_masters_address"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-reads-ahead",
+        "the relay must read from the master only what libslirp has room for now",
+        _RELAY,
+        "return not self._to_guest and self.place.all_sent",
+        "return not self._to_guest",
+        _frames("test_no_more_is_read_than_the_guest_has_room_for"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-never-reads-on",
+        "the next batch when everything handed over earlier was sent",
+        _SERVICE,
+        "                relay.went_on()\n",
+        "",
+        _frames("test_no_more_is_read_than_the_guest_has_room_for"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-passes-an-end-for-an-id",
+        "when the master is away: hold the guest's connection",
+        _RELAY,
+        '            self._hold(f"{why} before it gave an id")\n',
+        "            self._end()\n            return\n",
+        _linux("test_a_master_that_refuses"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-keeps-the-old-connection-of-a-fixed-node",
+        "a guest that is started again inside its QEMU is the same node",
+        _SERVICE,
+        "if guest.address in self.settings.nodes:",
+        "if False:",
+        _linux("test_fixed_nodes"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-takes-a-new-syn-for-an-old-one",
+        "a guest that connects again from the same port has a fresh connection",
+        _FRAMES,
+        "return bool(segment.flags & SYN) and segment.end != self._begin",
+        "return False",
+        ("tests.unit.gateway.test_frames.PlaceTests.test_begins_anew",),
+    ),
+    Mutation(
+        "gateway-does-not-look-for-dead-guests",
+        "closes a guest's connection when its port leaves the switch",
+        _WHEREABOUTS,
+        "                self.gone(mac, place.port)\n",
+        "",
+        (f"{_WHERE}.test_its_port_leaves",),
+    ),
+    Mutation(
+        "gateway-takes-a-moved-guest-for-dead",
+        "an address that moved closes nothing",
+        _WHEREABOUTS,
+        "if moved or not place.left:",
+        "if not place.left:",
+        (f"{_WHERE}.test_an_address_that_moved",),
+    ),
+    Mutation(
+        "gateway-takes-a-silent-guest-for-dead",
+        "a hash entry that merely expired closes nothing",
+        _WHEREABOUTS,
+        "if place.port == port or (place.port is None and not place.looked)",
+        "if True",
+        (f"{_WHERE}.test_another_port_leaves",),
+    ),
+    Mutation(
+        "gateway-leaves-its-socket",
+        "nothing is left behind: its datagram socket in the switch's directory too",
+        _PLUG,
+        "        self._path.unlink()\n        self._backoff.reset()\n",
+        "        self._backoff.reset()\n",
+        _linux("test_nothing_is_left_behind"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-plugs-in-once",
+        "it plugs in again when the switch was restarted",
+        _PLUG,
+        "        self._later = self._reactor.callLater(self._backoff.next(), self.start)\n",
+        "",
+        _linux("test_the_switch_is_started_again"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-is-not-started-again",
+        "restart with backoff; the switch lives on",
+        _SUPERVISE,
+        "        self._later = self._reactor.callLater(seconds, self._start)\n",
+        "",
+        _supervised("test_the_gateway_is_started_again"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-outlives-its-switch",
+        "nothing left behind",
+        _PROCESS,
+        "            self._reactor.stop()\n",
+        "            pass\n",
+        _supervised("test_the_gateway_does_not_outlive_a_killed_switch"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-does-not-name-the-package",
+        "where libslirp is missing: one line naming the package",
+        _LIBSLIRP,
+        'f" apt-get install libslirp0"\n        ) from None',
+        'f" install it"\n        ) from None',
+        _supervised("test_without_libslirp"),
+        Runner.PYTEST,
+    ),
+)
