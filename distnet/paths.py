@@ -41,14 +41,24 @@ def make_default_directory_for(control: str) -> None:
     directory = default_directory()
     if Path(control).parent != directory:
         return
+    make_private_directory(directory, "the control socket", "give --control PATH")
+
+
+def make_private_directory(directory: Path, purpose: str, advice: str) -> None:
+    """
+    Make a directory for this user alone, if it is not there yet.
+
+    @param purpose: what it is for, and C{advice} what to do without it, for the error.
+    @raise StartupError: it cannot be, or somebody else owns it or can write to it.
+    """
     try:
         directory.mkdir(mode=0o700, exist_ok=True)
         status = directory.lstat()
     except OSError as error:
         raise StartupError(
-            f"cannot make {directory} for the control socket: {error.strerror}; give --control PATH"
+            f"cannot make {directory} for {purpose}: {error.strerror}; {advice}"
         ) from None
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
         raise StartupError(
-            f"{directory} belongs to somebody else, or others can write to it: give --control PATH"
+            f"{directory} belongs to somebody else, or others can write to it: {advice}"
         )

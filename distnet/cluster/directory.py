@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import shutil
-import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, Final
 from distnet.address import MAX_UNIX_PATH
 from distnet.cluster.record import Process, end, read_record, this_process, write_record
 from distnet.errors import MachineError
-from distnet.paths import default_directory, tools_beside
+from distnet.paths import default_directory, make_private_directory, tools_beside
 
 _LONGEST: Final = "switch/.0000000000-00000"
 """What the path of a socket ends in at most: that of a client of the switch."""
@@ -137,8 +136,8 @@ class RunDirectory:
         @raise RunsAlready: somebody runs it.
         @raise MachineError: the directory cannot be had.
         """
-        _make_private(default_directory())
-        _make_private(clusters_directory())
+        for directory in (default_directory(), clusters_directory()):
+            make_private_directory(directory, "clusters", "set XDG_RUNTIME_DIR")
         size = len(os.fsencode(self / _LONGEST))
         if size > MAX_UNIX_PATH or any(letter in str(self.path) for letter in " ,'\"\\"):
             raise MachineError(
@@ -219,18 +218,3 @@ def sweep(prefix: str) -> None:
             # Another may be at it just now.
             with contextlib.suppress(RunsAlready):
                 run.sweep()
-
-
-def _make_private(directory: Path) -> None:
-    """Make a directory for this user alone, if there is none yet."""
-    try:
-        directory.mkdir(mode=0o700, exist_ok=True)
-        status = directory.lstat()
-    except OSError as error:
-        raise MachineError(
-            f"cannot make {directory} for clusters: {error.strerror}; set XDG_RUNTIME_DIR"
-        ) from None
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise MachineError(
-            f"{directory} belongs to somebody else, or others can write to it: set XDG_RUNTIME_DIR"
-        )
