@@ -1,0 +1,148 @@
+"""The routers that are compared, as processes: ours, nats-server, and the least that would do."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.compiled import compiled
+from bench.messages import NOWHERE, Place, Wire
+from tests.masters import PATIENCE, Master, eventually
+
+NATS = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+"""Debian has it where not everybody looks for programs."""
+RELAY_SOURCE = Path(__file__).with_name("relay.c")
+POLL_SECONDS = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """
+    Something that carries messages.
+
+    @ivar command: what starts it, given a directory of its own and a port, 0 for any.
+    @ivar listening: finds its port in what it prints; None if there is no router at all.
+    @ivar unix: it is reached at the unix socket C{nodes} in its directory.
+    """
+
+    name: str
+    wire: Wire
+    command: Callable[[Path, int], Sequence[str]]
+    listening: re.Pattern[str] | None
+    unix: bool = False
+
+
+def _ours(directory: Path, port: int) -> Sequence[str]:
+    options = ["--port", str(port), "--listen", f"unix:{directory}/nodes", "--pace", "stream"]
+    return Master(directory, *options).command()
+
+
+def _theirs(directory: Path, port: int) -> Sequence[str]:
+    # It takes -1 for any port.
+    return [str(NATS), "-a", "127.0.0.1", "-p", str(port or -1)]
+
+
+def _relay(directory: Path, port: int) -> Sequence[str]:
+    return [str(compiled(RELAY_SOURCE)), f"{directory}/nodes"]
+
+
+_OUR_LOG = re.compile(r"listening at tcp:127\.0\.0\.1:(\d+)")
+_RELAY_LOG = re.compile(r"^(\d+)$", re.MULTILINE)
+OURS = Contestant("distnet", Wire.DISTNET, _ours, _OUR_LOG)
+THEIRS = Contestant(
+    "nats-server",
+    Wire.NATS,
+    _theirs,
+    re.compile(r"client connections on 127\.0\.0\.1:(\d+)[^$]*Server is ready"),
+)
+OURS_UNIX = Contestant("distnet, unix", Wire.DISTNET, _ours, _OUR_LOG, unix=True)
+RELAY = Contestant("C relay", Wire.DISTNET, _relay, _RELAY_LOG)
+NOTHING = Contestant("no router", Wire.DIRECT, lambda directory, port: (), None)
+CONTESTANTS = (OURS, THEIRS, OURS_UNIX, RELAY, NOTHING)
+
+
+@contextlib.contextmanager
+def started(contestant: Contestant, core: int | None = None) -> Iterator[Place]:
+    """
+    A fresh router.
+
+    @param core: the processor that it may use; all if None.
+    """
+    if contestant.listening is None:
+        yield NOWHERE
+        return
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        within = [] if core is None else ["taskset", "--cpu-list", str(core)]
+        with _process([*within, *contestant.command(directory, 0)], directory) as process:
+            port = eventually("the router listens", lambda: _port(contestant, process, directory))
+            address = f"{directory}/nodes" if contestant.unix else port
+            yield Place(contestant.wire, address, process.pid)
+
+
+@contextlib.contextmanager
+def _process(command: Sequence[str], directory: Path) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    with (directory / "out").open("wb") as out:
+        process = subprocess.Popen(command, cwd=directory, env=environment, stdout=out, stderr=out)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _port(contestant: Contestant, process: subprocess.Popen[bytes], directory: Path) -> str | None:
+    assert contestant.listening is not None
+    said = (directory / "out").read_text()
+    assert process.poll() is None, f"{contestant.name} has ended:\n{said}"
+    found = contestant.listening.search(said)
+    return found and found[1]
+
+
+def first_answer(contestant: Contestant) -> tuple[float, int]:
+    """
+    Start a router and ask it again and again whether it is there.
+
+    @return: seconds until the first answer, and bytes of memory that it has then.
+    """
+    with tempfile.TemporaryDirectory() as name, socket.socket() as chosen:
+        chosen.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        chosen.bind(("127.0.0.1", 0))
+        port = chosen.getsockname()[1]
+        chosen.close()
+        began = time.monotonic()
+        with _process(contestant.command(Path(name), port), Path(name)) as process:
+            while not _answers(port, contestant.wire):
+                assert process.poll() is None, f"{contestant.name} has ended"
+                assert time.monotonic() - began < PATIENCE, f"{contestant.name} does not answer"
+                time.sleep(POLL_SECONDS)
+            return time.monotonic() - began, memory(process.pid)
+
+
+def _answers(port: int, wire: Wire) -> bool:
+    """Whether a router answers a client, not only the connection of one."""
+    with socket.socket() as client:
+        client.settimeout(PATIENCE)
+        if client.connect_ex(("127.0.0.1", port)):
+            return False
+        if wire is Wire.DISTNET:
+            return client.recv(10).isdigit()
+        client.sendall(b'CONNECT {"verbose":false}\r\nPING\r\n')
+        with client.makefile("rb") as lines:
+            return any(line == b"PONG\r\n" for line in lines)
+
+
+def memory(pid: int) -> int:
+    """Bytes of memory of a process that are no other's: Private_* in smaps_rollup, proc(5)."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return 1024 * sum(int(size) for size in re.findall(r"^Private_\w+:\s+(\d+)", rollup, re.M))

@@ -1,0 +1,300 @@
+"""What is measured of routers, and what is to be reached."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bench.contestants import (
+    CONTESTANTS,
+    NOTHING,
+    OURS,
+    THEIRS,
+    Contestant,
+    first_answer,
+    memory,
+    started,
+)
+from bench.messages import ENDLESS, How, idle_nodes, round_trips, stream
+from bench.processes import context_switches, cpu_seconds
+from bench.records import BOUND, Measured, Record, median, ratio
+
+CORE = 0
+"""Where routers and nodes are if they are on one processor."""
+SETTLE_SECONDS = 2.0
+"""Until a router to which nodes have connected is idle."""
+SPARE_FILES = 200
+RATE, CPU = "messages/s", "router's CPU, µs/message"
+P50, P99 = "p50, µs", "p99, µs"
+QUANTILE = "{:04} of 1000, ns"
+"""Among the counts of round trips."""
+
+
+class Case(Protocol):
+    """
+    Something to measure.
+
+    @ivar name: for people.
+    @ivar contestants: of whom it can be measured.
+    """
+
+    @property
+    def name(self) -> str:
+        """See above."""
+
+    @property
+    def contestants(self) -> Sequence[Contestant]:
+        """See above."""
+
+    def measure(self, contestant: Contestant) -> Measured:
+        """Measure it, once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much is done in one run of a case."""
+
+    seconds: float = 1.5
+    trips: int = 20_000
+    idle: int = 10_000
+    count: int = ENDLESS
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Senders that send as much as the router takes, and as many receivers."""
+
+    how: How
+    pairs: int
+    size: int
+    amount: Amount
+
+    @property
+    def name(self) -> str:
+        """See L{Case}."""
+        return stream_name(self.how, self.pairs, self.size)
+
+    @property
+    def contestants(self) -> Sequence[Contestant]:
+        """See L{Case}."""
+        return CONTESTANTS[:-1] if self.how is How.INTERLEAVED else CONTESTANTS
+
+    def measure(self, contestant: Contestant) -> Measured:
+        """See L{Case}."""
+        with started(contestant) as place:
+            got = stream(
+                place, self.how, pairs=self.pairs, size=self.size,
+                seconds=self.amount.seconds, count=self.amount.count,
+            )  # fmt: skip
+        delivered = sum(got.delivered)
+        figures = {RATE: delivered / got.seconds, "generator's CPU, %": got.busiest * 100}
+        if contestant is not NOTHING:
+            figures[CPU] = got.router_cpu / max(1, delivered) * 1e6
+            figures["router's CPU, %"] = got.router_cpu / got.seconds * 100
+        figures["lost or wrong"] = got.lost + got.wrong
+        counts = {
+            "sent": sum(got.sent), "delivered": delivered, "lost": got.lost, "late": got.late,
+            "damaged": got.damaged, "misdelivered": got.misdelivered, "closed": got.closed,
+        }  # fmt: skip
+        return Measured(figures, counts, got.bound)
+
+
+def stream_name(how: How, pairs: int, size: int) -> str:
+    """Of a case."""
+    manner = "one per write" if how is How.SINGLE else how
+    return f"{manner}, {pairs} pair{'s' * (pairs > 1)}, {size} bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """A message there and back, then the next one."""
+
+    pinned: bool
+    amount: Amount
+    size: int = 64
+    contestants: Sequence[Contestant] = CONTESTANTS
+
+    @property
+    def name(self) -> str:
+        """See L{Case}."""
+        return "round trip, " + ("one processor" if self.pinned else "free")
+
+    def measure(self, contestant: Contestant) -> Measured:
+        """See L{Case}."""
+        core = CORE if self.pinned else None
+        with started(contestant, core) as place:
+            got = round_trips(place, size=self.size, count=self.amount.trips, core=core)
+        figures = {P50: got.quantiles[500] / 1000, P99: got.quantiles[990] / 1000}
+        if contestant is not NOTHING:
+            figures[CPU] = got.router_cpu / (2 * self.amount.trips) * 1e6
+        counts = {QUANTILE.format(at): value for at, value in enumerate(got.quantiles)}
+        return Measured(figures, {"sent": self.amount.trips} | counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """One receiver of eight does not read until all others are done."""
+
+    amount: Amount
+    name: str = "one receiver of 8 stops reading, 1024 bytes"
+    contestants: Sequence[Contestant] = CONTESTANTS[:-1]
+
+    def measure(self, contestant: Contestant) -> Measured:
+        """See L{Case}."""
+        seconds = 2 * self.amount.seconds
+        with started(contestant) as place:
+            without, got = (
+                stream(place, how, pairs=8, size=1024, seconds=seconds, count=self.amount.count)
+                for how in (How.BATCHED, How.STALLED)
+            )
+        figures = {
+            "others, messages/s": sum(got.delivered[1:]) / got.seconds,
+            "others if it reads, messages/s": sum(without.delivered[1:]) / without.seconds,
+            "others, lost": sum(got.sent[1:]) - sum(got.delivered[1:]),
+            "for it, messages sent": got.sent[0],
+            "for it, lost": got.sent[0] - got.delivered[0],
+            "it was disconnected": got.closed,
+            "wrong": got.wrong,
+        }
+        counts = {"sent": sum(got.sent), "delivered": sum(got.delivered), "lost": got.lost}
+        return Measured(figures, counts, got.bound)
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Nodes that are connected, and do nothing."""
+
+    amount: Amount
+    contestants: Sequence[Contestant] = CONTESTANTS[:-1]
+
+    @property
+    def name(self) -> str:
+        """See L{Case}."""
+        return f"{self.number:,} idle nodes"
+
+    @property
+    def number(self) -> int:
+        """How many there are: fewer where the limit of open files is lower."""
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        fit = self.amount.idle if most == resource.RLIM_INFINITY else most - SPARE_FILES
+        return min(self.amount.idle, fit)
+
+    def measure(self, contestant: Contestant) -> Measured:
+        """See L{Case}."""
+        number, seconds = self.number, 2 * self.amount.seconds
+        with started(contestant) as place:
+            pid = place.pid
+            assert pid is not None
+            empty, cpu, began = memory(pid), cpu_seconds(pid), time.monotonic()
+            with idle_nodes(place, number):
+                connecting = time.monotonic() - began
+                time.sleep(SETTLE_SECONDS)
+                connected = cpu_seconds(pid) - cpu
+                before = cpu_seconds(pid), context_switches(pid)
+                began = time.monotonic()
+                time.sleep(seconds)
+                took = time.monotonic() - began
+                after = cpu_seconds(pid), context_switches(pid)
+                full = memory(pid)
+        figures = {
+            "memory, kB/node": (full - empty) / number / 1000,
+            "router's CPU, ms/s": (after[0] - before[0]) / took * 1000,
+            "context switches/s": (after[1] - before[1]) / took,
+            "connecting, ms/node": connecting / number * 1000,
+            "connecting, router's CPU, ms/node": connected / number * 1000,
+        }
+        return Measured(figures, {"nodes": number})
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How long it takes until a client has an answer."""
+
+    name: str = "start"
+    contestants: Sequence[Contestant] = (OURS, THEIRS)
+
+    def measure(self, contestant: Contestant) -> Measured:
+        """See L{Case}."""
+        seconds, used = first_answer(contestant)
+        return Measured({"until the first answer, ms": seconds * 1000, "memory, MB": used / 1e6})
+
+
+def cases(amount: Amount, *, quick: bool = False) -> list[Case]:
+    """
+    All cases.
+
+    @param quick: only those that goals are about, and those that take no time.
+    """
+    named = {
+        How.BATCHED: ([(1, 64), (8, 64), (64, 64)], [(1, 1024), (8, 1024), (64, 1024)]),
+        How.INTERLEAVED: ([(8, 64), (64, 64)], [(8, 1024), (64, 1024)]),
+        How.SINGLE: ([(1, 64), (8, 64), (64, 64)], [(1, 1024), (8, 1024), (64, 1024)]),
+    }
+    streams = [
+        Stream(how, *shape, amount)
+        for how, shapes in named.items()
+        for each in shapes
+        for shape in each
+    ]
+    # For the plots.
+    streams += [Stream(How.BATCHED, 8, size, amount) for size in (32, 256, 4096, 16384)]
+    streams += [Stream(How.BATCHED, pairs, 64, amount) for pairs in (2, 24, 256)]
+    if quick:
+        aimed = {goal.case for goal in GOALS}
+        streams = [case for case in streams if case.name in aimed]
+    return [
+        *streams,
+        RoundTrip(True, amount),
+        RoundTrip(False, amount),
+        Stalled(amount),
+        Idle(amount),
+        Start(),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """
+    What the ratio of a figure, ours to theirs, is to be.
+
+    @ivar least: not less than C{ratio}; otherwise not more.
+    """
+
+    case: str
+    figure: str
+    ratio: float
+    least: bool = True
+
+
+GOALS = (
+    Goal(stream_name(How.BATCHED, 8, 64), RATE, 5.0),
+    Goal(stream_name(How.INTERLEAVED, 64, 64), RATE, 3.0),
+    Goal(stream_name(How.BATCHED, 1, 1024), RATE, 1.5),
+    Goal(stream_name(How.BATCHED, 8, 1024), RATE, 1.5),
+    Goal(stream_name(How.BATCHED, 64, 1024), RATE, 1.5),
+    Goal(stream_name(How.SINGLE, 1, 64), RATE, 1.0),
+    Goal(stream_name(How.SINGLE, 1, 64), CPU, 1.0, least=False),
+    Goal(stream_name(How.SINGLE, 8, 64), RATE, 1.0),
+    Goal(stream_name(How.SINGLE, 8, 64), CPU, 1.0, least=False),
+    Goal(f"{RoundTrip(True, Amount()).name}", P50, 0.8, least=False),
+)
+
+
+def goals_table(records: Sequence[Record]) -> str:
+    """A Markdown table of the goals that can be judged, a line each; marked where ours is bound."""
+    lines = ["| case | figure | goal | reached | |", "|---|---|--:|--:|---|"]
+    for goal in GOALS:
+        reached = ratio(records, goal.case, (OURS.name, THEIRS.name), goal.figure)
+        if reached is not None:
+            met = reached >= goal.ratio if goal.least else reached <= goal.ratio
+            sign = "≥" if goal.least else "≤"
+            ours = median(records, goal.case, OURS.name, goal.figure)
+            mark = BOUND if ours and ours[1] else ""
+            lines.append(
+                f"| {goal.case} | {goal.figure} | {sign} {goal.ratio} | {reached:.2f}{mark}"
+                f" | {'met' if met else 'not met'} |"
+            )
+    return "\n".join(lines)
