@@ -26,6 +26,8 @@ MAX_ID_DIGITS: Final = 10
 FIRST_TOOL_ID: Final = 2**31
 
 _ADDRESS = Struct("<I")
+_SOME: Final = 8
+"""After so many messages to one dest it is worth looking whether those after them are alike."""
 
 
 def check_id(node: int) -> int:
@@ -59,7 +61,7 @@ def encode_message(address: int, payload: bytes | bytearray | memoryview) -> byt
 @dataclass(slots=True)
 class Run:
     """
-    Whole messages, back to back, that one node sent to one dest.
+    Whole messages that one node sent to one dest, in order.
 
     @ivar dest: the id that they were sent to.
     @ivar data: the messages, their headers already saying the source.
@@ -67,7 +69,7 @@ class Run:
     """
 
     dest: int
-    data: bytes | bytearray
+    data: bytearray
     count: int
 
 
@@ -95,11 +97,36 @@ def whole_messages(
     return size, count
 
 
+def alike(data: bytearray, offset: int, header: bytes) -> int:
+    """
+    How many messages at C{offset} have the same header.
+
+    They are of one size, so that each byte of their headers is a column that is looked at as a
+    whole: for many this is some twenty times as fast as one after the other.
+
+    @param header: dest and length, as in C{data}.
+    """
+    size = first_size(header)
+    most = (len(data) - offset) // size
+    found, block = 0, _SOME
+    while found < most and data.startswith(header, offset):
+        block = count = min(4 * block, most - found)
+        for place in range(HEADER_SIZE):
+            column = data[offset + place : offset + count * size : size]
+            count -= len(column.lstrip(header[place : place + 1]))
+        found += count
+        offset += count * size
+        if count < block:
+            break
+    return found
+
+
 class Splitter:
     """
     Cuts what one node sends into L{Run}s and writes the node's id over each dest.
 
-    Incoming and outgoing headers have the same size, so this is done in place.
+    Incoming and outgoing headers have the same size, so this is done in place. What came together
+    for one dest is one run, whatever was between: to each it goes in order.
 
     @ivar quit: C{quit} was read; what follows is ignored.
     @ivar error: the peer broke the protocol; what follows is ignored.
@@ -129,15 +156,19 @@ class Splitter:
         return HEADER.unpack_from(self._buffer)[0] if len(self._buffer) >= HEADER_SIZE else None
 
     def feed(self, data: bytes) -> list[Run]:
-        """The runs that C{data} completes. Never raises: see L{quit} and L{error}."""
-        runs: list[Run] = []
+        """
+        The runs that C{data} completes, one for each dest, in the order of their first messages.
+
+        Never raises: see L{quit} and L{error}.
+        """
+        runs: dict[int, Run] = {}
         if self.ended:
-            return runs
+            return []
         buffer = self._buffer
         buffer += data
         end = len(buffer)
         if end < self._needed:
-            return runs
+            return []
         source = self._source
         unpack = HEADER.unpack_from
         position = start = count = 0
@@ -152,17 +183,29 @@ class Splitter:
                 break
             if dest != run_dest:
                 if count:
-                    runs.append(Run(run_dest, buffer[start:position], count))
+                    _add(runs, run_dest, buffer[start:position], count)
                 run_dest, start, count = dest, position, 0
             buffer[position : position + 4] = source
             position += needed
             count += 1
+            if not count % _SOME:
+                header = HEADER.pack(dest, length)
+                if buffer.startswith(header, position):
+                    more = alike(buffer, position, header)
+                    stop = position + more * needed
+                    for place in range(len(source)):
+                        column = slice(position + place, stop, needed)
+                        buffer[column] = source[place : place + 1] * more
+                    position = stop
+                    count += more
             needed = HEADER_SIZE
-        if count:
-            runs.append(Run(run_dest, buffer[start:position], count))
+        last = buffer[start:position]
         del buffer[:position]
         self._needed = self._look_ahead(needed)
-        return runs
+        if not runs:
+            return [Run(run_dest, last, count)] if count else []
+        _add(runs, run_dest, last, count)
+        return list(runs.values())
 
     def _look_ahead(self, needed: int) -> int:
         """How many bytes the next message needs; sees C{quit} and errors."""
@@ -178,6 +221,15 @@ class Splitter:
         if self.ended:
             buffer.clear()
         return needed
+
+
+def _add(runs: dict[int, Run], dest: int, data: bytearray, count: int) -> None:
+    run = runs.get(dest)
+    if run is None:
+        runs[dest] = Run(dest, data, count)
+    else:
+        run.data += data
+        run.count += count
 
 
 class Messages:

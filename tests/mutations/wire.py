@@ -65,6 +65,33 @@ MUTATIONS = (
         (f"{_WIRE}.SplitterTests.test_largest", f"{_BAD_PEERS}.test_oversize"),
     ),
     Mutation(
+        "alike-but-for-the-length",
+        "in order for each pair of nodes; nothing lost, doubled or reordered",
+        _FILE,
+        "for place in range(HEADER_SIZE):",
+        "for place in range(4):",
+        (f"{_WIRE}.SplitterTests.test_none_is_taken_for_alike",),
+    ),
+    Mutation(
+        "alike-and-not-readdressed",
+        "master to kernel: [source][length][payload] (kernel-client, the wire)",
+        _FILE,
+        "                    for place in range(len(source)):\n",
+        "                    for place in range(1, len(source)):\n",
+        (f"{_WIRE}.SplitterTests.test_many_alike",),
+    ),
+    Mutation(
+        "gathered-backwards",
+        "in order for each pair of nodes",
+        _FILE,
+        "        run.data += data\n",
+        "        run.data[:0] = data\n",
+        (
+            f"{_WIRE}.SplitterTests.test_pieces_do_not_matter",
+            "tests.unit.core.test_router.DeliveryTests.test_mixed_dests_in_one_read",
+        ),
+    ),
+    Mutation(
         "runs-of-two-dests",
         "in order for each pair of nodes; nothing goes to another node",
         _FILE,

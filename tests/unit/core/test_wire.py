@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 from hypothesis import given
@@ -55,6 +56,11 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(cuts)]
 
 
+def by_dest(messages: Iterable[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
+    """The same, those to one dest together and in their order."""
+    return sorted(messages, key=lambda message: message[0])
+
+
 class IdTests(SynchronousTestCase):
     """The greeting."""
 
@@ -106,10 +112,10 @@ class SplitterTests(SynchronousTestCase):
         """A stream gives equal messages fed whole, in any pieces, and byte by byte."""
         stream = b"".join(encode_message(*entry) for entry in sent)
         stream += {"open": b"", "quit": QUIT + after, "oversized": header + after}[ending]
-        expected = [(dest, SOURCE, payload) for dest, payload in sent]
+        expected = by_dest((dest, SOURCE, payload) for dest, payload in sent)
         for pieces in ([stream], cut(stream, places), [bytes([byte]) for byte in stream]):
             splitter = Splitter(SOURCE, LIMIT)
-            self.assertEqual(split(splitter, pieces), expected)
+            self.assertEqual(by_dest(split(splitter, pieces)), expected)
             self.assertEqual(splitter.quit, ending == "quit")
             self.assertEqual(splitter.error is not None, ending == "oversized")
             self.assertEqual(splitter.ended, ending != "open")
@@ -175,13 +181,49 @@ class SplitterTests(SynchronousTestCase):
         splitter.feed(HEADER.pack(1, MAX_ID)[7:])
         self.assertIsNotNone(splitter.error)
 
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from([0, 1, 256]), st.sampled_from([0, 1, 8]), st.integers(1, 90)),
+            max_size=6,
+        ),
+        st.binary(min_size=1, max_size=40),
+        st.integers(0, 12),
+    )
+    def test_many_alike(
+        self, series: list[tuple[int, int, int]], pattern: bytes, missing: int
+    ) -> None:
+        """Many messages with the same header, and payloads that look like it, stay apart."""
+        sent = []
+        for dest, size, count in series:
+            look = (HEADER.pack(dest, size) + pattern)[:size].ljust(size, b"\x01")
+            sent += [(dest, look)] * count
+        stream = b"".join(encode_message(*entry) for entry in sent)
+        stream = stream[: len(stream) - missing]
+        splitter = Splitter(SOURCE, LIMIT)
+        found = split(splitter, [stream])
+        whole = Messages().feed(stream)
+        expected = by_dest((dest, SOURCE, payload) for dest, payload in whole)
+        self.assertEqual(by_dest(found), expected)
+        used = sum(HEADER_SIZE + len(payload) for _, payload in whole)
+        self.assertEqual(splitter.incomplete, len(stream) - used)
+
+    def test_none_is_taken_for_alike(self) -> None:
+        """One message in a row with another header is noticed, wherever it is."""
+        for place in range(8, 200, 7):
+            for dest, payload in ((2, b"ab"), (1 << 24, b"ab"), (1, b"abc"), (1, bytes(258))):
+                sent = [(1, b"ab")] * 200
+                sent[place] = dest, payload
+                stream = b"".join(encode_message(*entry) for entry in sent)
+                expected = by_dest((dest, SOURCE, payload) for dest, payload in sent)
+                self.assertEqual(by_dest(split(Splitter(SOURCE, 1000), [stream])), expected)
+
     def test_runs(self) -> None:
-        """Messages in a row to one dest are one run, and the next dest begins another."""
+        """What came together for one dest is one run, in order; the first dest comes first."""
         splitter = Splitter(SOURCE, LIMIT)
         stream = b"".join(encode_message(dest, b"ab") for dest in (1, 1, 2, 1))
         runs = splitter.feed(stream)
-        self.assertEqual([(run.dest, run.count) for run in runs], [(1, 2), (2, 1), (1, 1)])
-        self.assertEqual(runs[0], Run(1, bytearray(encode_message(SOURCE, b"ab") * 2), 2))
+        self.assertEqual([(run.dest, run.count) for run in runs], [(1, 3), (2, 1)])
+        self.assertEqual(runs[0], Run(1, bytearray(encode_message(SOURCE, b"ab") * 3), 3))
 
 
 class SizeTests(SynchronousTestCase):
