@@ -89,8 +89,9 @@ class Tree:
         finally:
             path.write_text(original)
 
-    def run(self, runner: Runner, tests: Collection[str]) -> Run:
-        """Run tests in this copy."""
+    def run(self, runner: Runner, tests: Collection[str], mutated: bool) -> Run:
+        """Run tests in this copy. They must all pass if it is not C{mutated}, and have the time."""
+        timeout = TIMEOUT_SECONDS if mutated else None
         arguments = {
             Runner.TRIAL: [
                 "tests.mutations.quick_trial",
@@ -108,12 +109,12 @@ class Tree:
                     **os.environ,
                     "PYTHONPATH": str(self.root),
                     "PYTHONDONTWRITEBYTECODE": "1",
-                    "DISTNET_PATIENCE": PATIENCE_SECONDS,
+                    **({"DISTNET_PATIENCE": PATIENCE_SECONDS} if mutated else {}),
                 },
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                timeout=TIMEOUT_SECONDS,
+                timeout=timeout,
                 check=False,
             )
         except subprocess.TimeoutExpired:
@@ -138,7 +139,7 @@ def attempt(mutation: Mutation, trees: SimpleQueue[Tree]) -> Outcome:
     problem = None
     try:
         with tree.mutated(mutation):
-            run = tree.run(mutation.runner, mutation.tests)
+            run = tree.run(mutation.runner, mutation.tests, mutated=True)
         if run.passed:
             problem = "it survived"
         elif unaware := set(mutation.tests) - run.failed:
@@ -155,7 +156,7 @@ def check_unmutated(chosen: Iterable[Mutation], tree: Tree) -> str | None:
     for runner in Runner:
         tests = {test for each in chosen if each.runner is runner for test in each.tests}
         if tests:
-            run = tree.run(runner, sorted(tests))
+            run = tree.run(runner, sorted(tests), mutated=False)
             if not run.passed:
                 return run.output
     return None
