@@ -224,7 +224,7 @@ MUTATIONS = (
         _ROUTER,
         "        self.congestion.forget_sender(session)\n",
         "",
-        (f"{_LEAVING}.test_sender", f"{_LEAVING}.test_both", _MODEL),
+        (f"{_LEAVING}.test_sender", f"{_LEAVING}.test_both"),
     ),
     Mutation(
         "leaver-leaves-nothing",

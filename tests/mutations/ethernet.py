@@ -264,8 +264,8 @@ MUTATIONS = (
         "timer-left-behind",
         "kept waiting for a bounded time, once",
         _DELIVERY,
-        "                    source.pause_timer.cancel()\n",
-        "                    pass\n",
+        "                source.pause_timer.cancel()\n",
+        "                pass\n",
         (f"{_T}.test_delivery.PauseTests.test_sender_leaves",),
     ),
 )

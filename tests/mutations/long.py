@@ -59,8 +59,8 @@ MUTATIONS = (
         "long-not-counted",
         "10^6 random frames, each counted",
         _DELIVERY,
-        "                target.port.counters.sent.add(len(frame))\n",
-        "                pass\n",
+        "            target.port.counters.sent.add(len(frame))\n",
+        "            pass\n",
         _SANS_IO,
     ),
     Mutation(

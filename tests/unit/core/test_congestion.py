@@ -41,11 +41,14 @@ class PauseTests(CongestionTestCase):
         """So do its messages to one that have messages to others between them."""
         self.kernel()
         self.send(50, 50)
-        stream = [message(1, 50, b"a"), message(2, 50, b"b"), message(1, 50, b"c")]
-        self.sender.write(b"".join(stream))
-        self.slow.take(None)
-        payloads = [payload[:1] for _, payload in self.slow.read_all()]
-        self.assertEqual(payloads, [b"x", b"x", b"a", b"c"])
+        self.sender.write(message(1, 50, b"a") + message(1, 50, b"b"))
+        self.sender.write(message(2, 50, b"-"))
+        self.sender.write(message(1, 50, b"c"))
+        payloads = []
+        for room in (50, 50, None):
+            self.slow.take(room)
+            payloads += [payload[:1] for _, payload in self.slow.read_all()]
+        self.assertEqual(payloads, [b"x", b"x", b"a", b"b", b"c"])
 
     def test_other_dests_wait_with_it(self) -> None:
         """A paused sender's messages to others wait too, since it is not read any more."""
