@@ -9,14 +9,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: run test test-long lint format bench clean
+.PHONY: run test packages test-long lint format bench clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd -n distnet --port 1234
 
-test: $(VENV)/installed-for-tests
-	$(BIN)/python -m tests.packages
+test: packages $(VENV)/installed-for-tests
+	$(BIN)/python setup.py --quiet build_ext --inplace
 	$(BIN)/python -m tests.suites
+
+packages: $(BIN)/python
+	$(BIN)/python -m tests.packages
 
 test-long: $(VENV)/installed-for-tests
 	$(BIN)/python -m tests.long
@@ -26,8 +29,8 @@ lint: $(VENV)/installed-for-tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/installed-for-tests
-	$(BIN)/python -m tests.packages
+bench: packages $(VENV)/installed-for-tests
+	$(BIN)/python setup.py --quiet build_ext --inplace
 	mkdir -p build/bench
 	$(BIN)/python -m bench.switches --json build/bench/switches.json > build/bench/switches.md
 	$(BIN)/python -m bench.routers --json build/bench/routers.json --plots build/bench \
@@ -44,11 +47,13 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo 'no virtual environment: on Debian, apt-get install python3-venv'; exit 1; }
 
-$(VENV)/installed: $(BIN)/python setup.py
+NATIVE := $(wildcard distnet/_native/*.[ch])
+
+$(VENV)/installed: $(BIN)/python setup.py $(NATIVE)
 	$(PIP) install --editable .
 	@touch $@
 
-$(VENV)/installed-for-tests: $(BIN)/python setup.py
+$(VENV)/installed-for-tests: $(BIN)/python setup.py $(NATIVE)
 	$(PIP) install --editable '.[test,lint]'
 	@touch $@ $(VENV)/installed
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Extension, setup
 
 here = Path(__file__).parent
 version = re.search(r'^__version__ = "(.+)"', (here / "distnet/__init__.py").read_text(), re.M)
@@ -21,6 +21,7 @@ setup(
     package_dir={"": "."},
     packages=[
         "distnet",
+        "distnet._native",
         "distnet.cluster",
         "distnet.core",
         "distnet.ethernet",
@@ -28,7 +29,17 @@ setup(
         "distnet.transports",
         "twisted.plugins",
     ],
-    package_data={"distnet": ["py.typed"]},
+    package_data={"distnet": ["py.typed"], "distnet._native": ["*.pyi"]},
+    # Where there is no compiler, the pure version runs.
+    ext_modules=[
+        Extension(
+            "distnet._native.router",
+            ["distnet/_native/router.c", "distnet/_native/routermodule.c"],
+            depends=["distnet/_native/router.h"],
+            extra_compile_args=["-std=gnu11", "-O2"],
+            optional=True,
+        )
+    ],
     install_requires=[
         "twisted[tls]>=23.8",
         "zope.interface",

@@ -57,6 +57,7 @@ def describe_session(master: MasterService, session: Session) -> dict[str, Any]:
 
 def describe_node(master: MasterService, node: int) -> dict[str, Any]:
     """A node that is connected or not."""
+    master.count()
     session = master.router.sessions.get(node)
     if session is not None:
         return describe_session(master, session)
@@ -65,6 +66,7 @@ def describe_node(master: MasterService, node: int) -> dict[str, Any]:
 
 def describe_nodes(master: MasterService) -> list[dict[str, Any]]:
     """All connected nodes, by id."""
+    master.count()
     sessions = master.router.sessions
     return [describe_session(master, sessions[node]) for node in sorted(sessions)]
 
@@ -85,6 +87,7 @@ def describe_mailboxes(master: MasterService) -> list[dict[str, Any]]:
 
 def describe_counters(master: MasterService) -> dict[str, Any]:
     """Totals since the master started."""
+    master.count()
     return asdict(master.router.counters)
 
 

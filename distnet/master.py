@@ -18,6 +18,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from distnet._native import NotNative
 from distnet.address import Address, TlsAddress
 from distnet.core.counters import Reason, Tally
 from distnet.core.events import IObserver
@@ -30,6 +31,7 @@ from distnet.errors import Refused
 from distnet.observers import NodeLog, amount, broadcast
 from distnet.qemu import guest_arguments
 from distnet.state import Recorder, Remembered, StateFile
+from distnet.transports.hot import PATIENCE_SECONDS, HotPath
 from distnet.transports.listen import Listener, address_of, listen
 from distnet.transports.peers import peer_credentials, process_identity
 from distnet.transports.stream import INodes, NodeProtocol
@@ -76,6 +78,7 @@ class MasterService(Service):
         tls: Any = None,
         grace_seconds: float = 2.0,
         observers: Sequence[IObserver] = (),
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self.listeners = listeners
         self.started = 0.0
@@ -91,6 +94,12 @@ class MasterService(Service):
         self._refusals: dict[Listener, str] = {}
         self._stopping = False
         everybody: list[Any] = [NodeLog(reactor), *observers]
+        self._hot: HotPath | None = None
+        try:
+            self._hot = HotPath(reactor, limits, patience_seconds)
+            everybody.append(self._hot)
+        except NotNative as why:
+            self._not_native = str(why)
         self._recorder = Recorder(state, policy) if state is not None else None
         if self._recorder is not None:
             everybody.append(self._recorder)
@@ -101,6 +110,8 @@ class MasterService(Service):
             policy,
             [listener.node for listener in listeners if listener.node is not None],
         )
+        if self._hot is not None:
+            self._hot.router = self.router
 
     # Start
 
@@ -120,6 +131,13 @@ class MasterService(Service):
         if self._state is not None:
             self._remember(self._state.open())
             self._state.start()
+        if self._hot is not None:
+            self._hot.start()
+            _log.info("messages are routed by native code")
+        else:
+            _log.info(
+                "messages are routed by Python, not by native code: {why}", why=self._not_native
+            )
         for listener, port in self._ports:
             self._say_where(listener, port)
 
@@ -156,6 +174,15 @@ class MasterService(Service):
     def addresses(self) -> list[tuple[Listener, Address]]:
         """Where it listens now."""
         return [(listener, address_of(listener, port)) for listener, port in self._ports]
+
+    def count(self) -> None:
+        """Bring the router's counters, and those of its sessions, up to date."""
+        if self._hot is not None:
+            self._hot.count()
+
+    def hot_nodes(self) -> tuple[int, int]:
+        """How many nodes are written by native code, and how many are read by it."""
+        return self._hot.nodes if self._hot is not None else (0, 0)
 
     # Connections
 
@@ -246,6 +273,8 @@ class MasterService(Service):
         for _, port in self._ports:
             await maybeDeferred(port.stopListening)
         router = self.router
+        if self._hot is not None:
+            self._hot.stop()
         router.stop()
         await self._wait(lambda: not any(router.undrained()))
         await self._keep(router.take_mail())

@@ -91,6 +91,17 @@ class Outbox:
                 self._count(self._mailboxes.take(self._node, written), written)
             self.blocked = written < size
 
+    def filled(self, begun: bytes, written: int) -> None:
+        """
+        The link has been written to past this, and takes no more. Nothing waits in the mailbox.
+
+        @param begun: a message of which C{written} bytes were taken, and counted; or nothing.
+        """
+        self.blocked = True
+        if begun:
+            self._mailboxes.append(self._node, begun, 1)
+            self._mailboxes.take(self._node, written)
+
     def writable(self) -> None:
         """The link takes more."""
         self.blocked = False

@@ -168,6 +168,16 @@ class Router:
         """Bytes have come from a node."""
         if session.gone:
             return
+        self._cut(session, data)
+        if session.paused_for is None:
+            self._route(session)
+
+    def take_back(self, session: Session, data: bytes) -> None:
+        """Bytes have come from a node: deliver them before what comes next, or once it is lost."""
+        if data and not session.gone:
+            self._cut(session, data)
+
+    def _cut(self, session: Session, data: bytes) -> None:
         if not session.settled:
             session.lifecycle.first_byte()
         runs = session.splitter.feed(data)
@@ -179,8 +189,10 @@ class Router:
             session.received.add(run.count, len(run.data))
             self.counters.received.add(run.count, len(run.data))
         session.runs.extend(runs)
-        if session.paused_for is None:
-            self._route(session)
+
+    def filled(self, session: Session, begun: bytes, written: int) -> None:
+        """A link was written to past the router, and takes no more; see L{Outbox.filled}."""
+        session.outbox.filled(begun, written)
 
     def writable(self, session: Session) -> None:
         """A link takes more bytes."""

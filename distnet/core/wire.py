@@ -155,6 +155,13 @@ class Splitter:
         """The dest of the message that is incomplete, if its whole header has come."""
         return HEADER.unpack_from(self._buffer)[0] if len(self._buffer) >= HEADER_SIZE else None
 
+    def release(self) -> bytes:
+        """Give up the bytes of a message of which the rest has not come: somebody else goes on."""
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        self._needed = len(QUIT)
+        return data
+
     def feed(self, data: bytes) -> list[Run]:
         """
         The runs that C{data} completes, one for each dest, in the order of their first messages.

@@ -38,9 +38,18 @@ class WrittenAtOnce:
         if isinstance(written, BaseException):
             raise ConnectionLost from written
         if written < len(data):
-            self._wants_to_write = True
-            self._transport.startWriting()
+            self.filled()
         return int(written)
+
+    @property
+    def is_full(self) -> bool:
+        """The operating system takes no more; L{has_room} is called once it does."""
+        return self._wants_to_write
+
+    def filled(self) -> None:
+        """The operating system takes no more of what somebody else writes there."""
+        self._wants_to_write = True
+        self._transport.startWriting()
 
     def has_room(self) -> None:
         """For a subclass to say: what is done when the operating system takes more."""

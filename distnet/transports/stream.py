@@ -9,7 +9,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IHandshakeListener, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from zope.interface import Interface, implementer
+from zope.interface import Attribute, Interface, implementer
 
 from distnet.core.session import Session
 from distnet.interfaces import ILink
@@ -27,8 +27,29 @@ HANDSHAKE_SECONDS: Final = 10
 """How long a TLS handshake may take."""
 
 
+class IHot(Interface):
+    """The native half of a node: what reads and writes its socket past the link."""
+
+    reads: bool = Attribute("Whether the node is read natively.")
+
+    def open() -> None:
+        """Nothing waits for the node: it may be written natively."""
+
+    def close() -> None:
+        """Something waits for it."""
+
+    def let_go() -> None:
+        """Read and write it no more; give the router what has come."""
+
+
 class _Link:
-    """What all links share: who the peer is, whether it has read, and the end."""
+    """
+    What all links share: who the peer is, whether it has read, and the end.
+
+    @ivar hot: its native half, or None.
+    """
+
+    hot: IHot | None = None
 
     def __init__(
         self, protocol: NodeProtocol, transport: Any, sock: socket.socket, peer: str
@@ -60,11 +81,19 @@ class _Link:
 
     def abort(self) -> None:
         """See L{ILink}."""
+        self.let_go()
         self._transport.abortConnection()
 
     def ended(self) -> None:
         """The connection is over."""
+        self.let_go()
         self._watch.forget(self)
+
+    def let_go(self) -> None:
+        """Have its native half, if there is one, end."""
+        hot, self.hot = self.hot, None
+        if hot is not None:
+            hot.let_go()
 
 
 @implementer(ILink)
@@ -79,14 +108,28 @@ class SocketLink(_Link, WrittenAtOnce):
     def send(self, data: bytes | bytearray | memoryview) -> int:
         """See L{ILink}."""
         try:
-            return self.write(data)
+            written = self.write(data)
         except ConnectionLost:
             self.abort()
             return 0
+        if self.is_full and self.hot is not None:
+            self.hot.close()
+        return written
 
     def has_room(self) -> None:
         """See L{WrittenAtOnce}."""
         self._protocol.writable()
+        if not self.is_full and self.hot is not None:
+            self.hot.open()
+
+    @property
+    def connected(self) -> bool:
+        """Whether it can still be read and written."""
+        return bool(self._transport.connected) and not self._transport.disconnecting
+
+    def fileno(self) -> int:
+        """The descriptor of its socket."""
+        return self._socket.fileno()
 
     def close(self) -> None:
         """
@@ -95,6 +138,7 @@ class SocketLink(_Link, WrittenAtOnce):
         On TCP our side is closed first; a peer that does not close its own soon is reset: a QEMU
         with C{reconnect} connects again after a reset, and does not notice less.
         """
+        self.let_go()
         self._transport.unregisterProducer()
         if self._socket.family == socket.AF_UNIX:
             self._transport.loseConnection()
@@ -233,6 +277,9 @@ class NodeProtocol(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Bytes have come, from now on or from before the node was greeted."""
         if self._started:
+            if self.link is not None and self.link.hot is not None and self.link.hot.reads:
+                # It ends, or else this would not come here.
+                self.link.let_go()
             self._nodes.received(self.session, data)
         else:
             self._early += data

@@ -15,7 +15,7 @@ ROOT = Path(distnet.__file__).parent
 ORDER: tuple[tuple[str, ...], ...] = (
     # From the bottom to the top. A module, or a package with all that is in it, imports from the
     # rows above its own in this table, never from its neighbours.
-    ("errors", "interfaces"),
+    ("errors", "interfaces", "_native"),
     ("address",),
     # Without I/O.
     ("core", "ethernet"),

@@ -14,7 +14,7 @@ from twisted.plugin import getPlugins
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
-from distnet import __version__
+from distnet import __version__, _native
 from distnet.control import ControlService
 from distnet.core.limits import Limits, Overflow
 from distnet.core.registry import IdPolicy
@@ -180,7 +180,7 @@ class OptionsTests(RefusingTestCase):
         shown = StringIO()
         with redirect_stdout(shown):
             self.assertEqual(self.assertRaises(SystemExit, parse, "--version").code, 0)
-        self.assertEqual(shown.getvalue(), f"distnet {__version__}\n")
+        self.assertEqual(shown.getvalue(), f"distnet {__version__}, {_native.describe()}\n")
 
 
 class MakeServiceTests(SynchronousTestCase):

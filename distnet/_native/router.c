@@ -1,0 +1,816 @@
+/* See router.h. */
+#define _GNU_SOURCE
+#include "router.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#ifdef TINY
+/* For tests, which reach all limits so. */
+enum {
+    READ_SIZE = 700,
+    ARENA_SIZE = 2000,
+    SLOTS = 3,
+    SEGMENTS = 3,
+    STAGE_SIZE = 160,
+    COPY_BELOW = 100,
+    BUCKETS_AT_FIRST = 2,
+};
+#else
+enum {
+    READ_SIZE = 128 * 1024,
+    /* What is read is written when so much has been, or when nothing more is at hand. */
+    ARENA_SIZE = 512 * 1024,
+    SLOTS = 64,
+    SEGMENTS = 64,
+    STAGE_SIZE = 32 * 1024,
+    /* Shorter runs are copied together: that is cheaper than one more segment. */
+    COPY_BELOW = 2048,
+    BUCKETS_AT_FIRST = 256,
+};
+#endif
+static const uint64_t MILLISECOND = 1000000;
+/* The caller is not kept from its own work, such as signals, for longer; ns. */
+static const uint64_t LONGEST_CALL = 20 * 1000000;
+
+/* What is to be written to one node. Segments hold whole messages. */
+struct slot {
+    struct node *node;
+    uint64_t messages;
+    size_t bytes;
+    size_t staged;
+    int segments;
+    struct iovec segment[SEGMENTS];
+    unsigned char stage[STAGE_SIZE];
+};
+
+struct list {
+    struct node **node;
+    size_t size, room;
+};
+
+struct router {
+    int epoll;
+    uint32_t max_payload;
+    uint64_t patience, now;
+    unsigned char *arena;
+    size_t arena_size, arena_used;
+    struct slot *slots;
+    int slots_used;
+    struct node **bucket; /* by id */
+    size_t buckets, nodes;
+    struct {
+        struct node *node;
+        uint32_t wanted, told; /* by the owner, to epoll */
+    } *descriptor; /* by number */
+    size_t descriptors;
+    struct list held, touched, givers, failed;
+    struct full *fulls;
+    size_t fulls_used, fulls_room;
+    struct event event[2 * MAX_EVENTS];
+    size_t events;
+};
+
+static uint64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+static uint32_t get32(const unsigned char *place)
+{
+    uint32_t value;
+    memcpy(&value, place, sizeof value);
+    return le32toh(value);
+}
+
+static void put32(unsigned char *place, uint32_t value)
+{
+    value = htole32(value);
+    memcpy(place, &value, sizeof value);
+}
+
+/* A message is never lost for want of memory: like Linux itself, rather end. */
+static void *more(void *old, size_t size)
+{
+    void *data = realloc(old, size);
+    if (!data)
+        abort();
+    return data;
+}
+
+static void append(struct buffer *buffer, const void *data, size_t size)
+{
+    if (!size)
+        return;
+    if (buffer->room - buffer->size < size) {
+        size_t room = buffer->room ? buffer->room : 256;
+        while (room - buffer->size < size)
+            room *= 2;
+        buffer->data = more(buffer->data, room);
+        buffer->room = room;
+    }
+    memcpy(buffer->data + buffer->size, data, size);
+    buffer->size += size;
+}
+
+static void clear(struct buffer *buffer)
+{
+    free(buffer->data);
+    *buffer = (struct buffer){0};
+}
+
+static void enter(struct list *list, struct node *node)
+{
+    if (list->size == list->room) {
+        list->room = list->room ? 2 * list->room : 64;
+        list->node = more(list->node, list->room * sizeof *list->node);
+    }
+    list->node[list->size++] = node;
+}
+
+static void strike(struct list *list, struct node *node)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < list->size; i++)
+        if (list->node[i] != node)
+            list->node[kept++] = list->node[i];
+    list->size = kept;
+}
+
+/* Nodes by id */
+
+static size_t place(const struct router *router, uint32_t id)
+{
+    return (id * 0x9e3779b1u) & (router->buckets - 1);
+}
+
+static struct node *find(const struct router *router, uint32_t id)
+{
+    struct node *node = router->bucket[place(router, id)];
+    while (node && node->id != id)
+        node = node->next;
+    return node;
+}
+
+static void put(struct router *router, struct node *node)
+{
+    struct node **first = &router->bucket[place(router, node->id)];
+    node->next = *first;
+    *first = node;
+}
+
+static int spread(struct router *router)
+{
+    size_t before = router->buckets;
+    struct node **old = router->bucket;
+    struct node **bucket = calloc(2 * before, sizeof *bucket);
+    if (!bucket)
+        return ENOMEM;
+    router->bucket = bucket;
+    router->buckets = 2 * before;
+    for (size_t i = 0; i < before; i++)
+        for (struct node *node = old[i], *next; node; node = next) {
+            next = node->next;
+            put(router, node);
+        }
+    free(old);
+    return 0;
+}
+
+/* Descriptors */
+
+static int have_descriptor(struct router *router, int fd)
+{
+    if (fd < 0)
+        return EBADF;
+    size_t needed = (size_t)fd + 1, before = router->descriptors;
+    if (needed > before) {
+        size_t room = before ? before : 64;
+        while (room < needed)
+            room *= 2;
+        void *grown = realloc(router->descriptor, room * sizeof *router->descriptor);
+        if (!grown)
+            return ENOMEM;
+        router->descriptor = grown;
+        memset(router->descriptor + before, 0, (room - before) * sizeof *router->descriptor);
+        router->descriptors = room;
+    }
+    return 0;
+}
+
+static struct node *node_of(const struct router *router, int fd)
+{
+    return fd >= 0 && (size_t)fd < router->descriptors ? router->descriptor[fd].node : NULL;
+}
+
+static uint32_t wanted(const struct router *router, const struct node *node)
+{
+    return router->descriptor[node->fd].wanted;
+}
+
+/* Have epoll told what the owner wants, but for a node that is held. */
+static int tell(struct router *router, int fd)
+{
+    struct node *node = router->descriptor[fd].node;
+    uint32_t events = router->descriptor[fd].wanted, told = router->descriptor[fd].told;
+    if (node && node->held)
+        events &= ~(uint32_t)EPOLLIN;
+    if (events == told)
+        return 0;
+    /* Without events it is taken out, or the end of the connection would be told again and again,
+       and taken for the end of what can be read. */
+    struct epoll_event event = {.events = events, .data = {.fd = fd}};
+    int how = !told ? EPOLL_CTL_ADD : events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
+    if (epoll_ctl(router->epoll, how, fd, &event)) {
+        int error = errno;
+        if (how == EPOLL_CTL_DEL)
+            router->descriptor[fd].told = 0;
+        return error;
+    }
+    router->descriptor[fd].told = events;
+    return 0;
+}
+
+static int want(struct router *router, int fd, uint32_t events)
+{
+    int error = have_descriptor(router, fd);
+    if (error)
+        return error;
+    uint32_t before = router->descriptor[fd].wanted;
+    router->descriptor[fd].wanted = events;
+    error = tell(router, fd);
+    if (error && events)
+        router->descriptor[fd].wanted = before;
+    return error;
+}
+
+int router_register(struct router *router, int fd, uint32_t events)
+{
+    return want(router, fd, events);
+}
+
+int router_modify(struct router *router, int fd, uint32_t events)
+{
+    return want(router, fd, events);
+}
+
+int router_unregister(struct router *router, int fd)
+{
+    return want(router, fd, 0);
+}
+
+int router_knows(struct router *router, int fd, uint32_t events)
+{
+    int error = have_descriptor(router, fd);
+    if (!error)
+        router->descriptor[fd].wanted = router->descriptor[fd].told = events;
+    return error;
+}
+
+/* What is given to the caller, and what is kept until a dest is open */
+
+static void give(struct router *router, struct node *node, const void *data, size_t size)
+{
+    append(&node->given, data, size);
+    if (!node->noted) {
+        node->noted = 1;
+        enter(&router->givers, node);
+    }
+}
+
+static void touch(struct router *router, struct node *node)
+{
+    if (!node->touched) {
+        node->touched = 1;
+        enter(&router->touched, node);
+    }
+}
+
+static int is_patient(const struct router *router, const struct node *to)
+{
+    return to && router->now < to->patient_until;
+}
+
+/* Whole messages with their dests that cannot be written now. */
+static void put_off(
+    struct router *router, struct node *from, const struct node *to, const void *data, size_t size)
+{
+    if (is_patient(router, to)) {
+        if (!from->kept.size)
+            from->waits_for = to->id;
+        append(&from->kept, data, size);
+        touch(router, from);
+    } else {
+        give(router, from, data, size);
+    }
+}
+
+/* Writing */
+
+/* Messages that were counted as received and are not written: back to who sent them. */
+static void turn_back(struct router *router, struct node *to, unsigned char *message, size_t size)
+{
+    struct node *from = find(router, get32(message));
+    from->received--;
+    from->received_bytes -= size;
+    put32(message, to->id);
+    put_off(router, from, to, message, size);
+}
+
+/* So many bytes of what a slot holds were written, which is not all. */
+static void written_in_part(struct router *router, struct slot *slot, size_t written, int is_full)
+{
+    struct node *to = slot->node;
+    size_t before = 0;
+    to->open = 0;
+    to->patient_until = is_full ? router->now + router->patience : 0;
+    struct full full = {.node = to};
+    for (int i = 0; i < slot->segments; i++) {
+        unsigned char *data = slot->segment[i].iov_base;
+        size_t size = slot->segment[i].iov_len, at = 0;
+        while (at < size) {
+            size_t message = HEADER_SIZE + (size_t)get32(data + at + 4);
+            if (before + message <= written) {
+                to->delivered++;
+            } else if (before < written) {
+                append(&full.begun, data + at, message);
+                full.written = written - before;
+            } else {
+                turn_back(router, to, data + at, message);
+            }
+            before += message;
+            at += message;
+        }
+    }
+    to->delivered_bytes += written;
+    if (!is_full)
+        return;
+    if (router->fulls_used == router->fulls_room) {
+        router->fulls_room = router->fulls_room ? 2 * router->fulls_room : 64;
+        router->fulls = more(router->fulls, router->fulls_room * sizeof *router->fulls);
+    }
+    router->fulls[router->fulls_used++] = full;
+}
+
+/* Write what a slot holds, and leave it empty. */
+static void write_slot(struct router *router, struct slot *slot)
+{
+    struct node *to = slot->node;
+    if (!slot->segments)
+        return;
+    struct msghdr message = {.msg_iov = slot->segment, .msg_iovlen = (size_t)slot->segments};
+    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    ssize_t written;
+    do
+        written = slot->segments == 1
+                      ? send(to->fd, slot->segment->iov_base, slot->segment->iov_len, flags)
+                      : sendmsg(to->fd, &message, flags);
+    while (written < 0 && errno == EINTR);
+    if (written >= 0 && (size_t)written == slot->bytes) {
+        to->delivered += slot->messages;
+        to->delivered_bytes += slot->bytes;
+    } else {
+        /* At other errors than these the caller is to find out what it is, by writing itself. */
+        int is_full = written >= 0 || errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS;
+        written_in_part(router, slot, written > 0 ? (size_t)written : 0, is_full);
+    }
+    slot->messages = slot->bytes = slot->staged = 0;
+    slot->segments = 0;
+}
+
+/* Write all; the arena is free again. */
+static void write_all(struct router *router)
+{
+    for (int i = 0; i < router->slots_used; i++) {
+        struct slot *slot = &router->slots[i];
+        write_slot(router, slot);
+        slot->node->slot = NULL;
+    }
+    router->slots_used = 0;
+}
+
+/* A run of readdressed messages for an open node is to be written. */
+static void add(
+    struct router *router, struct node *to, unsigned char *data, size_t size, uint64_t messages)
+{
+    struct slot *slot = to->slot;
+    if (!slot) {
+        if (router->slots_used == SLOTS)
+            write_all(router);
+        slot = to->slot = &router->slots[router->slots_used++];
+        slot->node = to;
+        slot->messages = slot->bytes = slot->staged = 0;
+        slot->segments = 0;
+    }
+    struct iovec *last = slot->segments ? &slot->segment[slot->segments - 1] : NULL;
+    unsigned char *end = last ? (unsigned char *)last->iov_base + last->iov_len : NULL;
+    slot->messages += messages;
+    slot->bytes += size;
+    if (last && end == data) {
+        last->iov_len += size;
+        return;
+    }
+    if (size < COPY_BELOW) {
+        unsigned char *copy = slot->stage + slot->staged;
+        memcpy(copy, data, size);
+        slot->staged += size;
+        if (last && end == copy) {
+            last->iov_len += size;
+            return;
+        }
+        data = copy;
+    }
+    slot->segment[slot->segments++] = (struct iovec){.iov_base = data, .iov_len = size};
+}
+
+/* Make sure that a slot has room for one more run. */
+static void make_room(struct router *router, struct node *to)
+{
+    struct slot *slot = to->slot;
+    if (slot && (slot->segments == SEGMENTS || STAGE_SIZE - slot->staged < COPY_BELOW))
+        write_slot(router, slot);
+}
+
+/* Reading */
+
+/* Deliver, keep or give the whole messages in data; return how many bytes they are. */
+static size_t deliver(struct router *router, struct node *from, unsigned char *data, size_t size)
+{
+    size_t at = 0;
+    while (size - at >= 4) {
+        uint32_t dest = get32(data + at);
+        if (dest == QUIT_ID) {
+            from->bad = 1;
+            break;
+        }
+        if (size - at < HEADER_SIZE)
+            break;
+        uint32_t length = get32(data + at + 4);
+        if (length > router->max_payload) {
+            from->bad = 1;
+            break;
+        }
+        if (size - at - HEADER_SIZE < length)
+            break;
+        struct node *to = find(router, dest);
+        if (to && to->open)
+            make_room(router, to); /* which may close it */
+        int open = to && to->open;
+        size_t start = at;
+        uint64_t messages = 0;
+        for (;;) {
+            if (open)
+                put32(data + at, from->id);
+            at += HEADER_SIZE + (size_t)length;
+            messages++;
+            if (size - at < HEADER_SIZE || get32(data + at) != dest)
+                break;
+            length = get32(data + at + 4);
+            if (length > router->max_payload || size - at - HEADER_SIZE < length)
+                break;
+        }
+        if (open) {
+            from->received += messages;
+            from->received_bytes += at - start;
+            add(router, to, data + start, at - start, messages);
+        } else {
+            put_off(router, from, to, data + start, at - start);
+        }
+    }
+    return at;
+}
+
+/* So many bytes at the end of the arena that nothing points into. */
+static unsigned char *space(struct router *router, size_t size)
+{
+    if (router->arena_size - router->arena_used < size) {
+        write_all(router);
+        router->arena_used = 0;
+        if (router->arena_size < size) {
+            free(router->arena);
+            router->arena = more(NULL, size);
+            router->arena_size = size;
+        }
+    }
+    return router->arena + router->arena_used;
+}
+
+static void tell_caller(struct router *router, int fd, uint32_t events)
+{
+    if (router->events < sizeof router->event / sizeof *router->event)
+        router->event[router->events++] = (struct event){fd, events};
+}
+
+/* Read what a node has sent, once. */
+static void read_node(struct router *router, struct node *node)
+{
+    size_t before = node->rest.size;
+    unsigned char *data = space(router, before + READ_SIZE);
+    ssize_t got = recv(node->fd, data + before, READ_SIZE, MSG_DONTWAIT);
+    if (got < 0) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+            enter(&router->failed, node);
+        return;
+    }
+    if (got == 0) {
+        /* The end: for the owner to find. */
+        tell_caller(router, node->fd, EPOLLIN);
+        return;
+    }
+    if (before)
+        memcpy(data, node->rest.data, before);
+    size_t size = before + (size_t)got;
+    router->arena_used += size;
+    size_t whole = deliver(router, node, data, size);
+    node->rest.size = 0;
+    if (size > whole)
+        append(&node->rest, data + whole, size - whole);
+    else if (before)
+        clear(&node->rest);
+    if (node->bad)
+        touch(router, node);
+}
+
+/* After all has been written: hold those that have to wait, give what nobody waits with. */
+static void settle(struct router *router)
+{
+    for (size_t i = 0; i < router->touched.size; i++) {
+        struct node *node = router->touched.node[i];
+        node->touched = 0;
+        if (node->kept.size) {
+            if (!node->held) {
+                node->held = 1;
+                enter(&router->held, node);
+                tell(router, node->fd);
+            }
+        } else if (node->bad) {
+            give(router, node, node->rest.data, node->rest.size);
+            clear(&node->rest);
+            node->bad = node->reads = 0;
+        }
+    }
+    router->touched.size = 0;
+}
+
+static void finish(struct router *router)
+{
+    write_all(router);
+    router->arena_used = 0;
+    settle(router);
+}
+
+/* Try again to deliver what a node has kept. */
+static void retry(struct router *router, struct node *node)
+{
+    struct buffer kept = node->kept;
+    unsigned char *data = space(router, kept.size);
+    node->kept = (struct buffer){0};
+    memcpy(data, kept.data, kept.size);
+    router->arena_used += kept.size;
+    deliver(router, node, data, kept.size);
+    clear(&kept);
+    touch(router, node);
+}
+
+/* Whether a node that is held has to wait, and if so until when. */
+static int has_to_wait(const struct router *router, const struct node *node, uint64_t *until)
+{
+    const struct node *to = find(router, node->waits_for);
+    if (!to || to->open || !is_patient(router, to))
+        return 0;
+    if (!*until || to->patient_until < *until)
+        *until = to->patient_until;
+    return 1;
+}
+
+/* Try again for those held ones for which something has changed; when to look next, or 0. */
+static uint64_t look_at_held(struct router *router)
+{
+    uint64_t next = 0;
+    int tried = 0;
+    for (size_t i = 0; i < router->held.size; i++) {
+        struct node *node = router->held.node[i];
+        /* One that its owner has paused goes on when it is not paused any more. */
+        if ((wanted(router, node) & EPOLLIN) && !has_to_wait(router, node, &next)) {
+            retry(router, node);
+            tried = 1;
+        }
+    }
+    if (!tried)
+        return next;
+    finish(router);
+    size_t still = 0;
+    next = 0;
+    for (size_t i = 0; i < router->held.size; i++) {
+        struct node *node = router->held.node[i];
+        if (node->kept.size) {
+            if (wanted(router, node) & EPOLLIN)
+                has_to_wait(router, node, &next);
+            router->held.node[still++] = node;
+        } else {
+            node->held = 0;
+            tell(router, node->fd);
+        }
+    }
+    router->held.size = still;
+    return next;
+}
+
+/* Nodes */
+
+int router_attach(struct router *router, struct node *node)
+{
+    int error = have_descriptor(router, node->fd);
+    if (error)
+        return error;
+    if (find(router, node->id) || node_of(router, node->fd) || node->attached)
+        return EEXIST;
+    if (router->nodes >= router->buckets) {
+        error = spread(router);
+        if (error)
+            return error;
+    }
+    put(router, node);
+    router->nodes++;
+    router->descriptor[node->fd].node = node;
+    node->attached = 1;
+    return 0;
+}
+
+void router_detach(struct router *router, struct node *node)
+{
+    if (!node->attached)
+        return;
+    struct node **link = &router->bucket[place(router, node->id)];
+    while (*link != node)
+        link = &(*link)->next;
+    *link = node->next;
+    router->nodes--;
+    node->attached = node->open = node->reads = 0;
+    append(&node->given, node->kept.data, node->kept.size);
+    append(&node->given, node->rest.data, node->rest.size);
+    clear(&node->kept);
+    clear(&node->rest);
+    if (node->held) {
+        strike(&router->held, node);
+        node->held = 0;
+        tell(router, node->fd);
+    }
+    router->descriptor[node->fd].node = NULL;
+    if (node->noted)
+        strike(&router->givers, node);
+    node->noted = 0;
+    strike(&router->failed, node);
+    for (size_t i = 0; i < router->fulls_used; i++)
+        if (router->fulls[i].node == node)
+            router->fulls[i].node = NULL;
+}
+
+void router_open(struct router *router, struct node *node)
+{
+    (void)router;
+    node->open = node->attached;
+}
+
+void router_close(struct router *router, struct node *node)
+{
+    if (node->open) {
+        node->open = 0;
+        node->patient_until = now() + router->patience;
+    }
+}
+
+int router_read(struct router *router, struct node *node, const void *rest, size_t size)
+{
+    (void)router;
+    if (!node->attached)
+        return EINVAL;
+    append(&node->rest, rest, size);
+    node->reads = 1;
+    return 0;
+}
+
+/* Waiting */
+
+static void forget_notes(struct router *router)
+{
+    for (size_t i = 0; i < router->fulls_used; i++)
+        clear(&router->fulls[i].begun);
+    for (size_t i = 0; i < router->givers.size; i++)
+        router->givers.node[i]->noted = 0;
+    router->fulls_used = router->givers.size = router->failed.size = router->events = 0;
+}
+
+static int has_notes(const struct router *router)
+{
+    return router->fulls_used || router->givers.size || router->failed.size || router->events;
+}
+
+static void serve(struct router *router, const struct epoll_event *event)
+{
+    int fd = event->data.fd;
+    uint32_t events = event->events;
+    struct node *node = node_of(router, fd);
+    /* Ends and errors are the owner's, and with them what can still be read. */
+    if (node && node->reads && !node->held && !(events & ~(uint32_t)(EPOLLIN | EPOLLOUT))) {
+        if (events & EPOLLIN)
+            read_node(router, node);
+        events &= ~(uint32_t)EPOLLIN;
+    }
+    if (events)
+        tell_caller(router, fd, events);
+}
+
+int router_poll(struct router *router, int timeout)
+{
+    struct epoll_event events[MAX_EVENTS];
+    forget_notes(router);
+    uint64_t began = router->now = now();
+    uint64_t until = timeout < 0 ? UINT64_MAX : began + (uint64_t)timeout * MILLISECOND;
+    for (;;) {
+        uint64_t next = router->held.size ? look_at_held(router) : 0;
+        if (!next || next > until)
+            next = until;
+        int wait = -1;
+        if (has_notes(router) || next <= router->now)
+            wait = 0;
+        else if (next != UINT64_MAX)
+            wait = (int)((next - router->now + MILLISECOND - 1) / MILLISECOND);
+        int count = epoll_wait(router->epoll, events, MAX_EVENTS, wait);
+        if (count < 0)
+            return has_notes(router) ? 0 : errno;
+        router->now = now();
+        for (int i = 0; i < count; i++)
+            serve(router, &events[i]);
+        finish(router);
+        if (has_notes(router) || router->now >= until ||
+            (count && router->now - began >= LONGEST_CALL))
+            return 0;
+    }
+}
+
+size_t router_fulls(struct router *router, struct full **fulls)
+{
+    *fulls = router->fulls;
+    return router->fulls_used;
+}
+
+size_t router_givers(struct router *router, struct node ***givers)
+{
+    *givers = router->givers.node;
+    return router->givers.size;
+}
+
+size_t router_failed(struct router *router, struct node ***failed)
+{
+    *failed = router->failed.node;
+    return router->failed.size;
+}
+
+size_t router_events(struct router *router, struct event **events)
+{
+    *events = router->event;
+    return router->events;
+}
+
+struct router *router_new(int epoll, uint32_t max_payload, uint64_t patience)
+{
+    struct router *router = calloc(1, sizeof *router);
+    if (!router)
+        return NULL;
+    router->epoll = epoll;
+    router->max_payload = max_payload;
+    router->patience = patience;
+    router->arena_size = ARENA_SIZE;
+    router->buckets = BUCKETS_AT_FIRST;
+    router->arena = malloc(router->arena_size);
+    router->slots = malloc(SLOTS * sizeof *router->slots);
+    router->bucket = calloc(router->buckets, sizeof *router->bucket);
+    if (!router->arena || !router->slots || !router->bucket) {
+        router_free(router);
+        return NULL;
+    }
+    return router;
+}
+
+void router_free(struct router *router)
+{
+    forget_notes(router);
+    free(router->arena);
+    free(router->slots);
+    free(router->bucket);
+    free(router->descriptor);
+    free(router->held.node);
+    free(router->touched.node);
+    free(router->givers.node);
+    free(router->failed.node);
+    free(router->fulls);
+    free(router);
+}

@@ -1,0 +1,106 @@
+/*
+ * The master's hot path: reads nodes, cuts what they send into messages, writes each to its dest.
+ *
+ * The pure version (distnet.core.wire, .router, .outbox) defines what is done; this does the usual
+ * case of it and leaves the rest to its caller: messages for who is not open, nodes that end or
+ * break the protocol, links that take no more. No Python in here. One thread at a time.
+ */
+#ifndef DISTNET_ROUTER_H
+#define DISTNET_ROUTER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+enum { HEADER_SIZE = 8, MAX_EVENTS = 256 };
+#define QUIT_ID 0x74697571u /* "quit" as a dest */
+
+/* The largest payload that the buffers are made for. */
+#define LARGEST_PAYLOAD (1u << 20)
+
+struct buffer {
+    unsigned char *data;
+    size_t size, room;
+};
+
+/*
+ * A node, made by the caller. Zeroed, but for id and fd; then attached.
+ *
+ * While a dest takes no more, what its senders have for it stays in their `kept`, and they are not
+ * read, until it is open again or has been closed for as long as the router's patience.
+ */
+struct node {
+    uint32_t id;
+    int fd;
+    /* For the caller to read; it changes them by router_open() and so on. */
+    int attached;
+    int open;  /* it can be written to: nobody has anything waiting for it */
+    int reads; /* it is read here */
+    /* Since the caller last set them to 0: bytes count headers too. */
+    uint64_t received, received_bytes, delivered, delivered_bytes;
+    struct buffer given; /* whole messages, then what follows them if it is not read any more */
+    /* The router's own. */
+    struct buffer kept; /* whole messages for closed dests */
+    struct buffer rest; /* what came after the last whole message */
+    int bad;            /* rest starts with what ends the connection */
+    int held;           /* it is not read while there is something in kept */
+    uint32_t waits_for; /* the dest of the first message in kept */
+    uint64_t patient_until; /* as a closed dest: until then its senders are held; ns */
+    int noted, touched; /* it is in the lists of the same name */
+    struct slot *slot;
+    struct node *next;
+};
+
+/* A node has taken all it can: it is closed, and its caller is to open it once it takes more. */
+struct full {
+    struct node *node;
+    struct buffer begun; /* a message of which it took the first `written` bytes, or nothing */
+    size_t written;
+};
+
+struct event {
+    int fd;
+    uint32_t events;
+};
+
+struct router;
+
+/*
+ * The router of what epoll descriptor, with what limit, and for how many ns a sender is held.
+ * NULL if there is no memory.
+ */
+struct router *router_new(int epoll, uint32_t max_payload, uint64_t patience);
+void router_free(struct router *router); /* all nodes are detached */
+
+/* What the owner of a descriptor wants to be told of; 0 or an errno. */
+int router_register(struct router *router, int fd, uint32_t events);
+int router_modify(struct router *router, int fd, uint32_t events);
+int router_unregister(struct router *router, int fd);
+/* The same of one that is registered with the epoll descriptor already. */
+int router_knows(struct router *router, int fd, uint32_t events);
+
+/* 0 or an errno: EEXIST if the id or the descriptor is attached, ENOMEM. */
+int router_attach(struct router *router, struct node *node);
+/* Afterwards given holds all that had come from the node and was not delivered. */
+void router_detach(struct router *router, struct node *node);
+void router_open(struct router *router, struct node *node);
+void router_close(struct router *router, struct node *node);
+/* Read a node from now on; what came after its last whole message. 0 or ENOMEM. */
+int router_read(struct router *router, struct node *node, const void *rest, size_t size);
+
+/*
+ * Wait, at most so many ms (-1: for ever), for something that the caller has to see; serve the
+ * nodes meanwhile. What it is is in the router until the next call. 0 or an errno.
+ */
+int router_poll(struct router *router, int timeout);
+
+/* What the caller has to see: in this order. */
+size_t router_fulls(struct router *router, struct full **fulls);
+/* Nodes of which messages are given to the caller. */
+size_t router_givers(struct router *router, struct node ***givers);
+/* Nodes that failed to be read. */
+size_t router_failed(struct router *router, struct node ***failed);
+/* Events of descriptors that are not served here. */
+size_t router_events(struct router *router, struct event **events);
+
+#endif

@@ -1,0 +1,61 @@
+"""The master's hot path in C; router.h says what it does."""
+
+from typing import Any, Final
+
+LARGEST_PAYLOAD: Final[int]
+
+class Router:
+    """
+    An epoll object that serves nodes itself.
+
+    @param epoll: a descriptor of epoll(7).
+    @param max_payload: bytes, at most L{LARGEST_PAYLOAD}.
+    @param patience: how long the sender to a node that takes no more is held, in seconds.
+    """
+
+    def __new__(cls, epoll: int, max_payload: int, patience: float) -> Router: ...
+    def register(self, fd: int, events: int) -> None:
+        """As of C{select.epoll}."""
+    def modify(self, fd: int, events: int) -> None:
+        """As of C{select.epoll}."""
+    def unregister(self, fd: int) -> None:
+        """As of C{select.epoll}."""
+    def knows(self, fd: int, events: int) -> None:
+        """The descriptor is registered with the epoll descriptor already."""
+    def poll(
+        self, timeout: float
+    ) -> tuple[list[tuple[int, int]], list[tuple[Node, bytes, int]], list[Node], list[Node]]:
+        """
+        Serve nodes until there is something for others to do.
+
+        @param timeout: in seconds; negative for ever.
+        @return: events of other descriptors; nodes that take no more, with a message that they took
+            some first bytes of, and how many; nodes with something to L{Node.take}; nodes that
+            cannot be read. In this order it must be dealt with, but for the events.
+        """
+
+class Node:
+    """
+    A node as a dest, and once L{read} was called as a source.
+
+    @ivar opened: messages are written to it, since nobody has anything waiting for it.
+    @ivar reads: it is read here.
+    """
+
+    owner: Final[Any]
+    opened: Final[bool]
+    reads: Final[bool]
+
+    def __new__(cls, router: Router, id: int, fd: int, owner: object) -> Node: ...
+    def open(self) -> None:
+        """Write messages to it."""
+    def close(self) -> None:
+        """Write none to it, until L{open}."""
+    def read(self, rest: bytes) -> None:
+        """Read it, after these bytes of a message that were read elsewhere."""
+    def take(self) -> bytes:
+        """What has come from it and is to be delivered elsewhere; then nothing."""
+    def detach(self) -> bytes:
+        """End it; what has come from it and was not delivered."""
+    def counts(self) -> tuple[int, int, int, int]:
+        """Messages and bytes received, and delivered, since the last call."""

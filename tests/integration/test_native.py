@@ -1,0 +1,323 @@
+"""The native path does what the pure one does: the same input to both, and all that comes out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import socket
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.epollreactor import EPollReactor
+
+from distnet._native import SWITCH, NotNative, load_router
+from distnet.control import describe_counters, describe_nodes
+from distnet.core.limits import Limits
+from distnet.core.wire import HEADER, Messages, encode_message
+from distnet.master import MasterService, NodeFactory
+from distnet.testing import NotingObserver
+from distnet.transports.listen import Listener
+from tests.guest.image import cache_dir
+from tests.masters import ROOT, Master
+from tests.unit.core.kernels import sums
+
+try:
+    load_router()
+except NotNative as why:
+    pytestmark = pytest.mark.skip(reason=f"there is no native code: {why}")
+
+TURNS = 8
+"""Of the reactor, until it has dealt with what it was given."""
+BUFFER = 4608
+"""Of a socket, in bytes: the least that Linux gives."""
+PAUSE_SECONDS = 0.002
+NOBODY = 70000
+"""An id above the highest."""
+SANITIZED = ("-std=gnu11", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover")
+
+
+@dataclass
+class Outcome:
+    """
+    What came of a script.
+
+    @ivar got: the bytes that each node got, its id first.
+    @ivar told: what the control interface says before the end.
+    @ivar events: what observers were told before the end, in order.
+    @ivar hot: how many nodes had a native half, and were read natively.
+    """
+
+    got: dict[int, bytes] = field(default_factory=dict)
+    told: dict[str, Any] = field(default_factory=dict)
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+    hot: tuple[int, int] = (0, 0)
+
+    def pairs(self) -> dict[tuple[int, int], list[bytes]]:
+        """The payloads that each pair exchanged, in order, by (source, dest)."""
+        found: dict[tuple[int, int], list[bytes]] = defaultdict(list)
+        for dest, data in self.got.items():
+            messages = Messages()
+            for source, payload in messages.feed(data[len(str(dest)) :]):
+                found[source, dest].append(payload)
+            assert not messages.incomplete
+        return found
+
+
+class World:
+    """A master in this process, on a reactor of its own that turns when it is told to."""
+
+    def __init__(self, limits: Limits, patience: float) -> None:
+        self.reactor: Any = EPollReactor()
+        self.observer = NotingObserver()
+        self.master = MasterService(
+            self.reactor, [], limits, observers=[self.observer],
+            patience_seconds=patience, grace_seconds=1.0,
+        )  # fmt: skip
+        self.master.startService()
+        self.nodes: list[socket.socket] = []
+        self.unsent: list[bytearray] = []
+        self.got: list[bytearray] = []
+
+    def connect(self, prompt: bool) -> int:
+        """One more node; its number."""
+        near, far = socket.socketpair()
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+        factory = NodeFactory(self.master, Listener("unix:nowhere"))
+        self.reactor.adoptStreamConnection(near.fileno(), socket.AF_UNIX, factory)
+        near.close()
+        far.setblocking(False)
+        self.nodes.append(far)
+        self.unsent.append(bytearray())
+        self.got.append(bytearray())
+        self.turn()
+        if prompt:
+            self.send(len(self.nodes) - 1, encode_message(NOBODY, b""))
+        return len(self.nodes) - 1
+
+    def turn(self) -> None:
+        """Let the master deal with what has come."""
+        for _ in range(TURNS):
+            self.reactor.iterate(0)
+
+    def send(self, node: int, data: bytes) -> None:
+        """A node sends, as much as its socket takes, and the rest with what it sends next."""
+        self.unsent[node] += data
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+            del self.unsent[node][: self.nodes[node].send(self.unsent[node])]
+        self.turn()
+
+    def read(self, node: int, size: int, *, turn: bool = True) -> int:
+        """A node reads; how much. Without a turn, the master notices with what comes next."""
+        try:
+            data = self.nodes[node].recv(size)
+        except BlockingIOError:
+            return 0
+        self.got[node] += data
+        if turn:
+            self.turn()
+        return len(data)
+
+    def settle(self) -> None:
+        """All nodes send what they still have to, and read, until nothing more comes."""
+        idle = 0
+        while idle < 3:
+            moved = 0
+            for node in range(len(self.nodes)):
+                if self.nodes[node].fileno() < 0:
+                    continue
+                before = len(self.unsent[node])
+                self.send(node, b"")
+                moved += before - len(self.unsent[node]) + self.read(node, 1 << 20)
+            idle = 0 if moved else idle + 1
+            self.reactor.iterate(0 if moved else PAUSE_SECONDS)
+
+    def close(self, node: int) -> None:
+        """A node ends its connection."""
+        self.nodes[node].close()
+        self.turn()
+
+    def end(self) -> Outcome:
+        """Stop the master, and tell what came of it all."""
+        events = list(self.observer.events)
+        hot = self.master.hot_nodes()
+        told: dict[str, Any] = {
+            "counters": describe_counters(self.master),
+            "nodes": describe_nodes(self.master),
+        }
+        for described in told["nodes"]:
+            del described["since"], described["settled_at"], described["peer"]
+        came, went = sums(self.master.router)
+        assert came == went, (came, went)
+        stopped = self.master.stopService()
+        while not stopped.called:
+            self.reactor.iterate(0.01)
+        for node, far in enumerate(self.nodes):
+            if far.fileno() >= 0:
+                with contextlib.suppress(BlockingIOError, ConnectionResetError):
+                    while data := far.recv(1 << 20):
+                        self.got[node] += data
+                far.close()
+        poller = self.reactor._poller
+        for selectable in self.reactor.removeAll():
+            selectable.connectionLost(None)
+        for waker in list(self.reactor._internalReaders):
+            waker.connectionLost(None)
+        poller.close()
+        got = {node: bytes(data) for node, data in enumerate(self.got)}
+        return Outcome(got, told, events, hot)
+
+
+def play(
+    seed: int, native: bool, patience: float = 0.0, prompt: bool = False, **limits: Any
+) -> Outcome:
+    """
+    What comes of the script that this seed makes: the same for every kind of master.
+
+    @param prompt: nodes settle at once, so that each one's id is its number.
+    """
+    os.environ[SWITCH] = "1" if native else "0"
+    choice = random.Random(seed)
+    world = World(Limits(segment=None, max_payload=4000, reserve=8192, **limits), patience)
+    numbers: dict[tuple[int, int], int] = defaultdict(int)
+    alive: list[int] = []
+    while len(alive) < 4:
+        alive.append(world.connect(prompt))
+    half: dict[int, bytes] = defaultdict(bytes)
+    for _ in range(120):
+        node = choice.choice(alive)
+        what = choice.random()
+        if what < 0.6:
+            data = bytearray(half.pop(node, b""))
+            # The next one will be there, or not; beyond are those whom nobody can be.
+            dests: list[int] = [*range(len(world.nodes) + 1), NOBODY]
+            dest = choice.choice(dests)
+            for _ in range(choice.randrange(1, 30)):
+                if choice.random() < 0.3:
+                    dest = choice.choice(dests)
+                number = numbers[node, dest] = numbers[node, dest] + 1
+                size = choice.randrange(40) if choice.random() < 0.9 else choice.randrange(3900)
+                data += encode_message(dest, HEADER.pack(number, size) + bytes(size))
+            cut = choice.randrange(len(data)) if choice.random() < 0.5 else len(data)
+            half[node] = bytes(data[cut:])
+            world.send(node, bytes(data[:cut]))
+        elif what < 0.9:
+            world.read(node, choice.choice([1, 100, 3000, 1 << 20]), turn=choice.random() < 0.3)
+        elif what < 0.95 and len(world.nodes) < 12:
+            alive.append(world.connect(prompt))
+        elif len(alive) > 3:
+            # Only once all has arrived: how much a socket holds is not the same in both.
+            world.settle()
+            alive.remove(node)
+            if choice.random() < 0.3:
+                world.send(node, half.pop(node, b"") + b"quit, and more")
+            elif choice.random() < 0.5:
+                world.send(node, half.pop(node, b"") + HEADER.pack(1, 4001) + bytes(100))
+            half.pop(node, None)
+            world.settle()
+            world.close(node)
+    for node in alive:
+        world.send(node, half.pop(node, b""))
+    world.settle()
+    return world.end()
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the switch back afterwards."""
+    monkeypatch.setenv(SWITCH, "1")
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("seed", range(12))
+def test_the_same_comes_out(seed: int) -> None:
+    """Every byte to every node, every counter and every event is that of the pure version."""
+    pure, native = play(seed, native=False), play(seed, native=True)
+    assert pure.hot == (0, 0)
+    assert native.hot[0] and native.hot[1]
+    assert native.got == pure.got
+    assert native.told == pure.told
+    assert native.events == pure.events
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("seed", range(12))
+def test_with_patience_pairs_have_the_same(seed: int) -> None:
+    """Held up for nodes that take no more, every pair exchanges the same messages in order."""
+    pure = play(seed, native=False, prompt=True)
+    native = play(seed, native=True, patience=3600.0, prompt=True)
+    assert native.pairs() == pure.pairs()
+    assert native.told["counters"] == pure.told["counters"]
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("pause", [0.0, PAUSE_SECONDS])
+def test_at_the_limits_nothing_is_forgotten(pause: float) -> None:
+    """With mailboxes that overflow, what came is what went, and no pair is out of order."""
+    outcome = play(
+        1, True, pause / 2, True, max_waiting_per_id=8192, max_waiting=16384, pause_seconds=pause
+    )
+    undelivered = outcome.told["counters"]["undelivered"]
+    if not pause:
+        assert undelivered["mailbox-full"]["messages"] or undelivered["memory-full"]["messages"]
+    for payloads in outcome.pairs().values():
+        numbers = [HEADER.unpack_from(payload)[0] for payload in payloads]
+        assert numbers == sorted(set(numbers))
+
+
+def descriptors() -> int:
+    """How many this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.usefixtures("environment")
+def test_no_descriptor_is_left_open() -> None:
+    """After a master with native nodes has stopped, all its descriptors are closed."""
+    before = descriptors()
+    for seed in range(3):
+        play(seed, native=True)
+    assert descriptors() <= before
+
+
+@pytest.fixture
+def compiled(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The router in C, under AddressSanitizer, in a program that feeds it with random input."""
+    name = cache_dir() / f"native-fuzz-{os.getpid()}"
+    subprocess.run(
+        ["gcc", *SANITIZED, *request.param, f"-I{ROOT}/distnet/_native", "-o", str(name),
+         f"{ROOT}/tests/native_fuzz.c", f"{ROOT}/distnet/_native/router.c"],
+        check=True,
+    )  # fmt: skip
+    yield str(name)
+    Path(name).unlink()
+
+
+@pytest.mark.parametrize("compiled", [[], ["-DTINY"]], indirect=True, ids=["full-size", "tiny"])
+def test_random_input(compiled: str) -> None:
+    """No message is lost, doubled, reordered or miscounted, and no memory misused."""
+    ended = subprocess.run([compiled, "1", "300"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "messages" in ended.stdout
+
+
+def test_both_say_which_they_are(tmp_path: Path) -> None:
+    """The log and --version say whether native code runs, and if not, why."""
+    for number, (switch, pace, says) in enumerate((
+        ("1", "stream", "messages are routed by native code"),
+        ("0", "stream", "not by native code: DISTNET_NATIVE is 0"),
+        ("1", "segment", "not by native code: it is for --pace stream"),
+    )):  # fmt: skip
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        master = Master(directory, "--port", "0", "--pace", pace, environment={SWITCH: switch})
+        try:
+            assert says in master.start().log()
+            # Before its reactor runs, a signal is nothing that it could answer.
+            assert master.status()
+        finally:
+            assert master.stop() == 0
