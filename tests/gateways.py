@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.masters import PATIENCE, ROOT, Kernel, eventually
-from tests.switches import BROADCAST, RawClient
+from tests.switches import BROADCAST, RawClient, Switch
 
 MASTER = ("10.0.2.16", 1234)
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
@@ -97,6 +97,15 @@ def running_gateway(gateway: Gateway) -> Iterator[Gateway]:
     finally:
         gateway.process.kill()
         gateway.process.wait()
+
+
+def gateway_of(switch: Switch) -> int | None:
+    """The process of a switch's gateway."""
+    children = Path(f"/proc/{switch.process.pid}/task/{switch.process.pid}/children")
+    for pid in children.read_text().split():
+        if b"gateway" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return int(pid)
+    return None
 
 
 class Machine:

@@ -290,22 +290,37 @@ class Lens:
         @param place: where the connection is.
         @param to_guest: it comes from the master's side, not from the guest's.
         """
-        own, port = self._master, self.plan.port
         if to_guest:
-            ethernet = mac + mac_of(own)
-            addresses, ports = own + place.address, (port, place.port)
-            numbers = place.from_master, place.from_guest
-        else:
-            ethernet = mac_of(own) + mac
-            addresses, ports = place.address + own, (place.port, port)
-            numbers = place.from_guest, place.from_master
-        tcp = _TCP_HEAD.pack(*ports, *numbers, 5 << 4, RST | ACK) + bytes(6)
-        pseudo = addresses + struct.pack("!HH", _TCP, len(tcp))
-        tcp = tcp[:16] + checksum(pseudo + tcp) + tcp[18:]
-        head = struct.pack("!BBHHHBBH", 0x45, 0, _IPV4_SIZE + len(tcp), 0, 0, 64, _TCP, 0)
-        head += addresses
-        head = head[:10] + checksum(head) + head[12:]
-        return ethernet + _IPV4 + head + tcp
+            return self._to_guest(mac, place, place.from_master, RST | ACK)
+        ethernet = mac_of(self._master) + mac
+        addresses, ports = place.address + self._master, (place.port, self.plan.port)
+        return _made(ethernet, addresses, ports, (place.from_guest, place.from_master), RST | ACK)
+
+    def probe(self, mac: bytes, place: Place) -> bytes:
+        """
+        A frame that a guest answers with a reset if it does not know a connection any more.
+
+        It has nothing new for others, who acknowledge it: a keep-alive, RFC 9293 3.8.4.
+        """
+        return self._to_guest(mac, place, (place.from_master - 1) % _SEQUENCES, ACK)
+
+    def _to_guest(self, mac: bytes, place: Place, sequence: int, flags: int) -> bytes:
+        ethernet = mac + mac_of(self._master)
+        addresses, ports = self._master + place.address, (self.plan.port, place.port)
+        return _made(ethernet, addresses, ports, (sequence, place.from_guest), flags)
+
+
+def _made(
+    ethernet: bytes, addresses: bytes, ports: tuple[int, int], numbers: tuple[int, int], flags: int
+) -> bytes:
+    """A segment without data."""
+    tcp = _TCP_HEAD.pack(*ports, *numbers, 5 << 4, flags) + bytes(6)
+    pseudo = addresses + struct.pack("!HH", _TCP, len(tcp))
+    tcp = tcp[:16] + checksum(pseudo + tcp) + tcp[18:]
+    head = struct.pack("!BBHHHBBH", 0x45, 0, _IPV4_SIZE + len(tcp), 0, 0, 64, _TCP, 0)
+    head += addresses
+    head = head[:10] + checksum(head) + head[12:]
+    return ethernet + _IPV4 + head + tcp
 
 
 def checksum(data: bytes) -> bytes:

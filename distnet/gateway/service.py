@@ -200,10 +200,14 @@ class GatewayService(Service):
         if sock is None:
             return
         self._say(self._notes.connects(guest))
-        if guest.address in self.settings.nodes:
-            for old in self._relays_of(guest.address):
+        fixed = guest.address in self.settings.nodes
+        for old in self._relays_of(guest.address):
+            if fixed:
                 # The master lets a fixed node in once; this one was started again.
                 old.abort("connects again", to_guest=False)
+            else:
+                # It may have been started again too, and then answers with a reset.
+                self._plug.send(self._lens.probe(old.guest.mac, old.place))
         relay = Relay(
             self._reactor,
             guest,

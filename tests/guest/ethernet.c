@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PING_SIZE = 56, PING_MAX = 9000, WORDS = 1 << 13, WORD = 8 };
+enum { PING_SIZE = 56, PING_MAX = 9000, WORDS = 1 << 13, WORD = 8, TOLD = 1 << 22 };
 
 static uint64_t pattern_word(u64 key, u64 i)
 {
@@ -196,7 +196,7 @@ STEP(do_fetch)
 	static uint8_t data[WORDS * WORD], right[WORDS * WORD];
 	uint32_t port = number(arg[1]);
 	struct sockaddr_in from = address(arg[0], port);
-	u64 bytes = number(arg[2]), got = 0;
+	u64 bytes = number(arg[2]), got = 0, told = 0;
 	double deadline = now() + seconds(arg[3]);
 	int fd = reach(&from, deadline);
 	double began = now();
@@ -206,6 +206,8 @@ STEP(do_fetch)
 		u64 block = got / sizeof data * sizeof data;
 		if (got == block)
 			fill_words(right, sizeof right, port, block / WORD);
+		if (got > told && got % TOLD == 0)
+			printf("DN fetched bytes=%llu\n", told = got);
 		if (!wait_for_events(fd, POLLIN, deadline))
 			stop("FAIL", "fetch: stuck at %llu of %llu", got, bytes);
 		ssize_t n = recv(fd, data, sizeof data - (got - block), 0);

@@ -28,7 +28,7 @@ from tests.guest.debian import ImageError, Packages, foreign, mirror, one, run
 
 HERE = pathlib.Path(__file__).resolve().parent
 MODULES = ("pps_core", "ptp", "e1000e")
-APPLETS = ("sh", "mount", "cat", "insmod", "ip", "sleep", "stty", "poweroff")
+APPLETS = ("sh", "mount", "cat", "insmod", "ip", "sleep", "stty", "poweroff", "udhcpc")
 CFLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-static")
 LAYOUT = "1"  # part of the initramfs' name: raise it when this file packs differently
 
@@ -192,12 +192,12 @@ def compile_client(compiler: str, target: pathlib.Path) -> None:
 
 
 def _initramfs(arch: Arch, cache: pathlib.Path, base: pathlib.Path) -> pathlib.Path:
-    init = (HERE / "init").read_bytes()
+    init, leased = ((HERE / name).read_bytes() for name in ("init", "leased"))
     modules = {path.name: path.read_bytes() for path in sorted(base.glob("*.ko"))}
     busybox = (base / "busybox").read_bytes()
     digest = hashlib.sha256(repr((LAYOUT, arch.cc, CFLAGS, APPLETS, list(modules))).encode())
     texts = [source.read_bytes() for source in sorted(HERE.glob("*.[ch]"))]
-    for part in (*texts, init, busybox, *modules.values()):
+    for part in (*texts, init, leased, busybox, *modules.values()):
         digest.update(hashlib.sha256(part).digest())
     target = cache / f"initramfs-{digest.hexdigest()[:16]}.cpio.gz"
     if target.exists():
@@ -211,6 +211,7 @@ def _initramfs(arch: Arch, cache: pathlib.Path, base: pathlib.Path) -> pathlib.P
             archive.add(directory, stat.S_IFDIR | 0o755)
         archive.add("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
         archive.add("init", stat.S_IFREG | 0o755, init)
+        archive.add("bin/leased", stat.S_IFREG | 0o755, leased)
         archive.add("bin/busybox", stat.S_IFREG | 0o755, busybox)
         archive.add("bin/strict_client", stat.S_IFREG | 0o755, client.read_bytes())
         for applet in APPLETS:

@@ -52,7 +52,8 @@ class Guest:
 
     ``netdev``: QEMU arguments that give it a NIC. ``script``: see strict_client.c. ``start_delay``:
     seconds between link up and the script. ``keep``: stay on after the script. ``stopped``: created
-    with its processor halted until cont(). ``commands``: instead, stay on and run scripts by
+    with its processor halted until cont(). ``dhcp``: it asks for its address, whatever ``ip`` is.
+    ``commands``: instead, stay on and run scripts by
     begin() and run(). ``lifetime``: seconds after which it ends by itself, should the test have
     died. ``append``, ``extra``: more kernel and QEMU arguments.
     """
@@ -64,6 +65,7 @@ class Guest:
         *,
         name: str = "guest",
         ip: str = "10.0.2.15",
+        dhcp: bool = False,
         mac: str = "",
         mtu: int = 1500,
         start_delay: float = 0,
@@ -87,9 +89,11 @@ class Guest:
         self._netdev, self._extra, self._memory = list(netdev), list(extra), memory
         self._stopped, self._commands = stopped, commands
         self._runs = 0
+        self._reset_at = 0
         words = [
             f"console={ARCHS[arch].console} quiet panic=-1 {ARCHS[arch].append} {append}".strip(),
             f"dn.ip={ip}",
+            *(["dn.dhcp=1"] if dhcp else []),
             *([f"dn.mac={mac}"] if mac else []),
             *([f"dn.start_delay={start_delay}"] if start_delay else []),
             *([f"dn.mtu={mtu}"] if mtu != 1500 else []),
@@ -198,7 +202,7 @@ class Guest:
         return [line for line in self.console().splitlines() if line.startswith(prefix)]
 
     def wait_for(self, regex: str, timeout: float = 60) -> re.Match[str]:
-        """The first match on the console, since the last begin() if there was one, awaited.
+        """The first match on the console since the last begin() or system_reset(), awaited.
         Raises GuestError after ``timeout`` seconds, or as soon as QEMU has ended without it."""
         found: list[re.Match[str]] = []
         self._until(lambda: self._matches(regex, found), f"{regex!r} from {self.name}", timeout)
@@ -216,7 +220,7 @@ class Guest:
 
     def _matches(self, regex: str, found: list[re.Match[str]]) -> bool:
         running = self.running  # first: what was printed before the end must still be seen
-        text = self.console()
+        text = self.console()[self._reset_at :]
         if self._runs:
             text = text.rpartition(f"DN runs {self._runs}\n")[2]
         if match := re.search(regex, text, re.MULTILINE):
@@ -315,6 +319,7 @@ class Guest:
         From then on it also boots again after a panic of the guest's own kernel.
         """
         self.qmp("set-action", reboot="reset")  # -no-reboot would end QEMU here
+        self._runs, self._reset_at = 0, len(self.console())
         self.qmp("system_reset")
 
     # --- for tests in a reactor

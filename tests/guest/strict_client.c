@@ -8,6 +8,8 @@
  *
  * usage: strict_client SCRIPT      steps separated by ';', arguments by ':', ids in a list by ','
  *
+ * SCRIPT&SCRIPT... run at the same time, in processes of their own; what the end tells are the first one's messages.
+ *
  *   connect[:SECS]               (re)connect to 10.0.2.16:1234 and read the id        DN id=2
  *   getid                        print the id                                         DN getid=2
  *   bcast:IDS:SIZE:COUNT         COUNT blocks to each id of the list except our own   DN bcast n=8 bytes=4096
@@ -24,7 +26,7 @@
  *   ping:IP[:COUNT[:SIZE[:SECS]]]  until COUNT answers came, one after the other; SIZE bytes after the header,
  *                                  never in fragments; `lost` counts from the first      DN ping to=10.0.2.17 ... ok
  *   serve:PORT:BYTES[:SECS]      send BYTES to the first who connects                 DN serve peer=10.0.2.17 ... ok
- *   fetch:IP:PORT:BYTES[:SECS]   read them, compare each                              DN fetch peer=10.0.2.18 ... ok
+ *   fetch:IP:PORT:BYTES[:SECS]   read them, compare each, and tell how far it is      DN fetch peer=10.0.2.18 ... ok
  *
  * SIZE is the payload: a stamp of two big-endian u64 (sender's id, number of the message on this pair since connect,
  * from 0) and a pattern made from both. SECS may have a fraction; 60 unless given. Steps of at most 64 messages print
@@ -36,11 +38,14 @@
 #include <endian.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -439,7 +444,7 @@ static const struct {
 	{"ping", do_ping, 1}, {"serve", do_serve, 2}, {"fetch", do_fetch, 3},
 };
 
-static void run(char *step)
+static void run_step(char *step)
 {
 	char *arg[ARGS] = {"", "", "", ""}, *name = strsep(&step, ":");
 	int given = 0;
@@ -454,14 +459,41 @@ static void run(char *step)
 	stop("FAIL", "unknown step or too few arguments: '%s'", name);
 }
 
+static void run(char *script)
+{
+	for (char *step; (step = strsep(&script, ";"));)
+		if (*step)
+			run_step(step);
+}
+
+/* In a process that ends with this one, if not before. */
+static void run_apart(char *script)
+{
+	pid_t child = fork();
+
+	if (child < 0)
+		stop("FAIL", "fork errno=%d", errno);
+	if (child > 0)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	run(script);
+	exit(0);
+}
+
 int main(int argc, char **argv)
 {
+	int status;
+
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc != 2)
 		stop("FAIL", "usage: strict_client SCRIPT");
-	for (char *script = strdup(argv[1]), *step; (step = strsep(&script, ";"));)
-		if (*step)
-			run(step);
+	char *others = strdup(argv[1]), *first = strsep(&others, "&");
+	while (others)
+		run_apart(strsep(&others, "&"));
+	run(first);
+	while (wait(&status) > 0)
+		if (status != 0) /* it has said why */
+			exit(WIFEXITED(status) ? WEXITSTATUS(status) : 2);
 	printf("DN done sent=%llu received=%llu short_writes=%llu unwritable=%llu\n", total.sent,
 	       total.received, total.short_writes,
 	       total.unwritable);

@@ -59,7 +59,11 @@ def keys(image: Image, script: str, **others: Any) -> dict[str, Any]:
 
 
 def test_the_example(place: Clusters) -> None:
-    """Three riscv64 kernels on the switch get their ids, hear from all, and ping each other."""
+    """
+    Three riscv64 kernels on the switch get their ids, hear from all, and ping each other.
+
+    One that is restarted has its id again, and its messages back from the others.
+    """
     built_for("riscv64")
     up = place.up(ROOT / "examples" / "guest.toml")
     up.wait_for("all 3 nodes have their ids", BOOT_PATIENCE)
@@ -71,6 +75,15 @@ def test_the_example(place: Clusters) -> None:
     assert len(re.findall(r"\d\| DN expect from=any n=8 .* lost=0 .* ok$", output, re.M)) == 3
     assert "FAIL" not in output
     assert [row.split()[1] for row in rows(place)] == ["settled"] * 3
+    restarted = place.run("restart", "1")
+    assert restarted.returncode == 0, restarted.stderr
+    assert "node 1: has its id, after " in restarted.stdout
+    assert [row.split()[1] for row in rows(place)] == ["settled"] * 3
+    again = "\n1| DN ping to=10.0.2.18 "
+    eventually("it is done", lambda: up.output().count(again) == 2, BOOT_PATIENCE)
+    said = place.run("logs", "1").stdout
+    assert said.splitlines().count("DN id=1") == 2
+    assert len(re.findall(r"^DN expect from=any n=8 .* lost=0 .* ok$", said, re.M)) == 2
     assert place.run("down").returncode == 0
     assert up.wait() == 0
     place.assert_nothing_is_left()

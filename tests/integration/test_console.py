@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from tests.console.switches import (
     Start,
 )
 from tests.masters import PATIENCE, eventually
+from tests.pcaps import frames_of
 from tests.switches import BROADCAST, RawClient, StartSwitch, frame, mac
 
 
@@ -260,16 +259,6 @@ def test_answers_and_the_log_in_one_file(start_switch: StartSwitch) -> None:
         shown = switch.wait_for_log("is plugged in")
     places = [shown.index(each) for each in ("listening in", "Numports=32", "is plugged in")]
     assert places == sorted(places)
-
-
-def frames_of(data: bytes) -> Iterator[bytes]:
-    """The frames in a pcap file."""
-    assert data[:4] == b"\xd4\xc3\xb2\xa1"
-    data = data[24:]
-    while data:
-        size = int.from_bytes(data[8:12], sys.byteorder)
-        yield data[16 : 16 + size]
-        data = data[16 + size :]
 
 
 def test_pdump(start_console: Start, files: Path) -> None:

@@ -30,6 +30,9 @@ pytestmark = [
     pytest.mark.skipif(find_library("slirp") is None, reason="no libslirp0 here"),
 ]
 
+TCP_REPAIR = 19
+"""linux/tcp.h."""
+
 _numbers = itertools.count(1)
 
 
@@ -407,6 +410,27 @@ def test_fixed_nodes(
             assert other.receive() == (3, b"sixteen bytes of")
         gateway.wait_for_log("no listener for node 9: start it with --node 9=unix:PATH")
         assert lost.is_silent()
+
+
+def test_a_guest_that_was_started_again(
+    start_switch: StartSwitch, master: Master, start_gateway: StartGateway, plug: Plug
+) -> None:
+    """The old connection of a guest ends when it connects anew, but not if it still has it."""
+    switch = start_switch()
+    start_gateway(switch, master.control)
+    machine = plug(switch)
+    with machine.connect() as lost, machine.connect() as kept:
+        assert {lost.read_id(), kept.read_id()} == {0, 1}
+        lost.send(kept.id, b"sixteen bytes of")
+        assert kept.receive() == (lost.id, b"sixteen bytes of")
+        # Under repair, a connection is closed without a word to the other side.
+        lost.socket.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+        lost.close()
+        with machine.connect() as again:
+            assert again.read_id() == 2
+            master.wait_for_log(f"node {lost.id}: left")
+            again.send(kept.id, b"sixteen bytes of")
+            assert kept.receive() == (2, b"sixteen bytes of")
 
 
 @pytest.mark.parametrize("nat", [False, True], ids=["restricted", "nat"])

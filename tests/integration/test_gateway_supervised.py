@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateways import Machine
+from tests.gateways import Machine, gateway_of
 from tests.masters import PATIENCE, ROOT, Master, eventually
 from tests.switches import Switch, switches
 
@@ -35,15 +35,6 @@ def start_switch(tmp_path: Path) -> Iterator[StartSwitch]:
     """Start switches with options."""
     with switches(tmp_path) as start:
         yield start
-
-
-def gateway_of(switch: Switch) -> int | None:
-    """The process of a switch's gateway."""
-    children = Path(f"/proc/{switch.process.pid}/task/{switch.process.pid}/children")
-    for pid in children.read_text().split():
-        if b"gateway" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            return int(pid)
-    return None
 
 
 def is_running(pid: int) -> bool:

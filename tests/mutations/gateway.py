@@ -14,6 +14,7 @@ _SUPERVISE = "distnet/gateway/supervise.py"
 _WHEREABOUTS = "distnet/gateway/whereabouts.py"
 
 _LENS = "tests.unit.gateway.test_frames.LensTests"
+_SERVICES = "tests.unit.gateway.test_service.ServiceTests"
 _WHERE = "tests.unit.gateway.test_whereabouts.WhereaboutsTests"
 
 
@@ -27,6 +28,10 @@ def _frames(*names: str) -> tuple[str, ...]:
 
 def _supervised(*names: str) -> tuple[str, ...]:
     return tuple(f"tests/integration/test_gateway_supervised.py::{name}" for name in names)
+
+
+def _guests(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/guest/test_gateway_network.py::{name}" for name in names)
 
 
 MUTATIONS = (
@@ -140,8 +145,8 @@ MUTATIONS = (
         "gateway-keeps-the-old-connection-of-a-fixed-node",
         "a guest that is started again inside its QEMU is the same node",
         _SERVICE,
-        "if guest.address in self.settings.nodes:",
-        "if False:",
+        "            if fixed:",
+        "            if False:",
         _linux("test_fixed_nodes"),
         Runner.PYTEST,
     ),
@@ -220,6 +225,74 @@ MUTATIONS = (
         'f" apt-get install libslirp0"\n        ) from None',
         'f" install it"\n        ) from None',
         _supervised("test_without_libslirp"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-does-not-ask-whom-it-knows",
+        "a guest rebooted: its old connection ends at the master",
+        _SERVICE,
+        "                self._plug.send(self._lens.probe(old.guest.mac, old.place))",
+        "                pass",
+        (*_linux("test_a_guest_that_was_started_again"), *_guests("test_guests_boot_again")),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-asks-with-something-new",
+        "a guest that still has its connection keeps it",
+        _FRAMES,
+        "(place.from_master - 1) % _SEQUENCES",
+        "place.from_master",
+        (f"{_LENS}.test_probe",),
+    ),
+    Mutation(
+        "gateway-never-gives-silent-guests-up",
+        "guests not heard of since the switch had gone are closed",
+        _SERVICE,
+        "        self._silent = set(self.relays.values())\n",
+        "        self._silent = set()\n",
+        (f"{_SERVICES}.test_silent_after_the_switch_has_gone",),
+    ),
+    Mutation(
+        "gateway-gives-up-whom-it-has-heard-of",
+        "and only those",
+        _SERVICE,
+        "        self._silent.discard(relay)\n        stack.input(frame)\n",
+        "        stack.input(frame)\n",
+        (f"{_SERVICES}.test_silent_after_the_switch_has_gone",),
+    ),
+    Mutation(
+        "gateway-does-not-begin-the-time-anew",
+        "SWITCH_GONE_SECONDS counts from the last time that the switch went",
+        _SERVICE,
+        "            self._switch_gone.cancel()\n        self._switch_gone = self",
+        "            return\n        self._switch_gone = self",
+        (f"{_SERVICES}.test_the_switch_goes_again",),
+    ),
+    Mutation(
+        "gateway-hears-no-dhcp",
+        "DHCP, by a client in a guest",
+        _FRAMES,
+        "if group and not is_dhcp:",
+        "if group:",
+        _guests("test_an_address_by_dhcp"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "pdump-cuts-frames",
+        "filter-dump of a guest's NIC and the switch's own pdump show the same frames",
+        "distnet/ethernet/pdump.py",
+        "SNAPSHOT_LENGTH: Final = 65535",
+        "SNAPSHOT_LENGTH: Final = 1024",
+        _guests("test_captures_of_qemu_and_of_the_switch"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-killed-for-good",
+        "the gateway killed in the middle: new connections to the master work",
+        _SUPERVISE,
+        "        self._later = self._reactor.callLater(seconds, self._start)\n",
+        "",
+        _guests("test_the_gateway_is_killed_meanwhile"),
         Runner.PYTEST,
     ),
 )

@@ -148,6 +148,12 @@ class LensTests(SynchronousTestCase):
         self.assertEqual(frame[:12], MAC + gateway_mac("10.0.2.16"))
         self.assertEqual(LENS.from_master(frame), segment(RST | ACK, 77, 77, 5))
 
+    def test_probe(self) -> None:
+        """A probe has nothing, at a place that a guest that knows the connection has passed."""
+        frame = LENS.probe(MAC, Place(segment(ACK, 5, 5, 0)))
+        self.assertEqual(frame[:12], MAC + gateway_mac("10.0.2.16"))
+        self.assertEqual(LENS.from_master(frame), segment(ACK, 2**32 - 1, 2**32 - 1, 5))
+
 
 class PlaceTests(SynchronousTestCase):
     """Where a connection is."""
