@@ -681,6 +681,21 @@ static void list(const char *name, const uint64_t *values, int number)
     printf("]");
 }
 
+/* A child that does not outlive us. */
+static pid_t fork_bound(void)
+{
+    pid_t parent = getpid(), child = fork();
+    if (child < 0)
+        fail("fork");
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* It may have ended before that. */
+        if (getppid() != parent)
+            _exit(1);
+    }
+    return child;
+}
+
 static void stream(void)
 {
     struct outgoing *out = memory(sizeof *out * (size_t)pairs);
@@ -688,9 +703,8 @@ static void stream(void)
     uint64_t took, cpu, closed = 0;
     if (most < 1)
         most = 1;
-    pid_t child = fork();
+    pid_t child = fork_bound();
     if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
         receive();
         _exit(0);
     }
@@ -735,13 +749,12 @@ static void ping(void)
     uint64_t *times, got, quantiles[QUANTILES + 1], cpu;
     for (int i = 0; i < 2; i++)
         expect(&expected[i], i);
-    pid_t child = fork();
+    pid_t child = fork_bound();
     int own = child ? 0 : 1;
     struct node *node = &receivers[own];
     make(unit, own);
     readdress(unit, own, 1 - own);
     if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (uint64_t number = 0; number < count + 1; number++) {
             receive_one(node, &expected[own], own, &got);
             number_it(unit, got);

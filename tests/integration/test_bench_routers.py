@@ -73,6 +73,10 @@ def _carry(listener: socket.socket, faults: Faults) -> None:
                 for each in [message] if number < 0 else faults(number, message):
                     if not each:
                         receiver.shutdown(socket.SHUT_RDWR)
+                        # Not reset by us: it goes on, and counts what does not arrive.
+                        while sender.recv(1 << 16):
+                            pass
+                        return
                     receiver.sendall(each)
 
 
