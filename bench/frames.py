@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.compiled import compiled, first_line
 from bench.processes import cpu_seconds
-from tests.guest.image import cache_dir
 
 SOURCE = Path(__file__).with_name("frames.c")
-CFLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-pthread")
 NO_SWITCH = "-"
 BUSY = 0.9
 """Of a processor: a process that has more to do than this holds others up."""
 
 
 class FramesError(RuntimeError):
-    """The program cannot be compiled, or has failed; the message is one line."""
+    """The program has failed; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +91,6 @@ class Traffic:
         return max(busy) > BUSY
 
 
-def program() -> Path:
-    """The compiled program, from the cache if it is up to date. Raises L{FramesError}."""
-    digest = hashlib.sha256(repr(CFLAGS).encode() + SOURCE.read_bytes()).hexdigest()[:16]
-    cache = cache_dir() / "bench"
-    target = cache / f"frames-{digest}"
-    if not target.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix="new-") as scratch:
-            made = Path(scratch) / "frames"
-            command = ["gcc", *CFLAGS, "-o", str(made), str(SOURCE)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise FramesError(f"compiling {SOURCE.name}: {_first_line(done.stderr)}")
-            made.rename(target)
-    return target
-
-
 def traffic(
     directory: str | os.PathLike[str] = NO_SWITCH,
     pid: int | None = None,
@@ -131,11 +111,12 @@ def traffic(
     @param window: let no more frames be under way at once, if not 0.
     @param echo: have the receiver send each frame back, and wait for it.
     @raise FramesError: it cannot be done.
+    @raise CompileError: nor can the program be made.
     """
     flags = ["-b"] * broadcast + ["-e"] * echo
     numbers = [f"-s{size}", f"-n{count}", f"-r{receivers}", f"-d{dead}", f"-w{window}"]
     with subprocess.Popen(
-        [program(), *flags, *numbers, directory],
+        [compiled(SOURCE, "-pthread"), *flags, *numbers, directory],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -152,7 +133,7 @@ def traffic(
         result = process.stdout.readline()
         used = _used(pid) - before
         if not result or process.wait():
-            raise FramesError(_first_line(process.stderr.read()) or "frames has ended")
+            raise FramesError(first_line(process.stderr.read()) or "frames has ended")
     return _parse(json.loads(result), used)
 
 
@@ -169,7 +150,3 @@ def _parse(result: dict[str, Any], used: float) -> Traffic:
         switch_cpu=used,
         trips=(result["answered"], result["p50"], result["p99"]) if "p50" in result else None,
     )
-
-
-def _first_line(text: str) -> str:
-    return next((line for line in text.splitlines() if line.strip()), "")

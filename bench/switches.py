@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.compiled import CompileError
 from bench.frames import BUSY, FramesError, traffic
 from bench.processes import context_switches, cpu_seconds
 from bench.records import BOUND, Measured, Record, table
@@ -283,7 +284,7 @@ def main(words: Sequence[str]) -> None:
     before = conditions()
     try:
         records = list(run(chosen, options.rounds))
-    except (FramesError, TcpError) as error:
+    except (CompileError, FramesError, TcpError) as error:
         sys.exit(str(error))
     after = conditions()
     print(f"Medians of {options.rounds} rounds; before: {before}; after: {after}\n")
