@@ -9,17 +9,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: run test packages test-long lint format bench clean
+.PHONY: run test packages native test-long lint format bench clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd -n distnet --port 1234
 
-test: packages $(VENV)/installed-for-tests
-	$(BIN)/python setup.py --quiet build_ext --inplace
+test: native
 	$(BIN)/python -m tests.suites
 
 packages: $(BIN)/python
 	$(BIN)/python -m tests.packages
+
+# Once more: there may have been no compiler when distnet was installed.
+native: packages $(VENV)/installed-for-tests
+	$(BIN)/python setup.py --quiet build_ext --inplace
 
 test-long: $(VENV)/installed-for-tests
 	$(BIN)/python -m tests.long
@@ -29,8 +32,7 @@ lint: $(VENV)/installed-for-tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: packages $(VENV)/installed-for-tests
-	$(BIN)/python setup.py --quiet build_ext --inplace
+bench: native
 	mkdir -p build/bench
 	$(BIN)/python -m bench.switches --json build/bench/switches.json > build/bench/switches.md
 	$(BIN)/python -m bench.routers --json build/bench/routers.json --plots build/bench \
