@@ -33,12 +33,16 @@ setup(
     # Where there is no compiler, the pure version runs.
     ext_modules=[
         Extension(
-            "distnet._native.router",
-            ["distnet/_native/router.c", "distnet/_native/routermodule.c"],
-            depends=["distnet/_native/router.h"],
+            f"distnet._native.{name}",
+            [
+                f"distnet/_native/{source}.c"
+                for source in (name, f"{name}module", "poller", "polled")
+            ],
+            depends=[f"distnet/_native/{header}.h" for header in (name, "poller", "polled")],
             extra_compile_args=["-std=gnu11", "-O2"],
             optional=True,
         )
+        for name in ("router",)
     ],
     install_requires=[
         "twisted[tls]>=23.8",

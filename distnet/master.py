@@ -31,7 +31,7 @@ from distnet.errors import Refused
 from distnet.observers import NodeLog, amount, broadcast
 from distnet.qemu import guest_arguments
 from distnet.state import Recorder, Remembered, StateFile
-from distnet.transports.hot import PATIENCE_SECONDS, HotPath
+from distnet.transports.hotrouter import PATIENCE_SECONDS, HotRouter
 from distnet.transports.listen import Listener, address_of, listen
 from distnet.transports.peers import peer_credentials, process_identity
 from distnet.transports.stream import INodes, NodeProtocol
@@ -94,9 +94,9 @@ class MasterService(Service):
         self._refusals: dict[Listener, str] = {}
         self._stopping = False
         everybody: list[Any] = [NodeLog(reactor), *observers]
-        self._hot: HotPath | None = None
+        self._hot: HotRouter | None = None
         try:
-            self._hot = HotPath(reactor, limits, patience_seconds)
+            self._hot = HotRouter(reactor, limits, patience_seconds)
             everybody.append(self._hot)
         except NotNative as why:
             self._not_native = str(why)

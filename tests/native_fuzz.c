@@ -158,8 +158,7 @@ static void node_reads(struct peer *peer, size_t most)
 static void interests(struct peer *peer)
 {
     uint32_t events = (peer->paused ? 0 : (uint32_t)EPOLLIN) | (peer->full ? (uint32_t)EPOLLOUT : 0);
-    int error = events ? router_modify(router, peer->node.fd, events)
-                       : router_unregister(router, peer->node.fd);
+    int error = poller_want(router_poller(router), peer->node.fd, events);
     if (error)
         fail(strerror(error));
 }
@@ -264,7 +263,7 @@ static void poll_once(int timeout)
 {
     struct full *fulls;
     struct node **nodes;
-    struct event *events;
+    struct poller *poller = router_poller(router);
     static struct event copy[2 * MAX_EVENTS];
     if (router_poll(router, timeout))
         fail("poll");
@@ -281,8 +280,8 @@ static void poll_once(int timeout)
     }
     size_t givers = router_givers(router, &nodes);
     size_t failed = router_failed(router, &(struct node **){NULL});
-    size_t told = router_events(router, &events);
-    memcpy(copy, events, told * sizeof *events);
+    size_t told = poller->events;
+    memcpy(copy, poller->event, told * sizeof *copy);
     struct peer *from[NODES];
     if (failed || givers > NODES)
         fail("a node failed");
@@ -317,7 +316,7 @@ static void open_all(uint64_t patience)
         peers[i].node.fd = pair[0];
         peers[i].node.id = (uint32_t)i + FIRST_ID;
         peers[i].far = pair[1];
-        if (router_register(router, pair[0], EPOLLIN))
+        if (poller_want(router_poller(router), pair[0], EPOLLIN))
             fail("register");
         attach(&peers[i]);
     }
@@ -395,7 +394,7 @@ static void close_all(void)
         out += peer->node.delivered;
         out_bytes += peer->node.delivered_bytes + peer->mailed_bytes;
         given += peer->given;
-        if (router_unregister(router, peer->node.fd))
+        if (poller_want(router_poller(router), peer->node.fd, 0))
             fail("unregister");
         close(peer->node.fd);
         close(peer->far);

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <time.h>
 
 #ifdef TINY
 /* For tests, which reach all limits so. */
@@ -34,9 +33,8 @@ enum {
     BUCKETS_AT_FIRST = 256,
 };
 #endif
-static const uint64_t MILLISECOND = 1000000;
 /* The caller is not kept from its own work, such as signals, for longer; ns. */
-static const uint64_t LONGEST_CALL = 20 * 1000000;
+static const uint64_t LONGEST_CALL = 20 * MILLISECOND;
 
 /* What is to be written to one node. Segments hold whole messages. */
 struct slot {
@@ -55,7 +53,7 @@ struct list {
 };
 
 struct router {
-    int epoll;
+    struct poller poller;
     uint32_t max_payload;
     uint64_t patience, now;
     unsigned char *arena;
@@ -64,24 +62,10 @@ struct router {
     int slots_used;
     struct node **bucket; /* by id */
     size_t buckets, nodes;
-    struct {
-        struct node *node;
-        uint32_t wanted, told; /* by the owner, to epoll */
-    } *descriptor; /* by number */
-    size_t descriptors;
     struct list held, touched, givers, failed;
     struct full *fulls;
     size_t fulls_used, fulls_room;
-    struct event event[2 * MAX_EVENTS];
-    size_t events;
 };
-
-static uint64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
 
 static uint32_t get32(const unsigned char *place)
 {
@@ -184,94 +168,21 @@ static int spread(struct router *router)
     return 0;
 }
 
-/* Descriptors */
-
-static int have_descriptor(struct router *router, int fd)
-{
-    if (fd < 0)
-        return EBADF;
-    size_t needed = (size_t)fd + 1, before = router->descriptors;
-    if (needed > before) {
-        size_t room = before ? before : 64;
-        while (room < needed)
-            room *= 2;
-        void *grown = realloc(router->descriptor, room * sizeof *router->descriptor);
-        if (!grown)
-            return ENOMEM;
-        router->descriptor = grown;
-        memset(router->descriptor + before, 0, (room - before) * sizeof *router->descriptor);
-        router->descriptors = room;
-    }
-    return 0;
-}
-
 static struct node *node_of(const struct router *router, int fd)
 {
-    return fd >= 0 && (size_t)fd < router->descriptors ? router->descriptor[fd].node : NULL;
+    return poller_served(&router->poller, fd);
 }
 
-static uint32_t wanted(const struct router *router, const struct node *node)
+/* Whether the owner of a node wants to read it. */
+static int is_wanted(const struct router *router, const struct node *node)
 {
-    return router->descriptor[node->fd].wanted;
+    return (poller_wanted(&router->poller, node->fd) & EPOLLIN) != 0;
 }
 
-/* Have epoll told what the owner wants, but for a node that is held. */
-static int tell(struct router *router, int fd)
+static void hold(struct router *router, struct node *node, int held)
 {
-    struct node *node = router->descriptor[fd].node;
-    uint32_t events = router->descriptor[fd].wanted, told = router->descriptor[fd].told;
-    if (node && node->held)
-        events &= ~(uint32_t)EPOLLIN;
-    if (events == told)
-        return 0;
-    /* Without events it is taken out, or the end of the connection would be told again and again,
-       and taken for the end of what can be read. */
-    struct epoll_event event = {.events = events, .data = {.fd = fd}};
-    int how = !told ? EPOLL_CTL_ADD : events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
-    if (epoll_ctl(router->epoll, how, fd, &event)) {
-        int error = errno;
-        if (how == EPOLL_CTL_DEL)
-            router->descriptor[fd].told = 0;
-        return error;
-    }
-    router->descriptor[fd].told = events;
-    return 0;
-}
-
-static int want(struct router *router, int fd, uint32_t events)
-{
-    int error = have_descriptor(router, fd);
-    if (error)
-        return error;
-    uint32_t before = router->descriptor[fd].wanted;
-    router->descriptor[fd].wanted = events;
-    error = tell(router, fd);
-    if (error && events)
-        router->descriptor[fd].wanted = before;
-    return error;
-}
-
-int router_register(struct router *router, int fd, uint32_t events)
-{
-    return want(router, fd, events);
-}
-
-int router_modify(struct router *router, int fd, uint32_t events)
-{
-    return want(router, fd, events);
-}
-
-int router_unregister(struct router *router, int fd)
-{
-    return want(router, fd, 0);
-}
-
-int router_knows(struct router *router, int fd, uint32_t events)
-{
-    int error = have_descriptor(router, fd);
-    if (!error)
-        router->descriptor[fd].wanted = router->descriptor[fd].told = events;
-    return error;
+    node->held = held;
+    poller_change(&router->poller, node->fd, held ? EPOLLIN : 0, 0);
 }
 
 /* What is given to the caller, and what is kept until a dest is open */
@@ -502,12 +413,6 @@ static unsigned char *space(struct router *router, size_t size)
     return router->arena + router->arena_used;
 }
 
-static void tell_caller(struct router *router, int fd, uint32_t events)
-{
-    if (router->events < sizeof router->event / sizeof *router->event)
-        router->event[router->events++] = (struct event){fd, events};
-}
-
 /* Read what a node has sent, once. */
 static void read_node(struct router *router, struct node *node)
 {
@@ -521,7 +426,7 @@ static void read_node(struct router *router, struct node *node)
     }
     if (got == 0) {
         /* The end: for the owner to find. */
-        tell_caller(router, node->fd, EPOLLIN);
+        poller_tell(&router->poller, node->fd, EPOLLIN);
         return;
     }
     if (before)
@@ -546,9 +451,8 @@ static void settle(struct router *router)
         node->touched = 0;
         if (node->kept.size) {
             if (!node->held) {
-                node->held = 1;
+                hold(router, node, 1);
                 enter(&router->held, node);
-                tell(router, node->fd);
             }
         } else if (node->bad) {
             give(router, node, node->rest.data, node->rest.size);
@@ -598,7 +502,7 @@ static uint64_t look_at_held(struct router *router)
     for (size_t i = 0; i < router->held.size; i++) {
         struct node *node = router->held.node[i];
         /* One that its owner has paused goes on when it is not paused any more. */
-        if ((wanted(router, node) & EPOLLIN) && !has_to_wait(router, node, &next)) {
+        if (is_wanted(router, node) && !has_to_wait(router, node, &next)) {
             retry(router, node);
             tried = 1;
         }
@@ -611,12 +515,11 @@ static uint64_t look_at_held(struct router *router)
     for (size_t i = 0; i < router->held.size; i++) {
         struct node *node = router->held.node[i];
         if (node->kept.size) {
-            if (wanted(router, node) & EPOLLIN)
+            if (is_wanted(router, node))
                 has_to_wait(router, node, &next);
             router->held.node[still++] = node;
         } else {
-            node->held = 0;
-            tell(router, node->fd);
+            hold(router, node, 0);
         }
     }
     router->held.size = still;
@@ -627,19 +530,18 @@ static uint64_t look_at_held(struct router *router)
 
 int router_attach(struct router *router, struct node *node)
 {
-    int error = have_descriptor(router, node->fd);
-    if (error)
-        return error;
-    if (find(router, node->id) || node_of(router, node->fd) || node->attached)
+    if (find(router, node->id) || node->attached)
         return EEXIST;
     if (router->nodes >= router->buckets) {
-        error = spread(router);
+        int error = spread(router);
         if (error)
             return error;
     }
+    int error = poller_serve(&router->poller, node->fd, node);
+    if (error)
+        return error;
     put(router, node);
     router->nodes++;
-    router->descriptor[node->fd].node = node;
     node->attached = 1;
     return 0;
 }
@@ -658,12 +560,10 @@ void router_detach(struct router *router, struct node *node)
     append(&node->given, node->rest.data, node->rest.size);
     clear(&node->kept);
     clear(&node->rest);
-    if (node->held) {
+    if (node->held)
         strike(&router->held, node);
-        node->held = 0;
-        tell(router, node->fd);
-    }
-    router->descriptor[node->fd].node = NULL;
+    node->held = 0;
+    poller_serve_no_more(&router->poller, node->fd);
     if (node->noted)
         strike(&router->givers, node);
     node->noted = 0;
@@ -683,7 +583,7 @@ void router_close(struct router *router, struct node *node)
 {
     if (node->open) {
         node->open = 0;
-        node->patient_until = now() + router->patience;
+        node->patient_until = poller_now() + router->patience;
     }
 }
 
@@ -705,12 +605,12 @@ static void forget_notes(struct router *router)
         clear(&router->fulls[i].begun);
     for (size_t i = 0; i < router->givers.size; i++)
         router->givers.node[i]->noted = 0;
-    router->fulls_used = router->givers.size = router->failed.size = router->events = 0;
+    router->fulls_used = router->givers.size = router->failed.size = router->poller.events = 0;
 }
 
 static int has_notes(const struct router *router)
 {
-    return router->fulls_used || router->givers.size || router->failed.size || router->events;
+    return router->fulls_used || router->givers.size || router->failed.size || router->poller.events;
 }
 
 static void serve(struct router *router, const struct epoll_event *event)
@@ -725,28 +625,25 @@ static void serve(struct router *router, const struct epoll_event *event)
         events &= ~(uint32_t)EPOLLIN;
     }
     if (events)
-        tell_caller(router, fd, events);
+        poller_tell(&router->poller, fd, events);
 }
 
 int router_poll(struct router *router, int timeout)
 {
     struct epoll_event events[MAX_EVENTS];
     forget_notes(router);
-    uint64_t began = router->now = now();
+    uint64_t began = router->now = poller_now();
     uint64_t until = timeout < 0 ? UINT64_MAX : began + (uint64_t)timeout * MILLISECOND;
     for (;;) {
         uint64_t next = router->held.size ? look_at_held(router) : 0;
         if (!next || next > until)
             next = until;
-        int wait = -1;
-        if (has_notes(router) || next <= router->now)
-            wait = 0;
-        else if (next != UINT64_MAX)
-            wait = (int)((next - router->now + MILLISECOND - 1) / MILLISECOND);
-        int count = epoll_wait(router->epoll, events, MAX_EVENTS, wait);
+        if (has_notes(router))
+            next = 0;
+        int count = poller_wait(&router->poller, events, router->now, next);
         if (count < 0)
             return has_notes(router) ? 0 : errno;
-        router->now = now();
+        router->now = poller_now();
         for (int i = 0; i < count; i++)
             serve(router, &events[i]);
         finish(router);
@@ -774,10 +671,9 @@ size_t router_failed(struct router *router, struct node ***failed)
     return router->failed.size;
 }
 
-size_t router_events(struct router *router, struct event **events)
+struct poller *router_poller(struct router *router)
 {
-    *events = router->event;
-    return router->events;
+    return &router->poller;
 }
 
 struct router *router_new(int epoll, uint32_t max_payload, uint64_t patience)
@@ -785,7 +681,7 @@ struct router *router_new(int epoll, uint32_t max_payload, uint64_t patience)
     struct router *router = calloc(1, sizeof *router);
     if (!router)
         return NULL;
-    router->epoll = epoll;
+    router->poller.epoll = epoll;
     router->max_payload = max_payload;
     router->patience = patience;
     router->arena_size = ARENA_SIZE;
@@ -806,7 +702,7 @@ void router_free(struct router *router)
     free(router->arena);
     free(router->slots);
     free(router->bucket);
-    free(router->descriptor);
+    poller_free(&router->poller);
     free(router->held.node);
     free(router->touched.node);
     free(router->givers.node);

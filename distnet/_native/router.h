@@ -10,9 +10,10 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/epoll.h>
 
-enum { HEADER_SIZE = 8, MAX_EVENTS = 256 };
+#include "poller.h"
+
+enum { HEADER_SIZE = 8 };
 #define QUIT_ID 0x74697571u /* "quit" as a dest */
 
 /* The largest payload that the buffers are made for. */
@@ -58,11 +59,6 @@ struct full {
     size_t written;
 };
 
-struct event {
-    int fd;
-    uint32_t events;
-};
-
 struct router;
 
 /*
@@ -72,12 +68,8 @@ struct router;
 struct router *router_new(int epoll, uint32_t max_payload, uint64_t patience);
 void router_free(struct router *router); /* all nodes are detached */
 
-/* What the owner of a descriptor wants to be told of; 0 or an errno. */
-int router_register(struct router *router, int fd, uint32_t events);
-int router_modify(struct router *router, int fd, uint32_t events);
-int router_unregister(struct router *router, int fd);
-/* The same of one that is registered with the epoll descriptor already. */
-int router_knows(struct router *router, int fd, uint32_t events);
+/* Where all descriptors of the epoll descriptor are registered. */
+struct poller *router_poller(struct router *router);
 
 /* 0 or an errno: EEXIST if the id or the descriptor is attached, ENOMEM. */
 int router_attach(struct router *router, struct node *node);
@@ -94,13 +86,10 @@ int router_read(struct router *router, struct node *node, const void *rest, size
  */
 int router_poll(struct router *router, int timeout);
 
-/* What the caller has to see: in this order. */
+/* What the caller has to see: in this order, and before the events in the poller. */
 size_t router_fulls(struct router *router, struct full **fulls);
 /* Nodes of which messages are given to the caller. */
 size_t router_givers(struct router *router, struct node ***givers);
 /* Nodes that failed to be read. */
 size_t router_failed(struct router *router, struct node ***failed);
-/* Events of descriptors that are not served here. */
-size_t router_events(struct router *router, struct event **events);
-
 #endif

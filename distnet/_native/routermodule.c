@@ -1,15 +1,12 @@
 /* distnet._native.router: router.c for Python. The stub beside it says what there is. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "polled.h"
 
-#include <errno.h>
-#include <math.h>
 #include <stddef.h>
 
 #include "router.h"
 
 typedef struct {
-    PyObject_HEAD
+    Polled polled;
     struct router *router;
 } Router;
 
@@ -21,12 +18,6 @@ typedef struct {
 } Node;
 
 static PyTypeObject RouterType, NodeType;
-
-static PyObject *failed(int error)
-{
-    errno = error;
-    return PyErr_SetFromErrno(PyExc_OSError);
-}
 
 static Node *object_of(struct node *node)
 {
@@ -53,6 +44,7 @@ static PyObject *router_make(PyTypeObject *type, PyObject *args, PyObject *kwarg
         Py_DECREF(self);
         return PyErr_NoMemory();
     }
+    self->polled.poller = router_poller(self->router);
     return (PyObject *)self;
 }
 
@@ -63,65 +55,11 @@ static void router_dealloc(Router *self)
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
-static PyObject *tell(Router *self, PyObject *args, int (*how)(struct router *, int, uint32_t))
-{
-    int fd;
-    unsigned int events;
-    if (!PyArg_ParseTuple(args, "iI", &fd, &events))
-        return NULL;
-    int error = how(self->router, fd, events);
-    if (error)
-        return failed(error);
-    Py_RETURN_NONE;
-}
-
-static PyObject *py_register(Router *self, PyObject *args)
-{
-    return tell(self, args, router_register);
-}
-
-static PyObject *py_modify(Router *self, PyObject *args)
-{
-    return tell(self, args, router_modify);
-}
-
-static PyObject *py_knows(Router *self, PyObject *args)
-{
-    return tell(self, args, router_knows);
-}
-
-static PyObject *py_unregister(Router *self, PyObject *args)
-{
-    int fd;
-    if (!PyArg_ParseTuple(args, "i", &fd))
-        return NULL;
-    int error = router_unregister(self->router, fd);
-    if (error)
-        return failed(error);
-    Py_RETURN_NONE;
-}
-
 static PyObject *owners(struct node **nodes, size_t count)
 {
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (size_t i = 0; list && i < count; i++)
         PyList_SET_ITEM(list, (Py_ssize_t)i, Py_NewRef((PyObject *)object_of(nodes[i])));
-    return list;
-}
-
-static PyObject *events_of(struct router *router)
-{
-    struct event *events;
-    size_t count = router_events(router, &events);
-    PyObject *list = PyList_New((Py_ssize_t)count);
-    for (size_t i = 0; list && i < count; i++) {
-        PyObject *event = Py_BuildValue("(iI)", events[i].fd, events[i].events);
-        if (!event) {
-            Py_DECREF(list);
-            return NULL;
-        }
-        PyList_SET_ITEM(list, (Py_ssize_t)i, event);
-    }
     return list;
 }
 
@@ -149,23 +87,20 @@ static PyObject *py_poll(Router *self, PyObject *args)
     int error;
     if (!PyArg_ParseTuple(args, "d", &timeout))
         return NULL;
-    int milliseconds = timeout < 0 ? -1 : timeout > 1e6 ? 1000000000 : (int)ceil(timeout * 1e3);
+    int milliseconds = polled_milliseconds(timeout);
     Py_BEGIN_ALLOW_THREADS
     error = router_poll(self->router, milliseconds);
     Py_END_ALLOW_THREADS
     if (error)
-        return failed(error);
+        return polled_failed(error);
     struct node **givers, **lost;
     size_t given = router_givers(self->router, &givers), fails = router_failed(self->router, &lost);
-    return Py_BuildValue("(NNNN)", events_of(self->router), fulls_of(self->router),
+    return Py_BuildValue("(NNNN)", polled_events(self->polled.poller), fulls_of(self->router),
                          owners(givers, given), owners(lost, fails));
 }
 
 static PyMethodDef router_methods[] = {
-    {"register", (PyCFunction)py_register, METH_VARARGS, NULL},
-    {"modify", (PyCFunction)py_modify, METH_VARARGS, NULL},
-    {"unregister", (PyCFunction)py_unregister, METH_VARARGS, NULL},
-    {"knows", (PyCFunction)py_knows, METH_VARARGS, NULL},
+    POLLED_METHODS,
     {"poll", (PyCFunction)py_poll, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -201,7 +136,7 @@ static PyObject *node_make(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     int error = router_attach(self->router->router, &self->node);
     if (error) {
         Py_DECREF(self);
-        return failed(error);
+        return polled_failed(error);
     }
     /* The router's, until it is detached. */
     Py_INCREF(self);
@@ -272,7 +207,7 @@ static PyObject *node_read(Node *self, PyObject *args)
     int error = router_read(self->router->router, &self->node, rest.buf, (size_t)rest.len);
     PyBuffer_Release(&rest);
     if (error)
-        return failed(error);
+        return polled_failed(error);
     Py_RETURN_NONE;
 }
 

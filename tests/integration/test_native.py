@@ -290,7 +290,8 @@ def compiled(request: pytest.FixtureRequest) -> Iterator[str]:
     name = cache_dir() / f"native-fuzz-{os.getpid()}"
     subprocess.run(
         ["gcc", *SANITIZED, *request.param, f"-I{ROOT}/distnet/_native", "-o", str(name),
-         f"{ROOT}/tests/native_fuzz.c", f"{ROOT}/distnet/_native/router.c"],
+         f"{ROOT}/tests/native_fuzz.c", f"{ROOT}/distnet/_native/router.c",
+         f"{ROOT}/distnet/_native/poller.c"],
         check=True,
     )  # fmt: skip
     yield str(name)

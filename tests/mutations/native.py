@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.mutations.mutation import Mutation, Runner
 
 _C = "distnet/_native/router.c"
-_HOT = "distnet/transports/hot.py"
+_HOT = "distnet/transports/hotrouter.py"
 _ROUTER = "distnet/core/router.py"
 _OUTBOX = "distnet/core/outbox.py"
 _WIRE = "distnet/core/wire.py"
