@@ -42,7 +42,7 @@ setup(
             extra_compile_args=["-std=gnu11", "-O2"],
             optional=True,
         )
-        for name in ("router",)
+        for name in ("router", "bridge")
     ],
     install_requires=[
         "twisted[tls]>=23.8",

@@ -48,6 +48,20 @@ class ILink(Interface):
         """End the connection at once."""
 
 
+class IHotEndpoint(Interface):
+    """
+    The native half of an endpoint of the switch, which reads its frames and writes to it.
+
+    What it does not deliver it hands to C{Bridge.received} and C{received_for}.
+    """
+
+    def closed() -> None:
+        """Frames wait for the endpoint: let the bridge deliver what is for it until they do not."""
+
+    def let_go() -> None:
+        """The endpoint is about to be detached: hand over what has come from it."""
+
+
 class IFrameLink(Interface):
     """
     One endpoint of the switch, seen from the bridge: where a port's frames go out.

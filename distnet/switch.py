@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from distnet._native import NotNative
 from distnet.errors import StartupError
 from distnet.ethernet.bridge import Bridge
 from distnet.ethernet.console_commands import make_console
@@ -27,6 +28,7 @@ from distnet.transports.dgram import dgram_service
 from distnet.transports.dgramplace import UdpPlace, UnixPlace
 from distnet.transports.framedescriptor import Errors
 from distnet.transports.framestream import FrameStreamService, StreamPlace
+from distnet.transports.hotbridge import HotBridge
 from distnet.transports.tuntap import TapService
 from distnet.transports.vde import ControlSocket
 from distnet.transports.vdedir import VdeDirectory
@@ -116,14 +118,23 @@ class SwitchService(MultiService):
         self.settings = settings
         self._management = management
         observer = ConsoleObserver()
+        everybody: list[Any] = [SwitchLog(reactor), observer]
+        self._hot: HotBridge | None = None
+        try:
+            self._hot = HotBridge(reactor, settings.limits)
+            everybody.append(self._hot)
+        except NotNative as why:
+            self._not_native = str(why)
         self.bridge = Bridge(
             settings.limits,
-            broadcast(IBridgeObserver, SwitchLog(reactor), observer),
+            broadcast(IBridgeObserver, *everybody),
             reactor,
             numports=settings.numports,
             hub=settings.hub,
             strict=settings.strict,
         )
+        if self._hot is not None:
+            self._hot.work_for(self.bridge)
         self.bridge.fdb.set_size(settings.hash_size)
         self._errors = Errors()
         self.control = ControlSocket(reactor, self.bridge, directory, self._errors)
@@ -164,6 +175,13 @@ class SwitchService(MultiService):
         sockets must then be made where it has put its first one.
         """
         super().startService()
+        if self._hot is not None:
+            self._hot.start()
+            _log.info("frames are forwarded by native code")
+        else:
+            _log.info(
+                "frames are forwarded by Python, not by native code: {why}", why=self._not_native
+            )
         if self._management.script is not None:
             self._run_script(self._management.script)
         self.control.open()
@@ -188,6 +206,8 @@ class SwitchService(MultiService):
         self.console.close()
         self.bridge.stop()
         await self.control.close()
+        if self._hot is not None:
+            self._hot.stop()
         self._say_what_failed()
 
     def _say_what_failed(self) -> None:

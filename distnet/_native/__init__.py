@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from types import ModuleType
 from typing import Final
 
@@ -15,20 +16,29 @@ class NotNative(Exception):
 
 
 def load_router() -> ModuleType:
-    """The module C{distnet._native.router}. Raises L{NotNative}."""
+    """The module C{distnet._native.router}, the master's. Raises L{NotNative}."""
+    return _load("router")
+
+
+def load_bridge() -> ModuleType:
+    """The module C{distnet._native.bridge}, the switch's. Raises L{NotNative}."""
+    return _load("bridge")
+
+
+def _load(name: str) -> ModuleType:
     if os.environ.get(SWITCH) == "0":
         raise NotNative(f"{SWITCH} is 0")
     try:
-        from distnet._native import router
+        return import_module(f"distnet._native.{name}")
     except ImportError as error:
         raise NotNative("it was installed without a C compiler") from error
-    return router
 
 
 def describe() -> str:
     """Whether native code can run, for C{--version}."""
     try:
         load_router()
+        load_bridge()
     except NotNative as why:
         return f"pure Python: {why}"
     return "with native code"

@@ -117,6 +117,8 @@ class Bridge:
         """Something was unplugged. Nothing happens if that was known."""
         if endpoint.gone:
             return
+        if endpoint.hot is not None:
+            endpoint.hot.let_go()
         port = endpoint.port
         port.endpoints = tuple(each for each in port.endpoints if each is not endpoint)
         self.vlans.endpoints_changed(port)
@@ -156,6 +158,19 @@ class Bridge:
     def overrun(self, endpoint: Endpoint, frames: int) -> None:
         """The operating system has dropped frames of an endpoint, before they could be read."""
         endpoint.port.counters.lose(Reason.OVERRUN, 0, frames)
+
+    def received_for(self, endpoint: Endpoint, target: Endpoint, frame: bytes) -> None:
+        """
+        A frame that has come from an endpoint is still to be delivered to one other.
+
+        It was counted as received, and all else was done with it, by native code.
+        """
+        self._delivery.deliver_late(endpoint, target, frame)
+
+    @property
+    def is_tapped(self) -> bool:
+        """Somebody has put something of his own in the place of L{received}."""
+        return "received" in vars(self)
 
     # Configuration that is not of ports, VLANs, or addresses alone
 

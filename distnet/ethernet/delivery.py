@@ -62,6 +62,13 @@ class Delivery:
         if full is not None:
             self._wait(source, full, frame)
 
+    def deliver_late(self, source: Endpoint, target: Endpoint, frame: bytes) -> None:
+        """Deliver a frame that all others have got; if its source is paused, at once or not."""
+        if not source.paused:
+            self.deliver(source, (target,), frame)
+        elif not self._offer(target, frame):
+            self._drop(target, Reason.QUEUE_FULL, frame)
+
     def hold(self, source: Endpoint, frame: bytes) -> None:
         """Keep a frame that came from an endpoint although that is paused."""
         size = len(frame)
@@ -150,7 +157,10 @@ class Delivery:
             self._give_up(target)
             self._drop(target, Reason.SLOW, frame)
             return True
-        target.blocked = True
+        if not target.blocked:
+            target.blocked = True
+            if target.hot is not None:
+                target.hot.closed()
         queue.append(frame)
         target.queued_bytes += size
         return True

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from distnet.ethernet.counters import Counters
-from distnet.interfaces import IFrameLink
+from distnet.interfaces import IFrameLink, IHotEndpoint
 
 if TYPE_CHECKING:
     from distnet.ethernet.events import Episode
@@ -38,6 +38,7 @@ class Endpoint:
     @ivar paused: it is not read.
     @ivar impatient: its pause is over: until all that was held is dealt with it waits for nobody.
     @ivar pause_timer: ends its pause.
+    @ivar hot: its native half, or None.
     """
 
     __slots__ = (
@@ -48,6 +49,7 @@ class Endpoint:
         "gone",
         "held",
         "held_bytes",
+        "hot",
         "impatient",
         "link",
         "number",
@@ -82,6 +84,7 @@ class Endpoint:
         self.paused = False
         self.impatient = False
         self.pause_timer: Any = None
+        self.hot: IHotEndpoint | None = None
 
 
 class Port:

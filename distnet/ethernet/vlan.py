@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from distnet.ethernet.fdb import ForwardingDatabase, Table
 from distnet.ethernet.port import NO_VLAN, Endpoint, Port
@@ -20,9 +20,21 @@ class Vlan:
     @ivar tagged: its other ports, by number, where its frames are tagged.
     """
 
-    __slots__ = ("_plain_out", "_tagged_out", "addresses", "number", "tagged", "untagged")
+    __slots__ = (
+        "_changed",
+        "_plain_out",
+        "_tagged_out",
+        "addresses",
+        "number",
+        "tagged",
+        "untagged",
+    )
 
-    def __init__(self, number: int, addresses: Table) -> None:
+    def __init__(self, number: int, addresses: Table, changed: Callable[[Vlan], None]) -> None:
+        """
+        @param changed: told of each change of its ports or of their endpoints.
+        """
+        self._changed = changed
         self.number = number
         self.addresses = addresses
         self.untagged: dict[int, Port] = {}
@@ -51,6 +63,7 @@ class Vlan:
     def changed(self) -> None:
         """Its ports, or their endpoints, are others than they were."""
         self._plain_out = self._tagged_out = None
+        self._changed(self)
 
 
 def _endpoints(ports: Iterable[Port]) -> tuple[Endpoint, ...]:
@@ -63,6 +76,7 @@ class VlanTable:
     def __init__(self, fdb: ForwardingDatabase) -> None:
         self._fdb = fdb
         self._vlans: dict[int, Vlan] = {}
+        self._observer: Callable[[Vlan], None] | None = None
         self.create(DEFAULT_VLAN)
 
     def __iter__(self) -> Iterator[Vlan]:
@@ -82,13 +96,17 @@ class VlanTable:
         except KeyError:
             raise NoSuchThing(f"there is no VLAN {number}") from None
 
+    def observe(self, changed: Callable[[Vlan], None]) -> None:
+        """Have somebody told when the ports of a VLAN, or their endpoints, have changed."""
+        self._observer = changed
+
     def create(self, number: int) -> Vlan:
         """Raises L{InvalidValue}, L{AlreadyExists}."""
         if not 0 <= number <= HIGHEST_VLAN:
             raise InvalidValue(f"VLAN {number} is not between 0 and {HIGHEST_VLAN}")
         if number in self._vlans:
             raise AlreadyExists(f"there is a VLAN {number}")
-        vlan = self._vlans[number] = Vlan(number, self._fdb.table(number))
+        vlan = self._vlans[number] = Vlan(number, self._fdb.table(number), self._vlan_changed)
         return vlan
 
     def remove(self, number: int) -> None:
@@ -154,6 +172,10 @@ class VlanTable:
             port.home.changed()
         for number in port.tagged:
             self._vlans[number].changed()
+
+    def _vlan_changed(self, vlan: Vlan) -> None:
+        if self._observer is not None:
+            self._observer(vlan)
 
     def _leave_home(self, port: Port) -> None:
         if port.home is not None:

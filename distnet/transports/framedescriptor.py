@@ -51,10 +51,15 @@ class FrameDescriptor:
     @ivar description: who is at the other end.
     @cvar module: what kind of link it is.
     @cvar empty_is_the_end: a read of nothing says that nothing more comes; else it is a frame.
+    @cvar is_socket: it is a socket.
+    @cvar is_only_read: all that it does when frames have come is to read them, and this here is
+        where it does so: so native code may.
     """
 
     module: ClassVar[str]
     empty_is_the_end: ClassVar[bool] = True
+    is_socket: ClassVar[bool] = True
+    is_only_read: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -92,6 +92,8 @@ class TapLink(FrameDescriptor):
     """
 
     module = "tuntap"
+    is_socket = False
+    is_only_read = True
 
     def __init__(self, service: TapService, descriptor: int, name: str) -> None:
         super().__init__(

@@ -201,6 +201,7 @@ class DataSocket(FrameDescriptor):
     """
 
     module = "unix prog"
+    is_only_read = True
 
     def __init__(
         self, control: ControlSocket, owner: ControlProtocol, sock: socket.socket, description: str

@@ -1,0 +1,875 @@
+/* See bridge.h. */
+#define _GNU_SOURCE
+#include "bridge.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { MIN_TAGGED_FRAME = 18, NO_VLAN = -1, BUCKETS_AT_FIRST = 256 };
+
+/* The caller is not kept from its own work, such as signals, for longer; ns. */
+static const uint64_t LONGEST_CALL = 20 * MILLISECOND;
+/* How often a full target is tried again: epoll says of a socket that it can be written only when
+   three quarters of its buffer have been read. */
+static const uint64_t RETRY = 1 * MILLISECOND;
+
+struct list {
+    struct endpoint **endpoint;
+    size_t size, room;
+};
+
+struct port {
+    int vlan;                  /* of its untagged frames, or NO_VLAN */
+    struct endpoint **members; /* of that VLAN, which are at this port */
+    size_t count;
+};
+
+struct vlan {
+    struct endpoint **member;
+    uint32_t *port; /* of each */
+    size_t members;
+    int has_tagged;
+};
+
+struct address {
+    struct address *next;
+    uint64_t key;
+    uint32_t port;
+    int touched;
+    uint64_t seen;
+};
+
+struct bridge {
+    struct poller poller;
+    size_t max_frame, stride;
+    uint64_t patience, now;
+    struct vlan vlan[VLANS];
+    struct port *port; /* by number */
+    size_t ports;
+    struct address **bucket; /* by key */
+    size_t buckets, addresses;
+    struct address **touched;
+    size_t touched_size, touched_room;
+    struct seen *seen; /* room for what was touched */
+    size_t endpoints;
+    /* Each has room for all endpoints. */
+    struct list counted, closed, givers, failed, held, fulls, chosen;
+    /* What was read at once. */
+    unsigned char *buffer;
+    struct iovec frame[BATCH];
+    struct mmsghdr in[BATCH], out[BATCH];
+};
+
+/* What is waiting must not be lost for want of memory: like Linux itself, rather end. */
+static void *must(void *memory)
+{
+    if (!memory)
+        abort();
+    return memory;
+}
+
+/* Lists */
+
+static int make_room(struct list *list, size_t size)
+{
+    if (list->room >= size)
+        return 0;
+    size_t room = list->room ? 2 * list->room : 64;
+    void *grown = realloc(list->endpoint, room * sizeof *list->endpoint);
+    if (!grown)
+        return ENOMEM;
+    list->endpoint = grown;
+    list->room = room;
+    return 0;
+}
+
+static void enter(struct list *list, struct endpoint *endpoint)
+{
+    list->endpoint[list->size++] = endpoint;
+}
+
+static void strike(struct list *list, const struct endpoint *endpoint)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < list->size; i++)
+        if (list->endpoint[i] != endpoint)
+            list->endpoint[kept++] = list->endpoint[i];
+    list->size = kept;
+}
+
+static void count(struct bridge *bridge, struct endpoint *endpoint, struct tally *tally, size_t size)
+{
+    tally->frames++;
+    tally->bytes += size;
+    if (!endpoint->counted) {
+        endpoint->counted = 1;
+        enter(&bridge->counted, endpoint);
+    }
+}
+
+/* Frames that are kept */
+
+static void append(struct items *items, struct item *item)
+{
+    if (!items->first)
+        items->last = &items->first;
+    item->next = NULL;
+    *items->last = item;
+    items->last = &item->next;
+}
+
+static void keep(struct items *items, struct endpoint *to, const struct iovec *frame)
+{
+    struct item *item = must(malloc(sizeof *item + frame->iov_len));
+    item->to = to;
+    item->size = frame->iov_len;
+    memcpy(item->frame, frame->iov_base, frame->iov_len);
+    append(items, item);
+}
+
+/* Take out those for a target. */
+static struct items pick(struct items *items, const struct endpoint *to)
+{
+    struct items picked = {0}, others = {0};
+    for (struct item *item = items->first, *next; item; item = next) {
+        next = item->next;
+        append(item->to == to ? &picked : &others, item);
+    }
+    *items = others;
+    return picked;
+}
+
+static void put_before(struct items *items, struct items *first)
+{
+    if (!first->first)
+        return;
+    *first->last = items->first;
+    if (!items->first)
+        items->last = first->last;
+    items->first = first->first;
+}
+
+struct item *bridge_take(struct endpoint *endpoint)
+{
+    struct item *item = endpoint->given.first;
+    if (item)
+        endpoint->given.first = item->next;
+    return item;
+}
+
+/* Addresses */
+
+static uint64_t key_of(unsigned vlan, const unsigned char *address)
+{
+    /* On machines of either byte order the address is where bridge_seen() looks for it. */
+    uint64_t key = 0;
+    memcpy(&key, address, 6);
+    return key | (uint64_t)vlan << 48;
+}
+
+static size_t place(const struct bridge *bridge, uint64_t key)
+{
+    return (key * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (bridge->buckets - 1);
+}
+
+static struct address *find(const struct bridge *bridge, uint64_t key)
+{
+    struct address *address = bridge->bucket[place(bridge, key)];
+    while (address && address->key != key)
+        address = address->next;
+    return address;
+}
+
+static void put(struct bridge *bridge, struct address *address)
+{
+    struct address **first = &bridge->bucket[place(bridge, address->key)];
+    address->next = *first;
+    *first = address;
+}
+
+static int spread(struct bridge *bridge)
+{
+    size_t before = bridge->buckets;
+    struct address **old = bridge->bucket;
+    struct address **bucket = calloc(2 * before, sizeof *bucket);
+    if (!bucket)
+        return ENOMEM;
+    bridge->bucket = bucket;
+    bridge->buckets = 2 * before;
+    for (size_t i = 0; i < before; i++)
+        for (struct address *address = old[i], *next; address; address = next) {
+            next = address->next;
+            put(bridge, address);
+        }
+    free(old);
+    return 0;
+}
+
+int bridge_learn(
+    struct bridge *bridge, unsigned vlan, const unsigned char *bytes, uint32_t port)
+{
+    if (vlan >= VLANS)
+        return EINVAL;
+    if (bridge->addresses >= bridge->buckets) {
+        int error = spread(bridge);
+        if (error)
+            return error;
+    }
+    if (bridge->addresses >= bridge->touched_room) {
+        size_t room = bridge->touched_room ? 2 * bridge->touched_room : 64;
+        void *grown = realloc(bridge->touched, room * sizeof *bridge->touched);
+        if (!grown)
+            return ENOMEM;
+        bridge->touched = grown;
+        grown = realloc(bridge->seen, room * sizeof *bridge->seen);
+        if (!grown)
+            return ENOMEM;
+        bridge->seen = grown;
+        bridge->touched_room = room;
+    }
+    struct address *address = calloc(1, sizeof *address);
+    if (!address)
+        return ENOMEM;
+    bridge_forget(bridge, vlan, bytes);
+    address->key = key_of(vlan, bytes);
+    address->port = port;
+    put(bridge, address);
+    bridge->addresses++;
+    return 0;
+}
+
+void bridge_forget(struct bridge *bridge, unsigned vlan, const unsigned char *bytes)
+{
+    uint64_t key = key_of(vlan, bytes);
+    struct address *address = find(bridge, key);
+    if (!address)
+        return;
+    struct address **link = &bridge->bucket[place(bridge, key)];
+    while (*link != address)
+        link = &(*link)->next;
+    *link = address->next;
+    bridge->addresses--;
+    if (address->touched) {
+        size_t kept = 0;
+        for (size_t i = 0; i < bridge->touched_size; i++)
+            if (bridge->touched[i] != address)
+                bridge->touched[kept++] = bridge->touched[i];
+        bridge->touched_size = kept;
+    }
+    free(address);
+}
+
+static void touch(struct bridge *bridge, struct address *address)
+{
+    address->seen = bridge->now;
+    if (!address->touched) {
+        address->touched = 1;
+        bridge->touched[bridge->touched_size++] = address;
+    }
+}
+
+/* VLANs */
+
+static int vlan_of(const struct bridge *bridge, uint32_t port)
+{
+    return port < bridge->ports ? bridge->port[port].vlan : NO_VLAN;
+}
+
+/* Until it is set again, frames of its ports are given to the caller. */
+static void forget_vlan(struct bridge *bridge, int number)
+{
+    if (number == NO_VLAN)
+        return;
+    struct vlan *vlan = &bridge->vlan[number];
+    for (size_t i = 0; i < vlan->members; i++)
+        if (bridge->port[vlan->port[i]].vlan == number)
+            bridge->port[vlan->port[i]] = (struct port){.vlan = NO_VLAN};
+    free(vlan->member);
+    free(vlan->port);
+    *vlan = (struct vlan){0};
+}
+
+static int have_port(struct bridge *bridge, uint32_t number)
+{
+    size_t before = bridge->ports;
+    if (number < before)
+        return 0;
+    size_t room = before ? before : 64;
+    while (room <= number)
+        room *= 2;
+    void *grown = realloc(bridge->port, room * sizeof *bridge->port);
+    if (!grown)
+        return ENOMEM;
+    bridge->port = grown;
+    bridge->ports = room;
+    for (size_t i = before; i < room; i++)
+        bridge->port[i] = (struct port){.vlan = NO_VLAN};
+    return 0;
+}
+
+int bridge_set_vlan(
+    struct bridge *bridge, unsigned number, struct endpoint **members, size_t count, int has_tagged)
+{
+    if (number >= VLANS)
+        return EINVAL;
+    forget_vlan(bridge, (int)number);
+    struct vlan *vlan = &bridge->vlan[number];
+    vlan->member = malloc((count + 1) * sizeof *vlan->member);
+    vlan->port = malloc((count + 1) * sizeof *vlan->port);
+    if (!vlan->member || !vlan->port)
+        return ENOMEM;
+    vlan->has_tagged = has_tagged;
+    for (size_t i = 0; i < count; i++) {
+        struct endpoint *endpoint = members[i];
+        if (have_port(bridge, endpoint->port))
+            return ENOMEM;
+        struct port *port = &bridge->port[endpoint->port];
+        vlan->member[i] = endpoint;
+        vlan->port[i] = endpoint->port;
+        vlan->members = i + 1;
+        if (!i || vlan->port[i - 1] != endpoint->port)
+            *port = (struct port){(int)number, &vlan->member[i], 0};
+        port->count++;
+    }
+    return 0;
+}
+
+/* What epoll is told */
+
+static int is_wanted(const struct bridge *bridge, const struct endpoint *endpoint)
+{
+    return (poller_wanted(&bridge->poller, endpoint->fd) & EPOLLIN) != 0;
+}
+
+static void tell(struct bridge *bridge, struct endpoint *endpoint)
+{
+    poller_change(
+        &bridge->poller, endpoint->fd, endpoint->held ? EPOLLIN : 0,
+        endpoint->full ? EPOLLOUT : 0);
+}
+
+/* A source of which something is kept or given is held, and of given ones the caller is told. */
+static void settle(struct bridge *bridge, struct endpoint *source)
+{
+    int held = source->kept.first || source->given.first;
+    if (held != source->held) {
+        source->held = held;
+        if (held)
+            enter(&bridge->held, source);
+        else
+            strike(&bridge->held, source);
+        tell(bridge, source);
+    }
+    int gives = source->given.first && !source->kept.first;
+    if (gives != source->noted) {
+        source->noted = gives;
+        if (gives)
+            enter(&bridge->givers, source);
+        else
+            strike(&bridge->givers, source);
+    }
+}
+
+/* Writing */
+
+/* Frames of `out` for a target; how many it took, and if not all an errno. */
+static size_t transmit(struct bridge *bridge, struct endpoint *to, size_t frames, int *error)
+{
+    size_t sent = 0;
+    *error = 0;
+    while (sent < frames) {
+        struct mmsghdr *out = &bridge->out[sent];
+        ssize_t took;
+        if (!to->is_socket)
+            took = write(to->fd, out->msg_hdr.msg_iov->iov_base, out->msg_hdr.msg_iov->iov_len) < 0
+                       ? -1
+                       : 1;
+        else if (frames - sent == 1)
+            took = send(to->fd, out->msg_hdr.msg_iov->iov_base, out->msg_hdr.msg_iov->iov_len,
+                        MSG_DONTWAIT | MSG_NOSIGNAL) < 0
+                       ? -1
+                       : 1;
+        else
+            took = sendmmsg(
+                to->fd, out, (unsigned)(frames - sent), MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (took > 0) {
+            for (ssize_t i = 0; i < took; i++)
+                count(bridge, to, &to->sent, bridge->out[sent + (size_t)i].msg_hdr.msg_iov->iov_len);
+            sent += (size_t)took;
+        } else if (errno != EINTR) {
+            *error = errno;
+            break;
+        }
+    }
+    return sent;
+}
+
+/* A target is the caller's from now on, with what is kept for it. */
+static void close_target(struct bridge *bridge, struct endpoint *to)
+{
+    if (to->state == OPEN)
+        enter(&bridge->closed, to);
+    to->state = CLOSED;
+    if (!to->full)
+        return;
+    to->full = 0;
+    strike(&bridge->fulls, to);
+    tell(bridge, to);
+    for (size_t i = 0, size = bridge->held.size; i < size; i++) {
+        struct endpoint *source = bridge->held.endpoint[i];
+        struct items picked = pick(&source->kept, to);
+        /* Of which all was taken is settled later: whoever settles here must stay held. */
+        if (!picked.first)
+            continue;
+        put_before(&source->given, &picked);
+        settle(bridge, source);
+    }
+}
+
+/* What a target did not take of a source is kept; it is tried again. */
+static void refused(struct bridge *bridge, struct endpoint *to, int error)
+{
+    if (!to->full) {
+        to->full = 1;
+        to->patient_until = bridge->now + bridge->patience;
+        enter(&bridge->fulls, to);
+        tell(bridge, to);
+    }
+    to->retry_at = bridge->now + RETRY;
+    if ((error != EAGAIN && error != EWOULDBLOCK) || bridge->now >= to->patient_until)
+        close_target(bridge, to);
+}
+
+/* Write to a target what is kept for it. */
+static void retry(struct bridge *bridge, struct endpoint *to)
+{
+    int error = 0;
+    for (size_t i = 0; i < bridge->held.size && !error;) {
+        struct endpoint *source = bridge->held.endpoint[i];
+        struct items picked = pick(&source->kept, to);
+        while (picked.first && !error) {
+            size_t frames = 0;
+            for (struct item *item = picked.first; item && frames < BATCH; item = item->next) {
+                bridge->frame[frames] = (struct iovec){item->frame, item->size};
+                bridge->out[frames].msg_hdr.msg_iov = &bridge->frame[frames];
+                frames++;
+            }
+            size_t sent = transmit(bridge, to, frames, &error);
+            if (sent)
+                to->patient_until = bridge->now + bridge->patience;
+            while (sent--) {
+                struct item *item = picked.first;
+                picked.first = item->next;
+                free(item);
+            }
+        }
+        if (picked.first)
+            put_before(&source->kept, &picked);
+        settle(bridge, source);
+        /* Or another has come in its place. */
+        if (i < bridge->held.size && bridge->held.endpoint[i] == source)
+            i++;
+    }
+    if (error) {
+        refused(bridge, to, error);
+    } else {
+        to->full = 0;
+        strike(&bridge->fulls, to);
+        tell(bridge, to);
+    }
+}
+
+/* Write what was read of a source to those it is for. */
+static void write_batch(struct bridge *bridge, struct endpoint *source)
+{
+    for (size_t i = 0; i < bridge->chosen.size; i++) {
+        struct endpoint *to = bridge->chosen.endpoint[i];
+        size_t sent = 0;
+        int error = 0;
+        for (unsigned frame = 0; frame < to->frames; frame++)
+            bridge->out[frame].msg_hdr.msg_iov = &bridge->frame[to->frame[frame]];
+        /* Whoever waits for it came first. */
+        if (!to->full)
+            sent = transmit(bridge, to, to->frames, &error);
+        for (size_t frame = sent; frame < to->frames; frame++)
+            keep(&source->kept, to, bridge->out[frame].msg_hdr.msg_iov);
+        to->chosen = 0;
+        to->frames = 0;
+        settle(bridge, source);
+        if (error)
+            refused(bridge, to, error);
+    }
+    bridge->chosen.size = 0;
+}
+
+/* Forwarding */
+
+static void choose(struct bridge *bridge, struct endpoint *to, unsigned frame)
+{
+    if (to->state == SLOW) {
+        count(bridge, to, &to->slow, bridge->frame[frame].iov_len);
+        return;
+    }
+    if (!to->chosen) {
+        to->chosen = 1;
+        enter(&bridge->chosen, to);
+    }
+    to->frame[to->frames++] = (uint8_t)frame;
+}
+
+/* To some endpoints, but not to those of the port it came from; 0 if it is for the caller. */
+static int deliver(
+    struct bridge *bridge, const struct endpoint *source, struct endpoint **targets, size_t count,
+    unsigned frame)
+{
+    size_t others = 0;
+    for (size_t i = 0; i < count; i++)
+        if (targets[i]->port != source->port) {
+            others++;
+            if (targets[i]->state == CLOSED)
+                return 0;
+        }
+    if (!others)
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        if (targets[i]->port != source->port)
+            choose(bridge, targets[i], frame);
+    return 1;
+}
+
+/* Find out where a frame goes; 0 if it is for the caller. */
+static int forward(struct bridge *bridge, struct endpoint *source, unsigned number, enum mode mode)
+{
+    const unsigned char *frame = bridge->frame[number].iov_base;
+    size_t size = bridge->frame[number].iov_len;
+    int home = vlan_of(bridge, source->port);
+    if (mode == DIVERT || size < MIN_TAGGED_FRAME || size > bridge->max_frame || home == NO_VLAN ||
+        (frame[12] == 0x81 && frame[13] == 0x00))
+        return 0;
+    const struct vlan *vlan = &bridge->vlan[home];
+    struct address *to = NULL;
+    if (mode == SWITCH) {
+        struct address *from = find(bridge, key_of((unsigned)home, frame + 6));
+        if (!from || from->port != source->port)
+            return 0;
+        touch(bridge, from);
+        to = find(bridge, key_of((unsigned)home, frame));
+    }
+    if (!to) {
+        if (vlan->has_tagged || !deliver(bridge, source, vlan->member, vlan->members, number))
+            return 0;
+    } else if (to->port == source->port) {
+        count(bridge, source, &source->local, size);
+    } else {
+        const struct port *port = to->port < bridge->ports ? &bridge->port[to->port] : NULL;
+        if (!port || port->vlan != home ||
+            !deliver(bridge, source, port->members, port->count, number))
+            return 0;
+    }
+    count(bridge, source, &source->received, size);
+    return 1;
+}
+
+/* How many frames were read into `frame`, or -1 with errno. */
+static int read_frames(struct bridge *bridge, const struct endpoint *source)
+{
+    for (int i = 0; i < BATCH; i++)
+        /* One more, so that a longer one does not look like a frame that fits. */
+        bridge->frame[i] =
+            (struct iovec){bridge->buffer + (size_t)i * bridge->stride, bridge->max_frame + 1};
+    int frames = 0;
+    if (source->is_socket) {
+        for (int i = 0; i < BATCH; i++)
+            bridge->in[i].msg_hdr.msg_iov = &bridge->frame[i];
+        frames = recvmmsg(source->fd, bridge->in, BATCH, MSG_DONTWAIT, NULL);
+        for (int i = 0; i < frames; i++)
+            bridge->frame[i].iov_len = bridge->in[i].msg_len;
+        return frames;
+    }
+    while (frames < BATCH) {
+        ssize_t size = read(source->fd, bridge->frame[frames].iov_base, bridge->max_frame + 1);
+        if (size < 0)
+            return frames ? frames : -1;
+        bridge->frame[frames++].iov_len = (size_t)size;
+        if (!size)
+            break;
+    }
+    return frames;
+}
+
+static void failed(struct bridge *bridge, struct endpoint *source, int error)
+{
+    source->error = error;
+    enter(&bridge->failed, source);
+}
+
+static void read_batch(struct bridge *bridge, struct endpoint *source, enum mode mode)
+{
+    int frames = read_frames(bridge, source);
+    if (frames < 0) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+            failed(bridge, source, errno);
+        return;
+    }
+    int diverted = 0;
+    for (int i = 0; i < frames; i++) {
+        if (!bridge->frame[i].iov_len) {
+            /* What follows a goodbye is not looked at. */
+            failed(bridge, source, 0);
+            break;
+        }
+        /* Those after one that the caller delivers must not overtake it. */
+        diverted = diverted || !forward(bridge, source, (unsigned)i, mode);
+        if (diverted)
+            keep(&source->given, NULL, &bridge->frame[i]);
+    }
+    write_batch(bridge, source);
+    settle(bridge, source);
+}
+
+/* Endpoints */
+
+int bridge_attach(struct bridge *bridge, struct endpoint *endpoint)
+{
+    if (endpoint->attached || endpoint->port >= PORTS)
+        return EINVAL;
+    struct list *lists[] = {
+        &bridge->counted, &bridge->closed, &bridge->givers, &bridge->failed,
+        &bridge->held,    &bridge->fulls,  &bridge->chosen,
+    };
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        if (make_room(lists[i], bridge->endpoints + 1))
+            return ENOMEM;
+    if (endpoint->fd >= 0) {
+        int error = poller_serve(&bridge->poller, endpoint->fd, endpoint);
+        if (error)
+            return error;
+    }
+    bridge->endpoints++;
+    endpoint->attached = 1;
+    return 0;
+}
+
+void bridge_detach(struct bridge *bridge, struct endpoint *endpoint, struct tally *left)
+{
+    *left = (struct tally){0};
+    if (!endpoint->attached)
+        return;
+    endpoint->attached = 0;
+    endpoint->state = CLOSED;
+    bridge->endpoints--;
+    forget_vlan(bridge, vlan_of(bridge, endpoint->port));
+    put_before(&endpoint->given, &endpoint->kept);
+    endpoint->kept = (struct items){0};
+    struct list *lists[] = {&bridge->counted, &bridge->closed, &bridge->givers, &bridge->failed,
+                            &bridge->held, &bridge->fulls};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        strike(lists[i], endpoint);
+    endpoint->held = endpoint->full = endpoint->noted = endpoint->counted = 0;
+    if (endpoint->fd >= 0)
+        poller_serve_no_more(&bridge->poller, endpoint->fd);
+    for (size_t i = bridge->held.size; i-- > 0;) {
+        struct endpoint *source = bridge->held.endpoint[i];
+        struct items kept = pick(&source->kept, endpoint), given = pick(&source->given, endpoint);
+        put_before(&given, &kept);
+        for (struct item *item = given.first, *next; item; item = next) {
+            next = item->next;
+            left->frames++;
+            left->bytes += item->size;
+            free(item);
+        }
+        settle(bridge, source);
+    }
+}
+
+void bridge_set_state(struct bridge *bridge, struct endpoint *endpoint, enum state state)
+{
+    if (!endpoint->attached || endpoint->fd < 0)
+        return;
+    if (state != OPEN)
+        close_target(bridge, endpoint);
+    strike(&bridge->closed, endpoint);
+    endpoint->state = state;
+}
+
+/* Waiting */
+
+static void forget_notes(struct bridge *bridge)
+{
+    for (size_t i = 0; i < bridge->counted.size; i++)
+        bridge->counted.endpoint[i]->counted = 0;
+    for (size_t i = 0; i < bridge->touched_size; i++)
+        bridge->touched[i]->touched = 0;
+    bridge->counted.size = bridge->touched_size = 0;
+    bridge->closed.size = bridge->failed.size = bridge->poller.events = 0;
+}
+
+/* Whether there is something that the caller should see at once. */
+static int has_notes(const struct bridge *bridge)
+{
+    if (bridge->closed.size || bridge->failed.size || bridge->poller.events)
+        return 1;
+    for (size_t i = 0; i < bridge->givers.size; i++)
+        if (is_wanted(bridge, bridge->givers.endpoint[i]))
+            return 1;
+    return 0;
+}
+
+/* Try full targets again for which it is time; when to look next, or UINT64_MAX. */
+static uint64_t look_at_fulls(struct bridge *bridge)
+{
+    uint64_t next = UINT64_MAX;
+    for (size_t i = 0; i < bridge->fulls.size;) {
+        struct endpoint *to = bridge->fulls.endpoint[i];
+        if (to->retry_at <= bridge->now)
+            retry(bridge, to);
+        if (i < bridge->fulls.size && bridge->fulls.endpoint[i] == to) {
+            if (to->retry_at < next)
+                next = to->retry_at;
+            i++;
+        }
+    }
+    return next;
+}
+
+static void serve(struct bridge *bridge, const struct epoll_event *event, enum mode mode)
+{
+    int fd = event->data.fd;
+    uint32_t events = event->events;
+    struct endpoint *endpoint = poller_served(&bridge->poller, fd);
+    if (endpoint && endpoint->full && (events & EPOLLOUT))
+        retry(bridge, endpoint);
+    if (endpoint) {
+        uint32_t wanted = poller_wanted(&bridge->poller, fd);
+        if (!(wanted & EPOLLOUT))
+            events &= ~(uint32_t)EPOLLOUT;
+        if (endpoint->held)
+            events &= ~(uint32_t)EPOLLIN;
+    }
+    /* Ends and errors are the owner's, and with them what can still be read. */
+    if (endpoint && endpoint->is_source && !(events & ~(uint32_t)(EPOLLIN | EPOLLOUT))) {
+        if (events & EPOLLIN)
+            read_batch(bridge, endpoint, mode);
+        events &= ~(uint32_t)EPOLLIN;
+    }
+    if (events)
+        poller_tell(&bridge->poller, fd, events);
+}
+
+int bridge_poll(struct bridge *bridge, int timeout, enum mode mode)
+{
+    struct epoll_event events[MAX_EVENTS];
+    forget_notes(bridge);
+    /* What was given has been taken, perhaps. */
+    for (size_t i = bridge->givers.size; i-- > 0;)
+        settle(bridge, bridge->givers.endpoint[i]);
+    uint64_t began = bridge->now = poller_now();
+    uint64_t until = timeout < 0 ? UINT64_MAX : began + (uint64_t)timeout * MILLISECOND;
+    for (;;) {
+        uint64_t next = look_at_fulls(bridge);
+        if (next > until)
+            next = until;
+        if (has_notes(bridge))
+            next = 0;
+        int count = poller_wait(&bridge->poller, events, bridge->now, next);
+        if (count < 0)
+            return has_notes(bridge) ? 0 : errno;
+        bridge->now = poller_now();
+        for (int i = 0; i < count; i++)
+            serve(bridge, &events[i], mode);
+        if (has_notes(bridge) || bridge->now >= until ||
+            (count && bridge->now - began >= LONGEST_CALL))
+            return 0;
+    }
+}
+
+size_t bridge_counted(struct bridge *bridge, struct endpoint ***counted)
+{
+    *counted = bridge->counted.endpoint;
+    return bridge->counted.size;
+}
+
+size_t bridge_seen(struct bridge *bridge, struct seen **seen)
+{
+    for (size_t i = 0; i < bridge->touched_size; i++) {
+        const struct address *address = bridge->touched[i];
+        bridge->seen[i].vlan = (unsigned)(address->key >> 48);
+        memcpy(bridge->seen[i].address, &address->key, 6);
+        bridge->seen[i].ago = bridge->now - address->seen;
+    }
+    *seen = bridge->seen;
+    return bridge->touched_size;
+}
+
+size_t bridge_closed(struct bridge *bridge, struct endpoint ***closed)
+{
+    *closed = bridge->closed.endpoint;
+    return bridge->closed.size;
+}
+
+size_t bridge_givers(struct bridge *bridge, struct endpoint ***givers)
+{
+    *givers = bridge->givers.endpoint;
+    return bridge->givers.size;
+}
+
+size_t bridge_failed(struct bridge *bridge, struct endpoint ***failed)
+{
+    *failed = bridge->failed.endpoint;
+    return bridge->failed.size;
+}
+
+struct poller *bridge_poller(struct bridge *bridge)
+{
+    return &bridge->poller;
+}
+
+struct bridge *bridge_new(int epoll, size_t max_frame, uint64_t patience)
+{
+    struct bridge *bridge = calloc(1, sizeof *bridge);
+    if (!bridge)
+        return NULL;
+    bridge->poller.epoll = epoll;
+    bridge->max_frame = max_frame;
+    /* Not a multiple of a page, so that frames do not compete for the same lines of a cache. */
+    bridge->stride = ((max_frame + 1 + 4095) & ~(size_t)4095) + 320;
+    bridge->patience = patience;
+    bridge->buckets = BUCKETS_AT_FIRST;
+    bridge->bucket = calloc(bridge->buckets, sizeof *bridge->bucket);
+    bridge->buffer = malloc(BATCH * bridge->stride);
+    for (int i = 0; i < BATCH; i++)
+        bridge->in[i].msg_hdr.msg_iovlen = bridge->out[i].msg_hdr.msg_iovlen = 1;
+    if (!bridge->bucket || !bridge->buffer) {
+        bridge_free(bridge);
+        return NULL;
+    }
+    return bridge;
+}
+
+void bridge_free(struct bridge *bridge)
+{
+    for (int i = 0; i < VLANS; i++)
+        forget_vlan(bridge, i);
+    for (size_t i = 0; bridge->bucket && i < bridge->buckets; i++)
+        for (struct address *address = bridge->bucket[i], *next; address; address = next) {
+            next = address->next;
+            free(address);
+        }
+    struct list *lists[] = {
+        &bridge->counted, &bridge->closed, &bridge->givers, &bridge->failed,
+        &bridge->held,    &bridge->fulls,  &bridge->chosen,
+    };
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        free(lists[i]->endpoint);
+    free(bridge->bucket);
+    free(bridge->touched);
+    free(bridge->seen);
+    free(bridge->port);
+    free(bridge->buffer);
+    poller_free(&bridge->poller);
+    free(bridge);
+}

@@ -1,0 +1,141 @@
+/*
+ * The switch's hot path: reads endpoints, finds where each frame goes, and writes it there.
+ *
+ * The pure version (distnet.ethernet.bridge and .delivery) defines what is done; this does the
+ * usual case of it: frames without a tag, from addresses that are known, for endpoints that are
+ * open. The rest is left to its caller, in order for each source. No Python in here. One thread at
+ * a time.
+ */
+#ifndef DISTNET_BRIDGE_H
+#define DISTNET_BRIDGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "poller.h"
+
+#define LARGEST_FRAME (1u << 20)
+enum { PORTS = 1 << 20, VLANS = 4096 };
+#ifdef TINY
+enum { BATCH = 5 }; /* For tests, which reach all limits so. */
+#else
+enum { BATCH = 64 };
+#endif
+
+struct tally {
+    uint64_t frames, bytes;
+};
+
+/* A frame that was read and is not delivered. */
+struct item {
+    struct item *next;
+    struct endpoint *to; /* the only one that has not got it, or NULL if nothing is decided yet */
+    size_t size;
+    unsigned char frame[];
+};
+
+struct items {
+    struct item *first, **last;
+};
+
+/* Of an endpoint as a target. */
+enum state {
+    CLOSED, /* its frames are the caller's to deliver */
+    OPEN,   /* nothing waits for it there */
+    SLOW,   /* frames for it are dropped */
+};
+
+/*
+ * An endpoint, made by the caller. Zeroed, but for port, fd and what it is; then attached.
+ *
+ * While a target takes no more, what its sources have for it stays in their `kept`, and they are
+ * not read, until it takes that, or has taken nothing for as long as the bridge's patience.
+ */
+struct endpoint {
+    uint32_t port;
+    int fd;        /* -1: always closed */
+    int is_socket; /* else frames are written to it one by one */
+    int is_source; /* it is read here, whenever its owner wants it to be read */
+    /* For the caller to read; it changes them by bridge_set_state() and so on. */
+    int attached;
+    enum state state;
+    /* Since the last bridge_counted(). */
+    struct tally received, sent, slow, local;
+    int error; /* why it cannot be read, if it failed */
+    /* The bridge's own. */
+    struct items kept, given;
+    int held;               /* it is not read while there is something in kept or given */
+    int full;               /* as a target: some have something in kept for it */
+    uint64_t retry_at, patient_until; /* of a full one; ns */
+    int diverted;           /* what else was read with a frame that was given is given too */
+    int noted, counted, chosen; /* it is in a list */
+    unsigned frames;        /* in this batch, for it as a target */
+    uint8_t frame[BATCH];  /* which ones */
+};
+
+/* An address that has sent something since it was last told. */
+struct seen {
+    unsigned vlan;
+    unsigned char address[6];
+    uint64_t ago; /* ns */
+};
+
+struct bridge;
+
+enum mode {
+    SWITCH,
+    HUB,    /* every frame goes everywhere */
+    DIVERT, /* every frame is given to the caller */
+};
+
+/*
+ * The switch of what epoll descriptor, with what limit, and for how many ns a source is held.
+ * NULL if there is no memory.
+ */
+struct bridge *bridge_new(int epoll, size_t max_frame, uint64_t patience);
+void bridge_free(struct bridge *bridge); /* all endpoints are detached */
+/* Where all descriptors of the epoll descriptor are registered. */
+struct poller *bridge_poller(struct bridge *bridge);
+
+/* 0 or an errno: EEXIST if the descriptor is attached, ENOMEM. */
+int bridge_attach(struct bridge *bridge, struct endpoint *endpoint);
+/*
+ * Afterwards given holds all that had come from it and was not delivered. What was for it alone is
+ * counted in the last argument.
+ */
+void bridge_detach(struct bridge *bridge, struct endpoint *endpoint, struct tally *left);
+void bridge_set_state(struct bridge *bridge, struct endpoint *endpoint, enum state state);
+
+/*
+ * The endpoints of a VLAN that get its frames without a tag, those of one port together, and
+ * whether there are others. 0 or ENOMEM.
+ */
+int bridge_set_vlan(
+    struct bridge *bridge, unsigned vlan, struct endpoint **members, size_t count, int has_tagged);
+/* An address is behind a port. 0 or ENOMEM. */
+int bridge_learn(
+    struct bridge *bridge, unsigned vlan, const unsigned char *address, uint32_t port);
+/* It is not known any more, if it was. */
+void bridge_forget(struct bridge *bridge, unsigned vlan, const unsigned char *address);
+
+/*
+ * Wait, at most so many ms (-1: for ever), for something that the caller has to see; serve the
+ * endpoints meanwhile. What it is is in the bridge until the next call. 0 or an errno.
+ */
+int bridge_poll(struct bridge *bridge, int timeout, enum mode mode);
+
+/* What the caller has to see: in this order, and before the events in the poller. */
+/* Endpoints of which something was counted since it was last seen; it is to be set to 0. */
+size_t bridge_counted(struct bridge *bridge, struct endpoint ***counted);
+size_t bridge_seen(struct bridge *bridge, struct seen **seen);
+/* Targets that were open and are closed now. */
+size_t bridge_closed(struct bridge *bridge, struct endpoint ***closed);
+/* Sources of which there is something to bridge_take(). */
+size_t bridge_givers(struct bridge *bridge, struct endpoint ***givers);
+/* Endpoints that failed to be read, or with error 0 have said that they end. */
+size_t bridge_failed(struct bridge *bridge, struct endpoint ***failed);
+
+/* The first frame that is given of an endpoint, for the caller to free, or NULL. */
+struct item *bridge_take(struct endpoint *endpoint);
+
+#endif
