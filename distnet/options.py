@@ -9,7 +9,7 @@ from typing import Final, NoReturn, TypeVar
 
 from twisted.python import usage
 
-from distnet import __version__
+from distnet import __version__, _native
 from distnet.core.limits import GIB, KIB, MIB
 from distnet.errors import LocalError
 
@@ -54,8 +54,8 @@ class DaemonOptions(usage.Options):
     """Options that are checked as a whole, before anything is opened."""
 
     def opt_version(self) -> NoReturn:
-        """Show the version of distnet."""
-        print(f"distnet {__version__}")
+        """Show the version of distnet, and whether native code runs."""
+        print(f"distnet {__version__}, {_native.describe()}")
         sys.exit(0)
 
     def postOptions(self) -> None:

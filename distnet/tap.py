@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from twisted.application.service import IService
 from twisted.internet.ssl import CertificateOptions
 
-from distnet import __version__, _native
+from distnet import __version__
 from distnet.control import ControlService
 from distnet.core.limits import Limits, Overflow
 from distnet.core.registry import IdPolicy, Registry
@@ -89,11 +88,6 @@ class Options(DaemonOptions):
         self.grace_seconds = 0.0
         self.tls: CertificateOptions | None = None
         self["listen"], self["node"], self["tls"] = [], [], []
-
-    def opt_version(self) -> NoReturn:
-        """Show the version of distnet, and whether native code routes messages."""
-        print(f"distnet {__version__}, {_native.describe()}")
-        sys.exit(0)
 
     def opt_listen(self, endpoint: str) -> None:
         """ENDPOINT for all kernels; may be repeated."""

@@ -16,7 +16,7 @@ from twisted.application.service import IServiceMaker, MultiService
 from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
-from distnet import __version__
+from distnet import __version__, _native
 from distnet.ethernet.limits import BridgeLimits
 from distnet.switch import Management, Settings, SwitchService
 from distnet.transports.dgramplace import UdpPlace, UnixPlace
@@ -198,7 +198,8 @@ class OptionsTests(RefusingTestCase):
             output = StringIO()
             with redirect_stdout(output):
                 self.assertRaises(SystemExit, parse, word)
-            expected = f"distnet {__version__}\n" if "v" in word else "--numports="
+            version = f"distnet {__version__}, {_native.describe()}\n"
+            expected = version if "v" in word else "--numports="
             self.assertIn(expected, output.getvalue())
 
 
