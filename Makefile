@@ -2,7 +2,8 @@
 # make test  sets up all that the tests need, and runs all of them
 # make test-long  the long random runs of the switch, some minutes
 # make lint  ruff and mypy
-# make bench  measures the switch and the master beside others; tables and plots are in build/bench
+# make bench  measures the switch and the master beside others; tables and plots are in build/bench.
+#             make bench BENCH=--quick does little of each; BENCH=--help says what else there is
 
 PYTHON ?= python3
 VENV := .venv
@@ -33,11 +34,7 @@ lint: $(VENV)/installed-for-tests
 	$(BIN)/mypy
 
 bench: native
-	mkdir -p build/bench
-	$(BIN)/python -m bench.switches --json build/bench/switches.json > build/bench/switches.md
-	$(BIN)/python -m bench.routers --json build/bench/routers.json --plots build/bench \
-		> build/bench/routers.md
-	cat build/bench/switches.md build/bench/routers.md
+	$(BIN)/python -m bench $(BENCH)
 
 format: $(VENV)/installed-for-tests
 	$(BIN)/ruff check --fix .

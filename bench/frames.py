@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
-import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from bench.compiled import compiled, first_line
-from bench.processes import cpu_seconds
+from bench.compiled import LOAD
+from bench.generator import BUSY, LoadError, ready
 
-SOURCE = Path(__file__).with_name("frames.c")
+SOURCES = [LOAD / "frames.c", LOAD / "program.c"]
+FLAGS = ("-pthread",)
 NO_SWITCH = "-"
-BUSY = 0.9
-"""Of a processor: a process that has more to do than this holds others up."""
-
-
-class FramesError(RuntimeError):
-    """The program has failed; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +46,8 @@ class Traffic:
     @ivar seconds: how long it took to send them.
     @ivar cpu: seconds of the sender's processor time.
     @ivar switch_cpu: seconds of the switch's.
-    @ivar trips: of round trips, how many frames have come back; the median in seconds, and what
-        99 % of them did not exceed.
+    @ivar answered: of round trips, how many frames have come back.
+    @ivar quantiles: what 0 to 1000 of 1000 of these did not exceed, nanoseconds.
     """
 
     sent: int
@@ -61,7 +55,8 @@ class Traffic:
     cpu: float
     receivers: tuple[Receiver, ...]
     switch_cpu: float
-    trips: tuple[int, float, float] | None
+    answered: int = 0
+    quantiles: tuple[int, ...] = ()
 
     @property
     def delivered(self) -> int:
@@ -84,11 +79,16 @@ class Traffic:
         return max(self.seconds, *(receiver.seconds for receiver in self.receivers))
 
     @property
-    def bound(self) -> bool:
-        """Whether sender or receivers were busy all the time."""
+    def busiest(self) -> float:
+        """The share of a processor that the sender or a receiver used, whichever used most."""
         busy = [self.cpu / self.seconds]
         busy += [each.cpu / each.seconds for each in self.receivers if each.seconds]
-        return max(busy) > BUSY
+        return max(busy)
+
+    @property
+    def bound(self) -> bool:
+        """Whether sender or receivers were busy all the time."""
+        return self.busiest > BUSY
 
 
 def traffic(
@@ -102,6 +102,7 @@ def traffic(
     window: int = 0,
     broadcast: bool = False,
     echo: bool = False,
+    core: int | None = None,
 ) -> Traffic:
     """
     Send C{count} frames of C{size} bytes through a switch, or with none.
@@ -110,35 +111,27 @@ def traffic(
     @param dead: how many ports there are besides that do not read.
     @param window: let no more frames be under way at once, if not 0.
     @param echo: have the receiver send each frame back, and wait for it.
-    @raise FramesError: it cannot be done.
+    @param core: have sender and receivers on this processor.
+    @raise LoadError: it cannot be done.
     @raise CompileError: nor can the program be made.
     """
-    flags = ["-b"] * broadcast + ["-e"] * echo
-    numbers = [f"-s{size}", f"-n{count}", f"-r{receivers}", f"-d{dead}", f"-w{window}"]
-    with subprocess.Popen(
-        [compiled(SOURCE, "-pthread"), *flags, *numbers, directory],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        ready = process.stdout.readline()
-        before = _used(pid)
-        if ready:
-            process.stdin.write("\n")
-            process.stdin.flush()
-        result = process.stdout.readline()
-        used = _used(pid) - before
-        if not result or process.wait():
-            raise FramesError(first_line(process.stderr.read()) or "frames has ended")
-    return _parse(json.loads(result), used)
+    options = ["-b"] * broadcast + ["-e"] * echo + ([] if core is None else [f"-c{core}"])
+    options += [f"-s{size}", f"-n{count}", f"-r{receivers}", f"-d{dead}", f"-w{window}"]
+    with ready(SOURCES, [*options, str(directory)], FLAGS) as generator:
+        return _parse(*generator.run(pid))
 
 
-def _used(pid: int | None) -> float:
-    return 0.0 if pid is None else cpu_seconds(pid)
+@contextlib.contextmanager
+def idle_ports(directory: str | os.PathLike[str], number: int) -> Iterator[None]:
+    """
+    Ports that are plugged in, one after the other, of which the switch knows the addresses.
+    Raises L{LoadError} if not all can be, or some are not any more in the end.
+    """
+    with ready(SOURCES, [f"-i{number}", str(directory)], FLAGS) as generator:
+        yield
+        result, _ = generator.run()
+    if result["alive"] != number:
+        raise LoadError(f"{number - result['alive']} of {number} ports were disconnected")
 
 
 def _parse(result: dict[str, Any], used: float) -> Traffic:
@@ -148,5 +141,6 @@ def _parse(result: dict[str, Any], used: float) -> Traffic:
         cpu=result["cpu"],
         receivers=tuple(Receiver(**each) for each in result["receivers"]),
         switch_cpu=used,
-        trips=(result["answered"], result["p50"], result["p99"]) if "p50" in result else None,
+        answered=result.get("answered", 0),
+        quantiles=tuple(result.get("quantiles", ())),
     )

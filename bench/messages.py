@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
-from bench.compiled import compiled, first_line
-from bench.processes import cpu_seconds
+from bench.compiled import LOAD
+from bench.generator import BUSY, Generator, LoadError, ready
 
-SOURCE = Path(__file__).with_name("messages.c")
-BUSY = 0.9
-"""Of a processor: a process that has more to do than this holds others up."""
+SOURCES = [
+    LOAD / f"{name}.c" for name in ("messages", "nodes", "units", "streams", "trips", "program")
+]
 ENDLESS = 2**63
-
-
-class MessagesError(RuntimeError):
-    """The program has failed; the message is one line."""
 
 
 class Wire(StrEnum):
@@ -115,7 +108,7 @@ class Trips:
     """
     How long messages took there and back, one after the other.
 
-    @ivar quantiles: the 0th to the 1000th of 1000, nanoseconds.
+    @ivar quantiles: what 0 to 1000 of 1000 did not exceed, nanoseconds.
     @ivar router_cpu: seconds of processor time.
     """
 
@@ -131,7 +124,7 @@ def stream(
 
     @param pairs: how many senders there are, and receivers.
     @param count: how many messages a sender sends at most.
-    @raise MessagesError: it cannot be done, or what comes cannot be made out.
+    @raise LoadError: it cannot be done, or what comes cannot be made out.
     """
     options = [f"-m{how}", f"-p{pairs}", f"-s{size}", f"-t{seconds}", f"-n{count}"]
     result, used = _run(place, options)
@@ -145,7 +138,7 @@ def round_trips(place: Place, *, size: int, count: int, core: int | None = None)
     Send a message there and back, C{count} times.
 
     @param core: have both nodes on this processor.
-    @raise MessagesError: it cannot be done, or an answer is not what was sent.
+    @raise LoadError: it cannot be done, or an answer is not what was sent.
     """
     options = ["-mping", f"-s{size}", f"-n{count}", *([] if core is None else [f"-c{core}"])]
     result, used = _run(place, options)
@@ -155,60 +148,21 @@ def round_trips(place: Place, *, size: int, count: int, core: int | None = None)
 @contextlib.contextmanager
 def idle_nodes(place: Place, number: int) -> Iterator[None]:
     """
-    Nodes that are connected and do nothing. Raises L{MessagesError} if not all can be, or some
+    Nodes that are connected and do nothing. Raises L{LoadError} if not all can be, or some
     are not any more in the end.
     """
-    with _started(place, ["-midle", f"-p{number}"]) as process:
+    with _ready(place, ["-midle", f"-p{number}"]) as generator:
         yield
-        result = _finish(process)
+        result, _ = generator.run()
     if result["alive"] != number:
-        raise MessagesError(f"{number - result['alive']} of {number} nodes were disconnected")
+        raise LoadError(f"{number - result['alive']} of {number} nodes were disconnected")
 
 
 def _run(place: Place, options: Sequence[str]) -> tuple[dict[str, Any], float]:
-    """The result, and the router's processor time."""
-    with _started(place, options) as process:
-        before = _used(place.pid)
-        result = _finish(process)
-        return result, _used(place.pid) - before
+    """What it has counted, and the router's processor time."""
+    with _ready(place, options) as generator:
+        return generator.run(place.pid)
 
 
-@contextlib.contextmanager
-def _started(place: Place, options: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """The program, once it is ready."""
-    with subprocess.Popen(
-        [compiled(SOURCE), *options, f"-w{place.wire}", place.address],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            if not process.stdout.readline():
-                raise _failure(process)
-            yield process
-        finally:
-            process.kill()
-
-
-def _finish(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """Let it begin, and wait for what it says."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-    result = process.stdout.readline()
-    if not result:
-        raise _failure(process)
-    found: dict[str, Any] = json.loads(result)
-    return found
-
-
-def _failure(process: subprocess.Popen[str]) -> MessagesError:
-    assert process.stderr is not None
-    return MessagesError(first_line(process.stderr.read()) or "messages has ended")
-
-
-def _used(pid: int | None) -> float:
-    return 0.0 if pid is None else cpu_seconds(pid)
+def _ready(place: Place, options: Sequence[str]) -> contextlib.AbstractContextManager[Generator]:
+    return ready(SOURCES, [*options, f"-w{place.wire}", place.address])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 640, 400
-LEFT, RIGHT, TOP, BOTTOM = 80, 150, 40, 50
-COLOURS = ("#0060a8", "#d04000", "#208020", "#806090", "#808080")
+LEFT, RIGHT, TOP, BOTTOM = 80, 160, 40, 50
+COLOURS = ("#0060a8", "#60b0e8", "#d04000", "#208020", "#606060", "#b0b0b0")
 STEPS = ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7))
 """Of ticks in a decade; the second where there would be few."""
 FEW = 4
@@ -24,15 +25,22 @@ class Axis:
 
     @ivar logarithmic: equal ratios take equal room.
     @ivar ticks: where to write values; chosen by themselves if there are none.
+    @ivar names: what to write there, if not the values.
     """
 
     label: str
     logarithmic: bool = True
     ticks: Sequence[float] = ()
+    names: Sequence[str] = ()
 
 
 def drawing(title: str, x: Axis, y: Axis, curves: Mapping[str, Points]) -> str:
-    """An SVG document with a curve for each name. All values must be above 0 on a log axis."""
+    """
+    An SVG document with a curve for each name. All values must be above 0 on a log axis.
+
+    @param curves: one without points is not shown, but the others have the colours that they have
+        beside it.
+    """
     points = [point for curve in curves.values() for point in curve]
     across = _Scale(x, (each for each, _ in points), LEFT, WIDTH - RIGHT)
     up = _Scale(y, (each for _, each in points), HEIGHT - BOTTOM, TOP)
@@ -45,16 +53,16 @@ def drawing(title: str, x: Axis, y: Axis, curves: Mapping[str, Points]) -> str:
         f'<g transform="rotate(-90 18 {(TOP + HEIGHT - BOTTOM) / 2})">'
         f"{_text(18, (TOP + HEIGHT - BOTTOM) / 2, y.label)}</g>",
     ]
-    for value in across.ticks():
-        at = across.place(value)
+    for at, name in across.marks():
         parts.append(_line(at, TOP, at, HEIGHT - BOTTOM))
-        parts.append(_text(at, HEIGHT - BOTTOM + 18, _short(value)))
-    for value in up.ticks():
-        at = up.place(value)
+        parts.append(_text(at, HEIGHT - BOTTOM + 18, name))
+    for at, name in up.marks():
         parts.append(_line(LEFT, at, WIDTH - RIGHT, at))
-        parts.append(_text(LEFT - 6, at + 4, _short(value), anchor="end"))
-    for number, (name, curve) in enumerate(curves.items()):
-        colour = COLOURS[number % len(COLOURS)]
+        parts.append(_text(LEFT - 6, at + 4, name, anchor="end"))
+    colours = dict(zip(curves, itertools.cycle(COLOURS), strict=False))
+    shown = {name: curve for name, curve in curves.items() if curve}
+    for number, (name, curve) in enumerate(shown.items()):
+        colour = colours[name]
         places = [(across.place(a), up.place(b)) for a, b in sorted(curve)]
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
@@ -88,8 +96,14 @@ class _Scale:
             self._by(self._most) - self._by(self._least)
         )
 
-    def ticks(self) -> list[float]:
-        """What to write beside it: simple multiples of powers of ten."""
+    def marks(self) -> list[tuple[float, str]]:
+        """What to write beside it, and where."""
+        values = self._ticks()
+        names = self._axis.names or [_short(value) for value in values]
+        return [(self.place(value), name) for value, name in zip(values, names, strict=True)]
+
+    def _ticks(self) -> list[float]:
+        """Simple multiples of powers of ten."""
         if self._axis.ticks:
             return list(self._axis.ticks)
         if not self._axis.logarithmic:
@@ -107,8 +121,8 @@ class _Scale:
 
 
 def _short(value: float) -> str:
-    for size, suffix in ((1e6, "M"), (1e3, "k")):
-        if value >= size and value * 10 % size == 0:
+    for size, suffix, step in ((1e6, "M", 1e5), (1e3, "k", 1e3)):
+        if value >= size and value % step == 0:
             return f"{value / size:g}{suffix}"
     return f"{value:.6g}"
 

@@ -27,3 +27,9 @@ def context_switches(pid: int) -> int:
         for task in Path(f"/proc/{pid}/task").iterdir()
         for count in re.findall(r"ctxt_switches:\s+(\d+)", (task / "status").read_text())
     )
+
+
+def memory(pid: int) -> int:
+    """Bytes of memory of a process that are no other's: Private_* in smaps_rollup, proc(5)."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return 1024 * sum(int(size) for size in re.findall(r"^Private_\w+:\s+(\d+)", rollup, re.M))

@@ -1,4 +1,4 @@
-"""What was measured: records, their medians, and tables that compare two subjects."""
+"""What was measured: records, their medians, and tables that compare subjects."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ class Measured:
     @ivar counts: what the figures are made of and no table shows.
     @ivar bound: whether the load generator was busy all the time, so that the subject may be
         better than the figures are.
+    @ivar quantiles: of times, what 0 to 1000 of 1000 did not exceed, nanoseconds; empty if there
+        are none.
     """
 
     figures: dict[str, float]
     counts: dict[str, int] = field(default_factory=dict)
     bound: bool = False
+    quantiles: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,19 @@ class Record:
     subject: str
     round: int
     measured: Measured
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """
+    The subjects that are compared.
+
+    @ivar pure: ours without native code.
+    """
+
+    ours: str
+    pure: str
+    theirs: str
 
 
 def median(
@@ -66,38 +82,42 @@ def ratio(records: Iterable[Record], case: str, pair: tuple[str, str], figure: s
 
 def table(
     records: Sequence[Record],
-    pair: tuple[str, str],
-    more: Sequence[str] = (),
-    marked: Sequence[str] = (),
+    names: Names,
+    beside: Sequence[str] = (),
+    unmarked: Sequence[str] = (),
 ) -> str:
     """
     A Markdown table, a line for each figure of each case.
 
-    @param pair: the subjects that are compared.
-    @param more: others, to look at beside them.
-    @param marked: those of them that are subjects too: their figures are marked as the pair's are.
+    @param names: the subjects that are compared; each of ours is divided by theirs.
+    @param beside: others, to look at.
+    @param unmarked: those of them in which there is nothing but the load generator, whose being
+        busy says nothing.
     """
     rows: dict[tuple[str, str], None] = {}
     for record in records:
         rows.update(dict.fromkeys((record.case, name) for name in record.measured.figures))
-    head = ["case", "figure", *pair, "ratio", *more]
+    head = ["case", "figure", names.ours, names.pure, names.theirs, "ratio", "ratio, pure", *beside]
     lines = [head, ["---", "---", *["--:"] * (len(head) - 2)]]
     for case, figure in rows:
-        cells = {
-            subject: _cell(median(records, case, subject, figure)) for subject in (*pair, *more)
-        }
-        # What has no subject in it is no load generator's fault.
-        others = [
-            cells[subject] if subject in marked else cells[subject].rstrip(BOUND)
-            for subject in more
-        ]
-        quotient = ratio(records, case, pair, figure)
-        shown = ABSENT if quotient is None else f"{quotient:.2f}"
-        lines.append([case, figure, *(cells[subject] for subject in pair), shown, *others])
+        cells = []
+        for subject in (names.ours, names.pure, names.theirs, *beside):
+            shown = cell(median(records, case, subject, figure))
+            cells.append(shown.rstrip(BOUND) if subject in unmarked else shown)
+        for place, subject in enumerate((names.ours, names.pure), 3):
+            quotient = ratio(records, case, (subject, names.theirs), figure)
+            cells.insert(place, ABSENT if quotient is None else f"{quotient:.2f}")
+        lines.append([case, figure, *cells])
+    return as_table(lines)
+
+
+def as_table(lines: Sequence[Sequence[str]]) -> str:
+    """Markdown of cells."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _cell(found: tuple[float, bool] | None) -> str:
+def cell(found: tuple[float, bool] | None) -> str:
+    """A median and whether it is bound, for people."""
     if found is None:
         return ABSENT
     value, bound = found

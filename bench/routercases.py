@@ -6,61 +6,28 @@ import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from bench.contestants import (
+from bench.contest import Amount, Case
+from bench.goals import Goal
+from bench.messages import How, idle_nodes, round_trips, stream
+from bench.processes import context_switches, cpu_seconds, memory
+from bench.records import Measured
+from bench.routercontestants import (
     CONTESTANTS,
     NOTHING,
     OURS,
+    PURE,
     THEIRS,
     Contestant,
     first_answer,
-    memory,
     started,
 )
-from bench.messages import ENDLESS, How, idle_nodes, round_trips, stream
-from bench.processes import context_switches, cpu_seconds
-from bench.records import BOUND, Measured, Record, median, ratio
+from bench.trips import CORE, FREE, ONE_PROCESSOR, P50, figures_of
 
-CORE = 0
-"""Where routers and nodes are if they are on one processor."""
 SETTLE_SECONDS = 2.0
 """Until a router to which nodes have connected is idle."""
 SPARE_FILES = 200
 RATE, CPU = "messages/s", "router's CPU, µs/message"
-P50, P99 = "p50, µs", "p99, µs"
-QUANTILE = "{:04} of 1000, ns"
-"""Among the counts of round trips."""
-
-
-class Case(Protocol):
-    """
-    Something to measure.
-
-    @ivar name: for people.
-    @ivar contestants: of whom it can be measured.
-    """
-
-    @property
-    def name(self) -> str:
-        """See above."""
-
-    @property
-    def contestants(self) -> Sequence[Contestant]:
-        """See above."""
-
-    def measure(self, contestant: Contestant) -> Measured:
-        """Measure it, once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Amount:
-    """How much is done in one run of a case."""
-
-    seconds: float = 1.5
-    trips: int = 20_000
-    idle: int = 10_000
-    count: int = ENDLESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +87,17 @@ class RoundTrip:
     @property
     def name(self) -> str:
         """See L{Case}."""
-        return "round trip, " + ("one processor" if self.pinned else "free")
+        return ONE_PROCESSOR if self.pinned else FREE
 
     def measure(self, contestant: Contestant) -> Measured:
         """See L{Case}."""
         core = CORE if self.pinned else None
         with started(contestant, core) as place:
             got = round_trips(place, size=self.size, count=self.amount.trips, core=core)
-        figures = {P50: got.quantiles[500] / 1000, P99: got.quantiles[990] / 1000}
+        figures = figures_of(got.quantiles)
         if contestant is not NOTHING:
             figures[CPU] = got.router_cpu / (2 * self.amount.trips) * 1e6
-        counts = {QUANTILE.format(at): value for at, value in enumerate(got.quantiles)}
-        return Measured(figures, {"sent": self.amount.trips} | counts)
+        return Measured(figures, {"sent": self.amount.trips}, quantiles=got.quantiles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +145,8 @@ class Idle:
     def number(self) -> int:
         """How many there are: fewer where the limit of open files is lower."""
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        fit = self.amount.idle if most == resource.RLIM_INFINITY else most - SPARE_FILES
-        return min(self.amount.idle, fit)
+        fit = self.amount.nodes if most == resource.RLIM_INFINITY else most - SPARE_FILES
+        return min(self.amount.nodes, fit)
 
     def measure(self, contestant: Contestant) -> Measured:
         """See L{Case}."""
@@ -214,7 +180,7 @@ class Start:
     """How long it takes until a client has an answer."""
 
     name: str = "start"
-    contestants: Sequence[Contestant] = (OURS, THEIRS)
+    contestants: Sequence[Contestant] = (OURS, PURE, THEIRS)
 
     def measure(self, contestant: Contestant) -> Measured:
         """See L{Case}."""
@@ -222,12 +188,8 @@ class Start:
         return Measured({"until the first answer, ms": seconds * 1000, "memory, MB": used / 1e6})
 
 
-def cases(amount: Amount, *, quick: bool = False) -> list[Case]:
-    """
-    All cases.
-
-    @param quick: only those that goals are about, and those that take no time.
-    """
+def cases(amount: Amount) -> list[Case[Contestant]]:
+    """All cases."""
     named = {
         How.BATCHED: ([(1, 64), (8, 64), (64, 64)], [(1, 1024), (8, 1024), (64, 1024)]),
         How.INTERLEAVED: ([(8, 64), (64, 64)], [(8, 1024), (64, 1024)]),
@@ -242,7 +204,7 @@ def cases(amount: Amount, *, quick: bool = False) -> list[Case]:
     # For the plots.
     streams += [Stream(How.BATCHED, 8, size, amount) for size in (32, 256, 4096, 16384)]
     streams += [Stream(How.BATCHED, pairs, 64, amount) for pairs in (2, 24, 256)]
-    if quick:
+    if not amount.everything:
         aimed = {goal.case for goal in GOALS}
         streams = [case for case in streams if case.name in aimed]
     return [
@@ -255,46 +217,17 @@ def cases(amount: Amount, *, quick: bool = False) -> list[Case]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """
-    What the ratio of a figure, ours to theirs, is to be.
-
-    @ivar least: not less than C{ratio}; otherwise not more.
-    """
-
-    case: str
-    figure: str
-    ratio: float
-    least: bool = True
-
-
+PURE_RATE = 0.6
+"""What is to be reached of their throughput without native code."""
 GOALS = (
-    Goal(stream_name(How.BATCHED, 8, 64), RATE, 5.0),
-    Goal(stream_name(How.INTERLEAVED, 64, 64), RATE, 3.0),
-    Goal(stream_name(How.BATCHED, 1, 1024), RATE, 1.5),
-    Goal(stream_name(How.BATCHED, 8, 1024), RATE, 1.5),
-    Goal(stream_name(How.BATCHED, 64, 1024), RATE, 1.5),
-    Goal(stream_name(How.SINGLE, 1, 64), RATE, 1.0),
+    Goal(stream_name(How.BATCHED, 8, 64), RATE, 5.0, pure=PURE_RATE),
+    Goal(stream_name(How.INTERLEAVED, 64, 64), RATE, 3.0, pure=PURE_RATE),
+    Goal(stream_name(How.BATCHED, 1, 1024), RATE, 1.5, pure=PURE_RATE),
+    Goal(stream_name(How.BATCHED, 8, 1024), RATE, 1.5, pure=PURE_RATE),
+    Goal(stream_name(How.BATCHED, 64, 1024), RATE, 1.5, pure=PURE_RATE),
+    Goal(stream_name(How.SINGLE, 1, 64), RATE, 1.0, pure=PURE_RATE),
     Goal(stream_name(How.SINGLE, 1, 64), CPU, 1.0, least=False),
-    Goal(stream_name(How.SINGLE, 8, 64), RATE, 1.0),
+    Goal(stream_name(How.SINGLE, 8, 64), RATE, 1.0, pure=PURE_RATE),
     Goal(stream_name(How.SINGLE, 8, 64), CPU, 1.0, least=False),
-    Goal(f"{RoundTrip(True, Amount()).name}", P50, 0.8, least=False),
+    Goal(RoundTrip(True, Amount()).name, P50, 0.8, least=False),
 )
-
-
-def goals_table(records: Sequence[Record]) -> str:
-    """A Markdown table of the goals that can be judged, a line each; marked where ours is bound."""
-    lines = ["| case | figure | goal | reached | |", "|---|---|--:|--:|---|"]
-    for goal in GOALS:
-        reached = ratio(records, goal.case, (OURS.name, THEIRS.name), goal.figure)
-        if reached is not None:
-            met = reached >= goal.ratio if goal.least else reached <= goal.ratio
-            sign = "≥" if goal.least else "≤"
-            ours = median(records, goal.case, OURS.name, goal.figure)
-            mark = BOUND if ours and ours[1] else ""
-            lines.append(
-                f"| {goal.case} | {goal.figure} | {sign} {goal.ratio} | {reached:.2f}{mark}"
-                f" | {'met' if met else 'not met'} |"
-            )
-    return "\n".join(lines)

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bench.frames import FramesError, Receiver, Traffic, traffic
-from bench.records import Measured, Record, table
-from bench.switches import OURS, THEIRS, cases
+from bench.frames import FLAGS, SOURCES, Receiver, Traffic, idle_ports, traffic
+from bench.generator import LoadError, ready
+from bench.report import Report
+from bench.switchcases import cases
+from bench.switchcontestants import OURS, PURE, THEIRS, started
+from bench.trips import CORE, figures_of
 from distnet.ethernet.vdewire import encode_reply, parse_request
-from tests.masters import PATIENCE, ROOT
+from tests.benches import SMALL, allowed, is_pure, lines_of, measured_in
+from tests.masters import PATIENCE, eventually
+from tests.switches import BROADCAST, RawClient, frame, mac
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc here")
 
@@ -97,6 +98,14 @@ FAULTS: dict[str, tuple[Faults, Receiver]] = {
         lambda number, frame: [frame[:-1] if number == 5 else frame],
         Receiver(99, 0, 0, 1, 0, 0),
     ),
+    "another source": (
+        lambda number, frame: [frame[:11] + b"x" + frame[12:] if number == 5 else frame],
+        Receiver(99, 0, 0, 1, 0, 0),
+    ),
+    "another receiver": (
+        lambda number, frame: [frame[:5] + b"x" + frame[6:] if number == 5 else frame],
+        Receiver(99, 0, 0, 1, 0, 0),
+    ),
     "changed": (
         lambda number, frame: [frame[:-1] + b"x" if number == 5 else frame],
         Receiver(99, 0, 0, 1, 0, 0),
@@ -129,7 +138,7 @@ def test_receivers_alone_keep_up(receivers: int) -> None:
 
 def test_what_is_wrong_is_said_in_a_line(tmp_path: Path) -> None:
     """A switch that is not there is named."""
-    with pytest.raises(FramesError, match=r"^frames: .*/ctl: No such file or directory$"):
+    with pytest.raises(LoadError, match=r"^frames: .*/ctl: No such file or directory$"):
         traffic(tmp_path, size=64, count=1)
 
 
@@ -138,66 +147,119 @@ def test_a_busy_load_generator_is_noticed() -> None:
 
     def bound(sender: float, receiver: float) -> bool:
         counted = (Receiver(1, 0, 0, 0, 1.0, 0.1), Receiver(1, 0, 0, 0, 1.0, receiver))
-        return Traffic(1, 1.0, sender, counted, 0.0, None).bound
+        return Traffic(1, 1.0, sender, counted, 0.0).bound
 
     assert not bound(0.5, 0.5)
     assert bound(0.95, 0.5)
     assert bound(0.5, 0.95)
 
 
-def test_the_table_has_medians_and_their_ratio() -> None:
-    """A line has both medians, the first divided by the other, marks, and what is beside them."""
-    figures = {"a": (8, 2, 4), "b": (10, 16, 2), "c": (9, 9, 9)}
-    records = [
-        Record("case", subject, number, Measured({"figure": value}, bound=value == 16))
-        for subject, values in figures.items()
-        for number, value in enumerate(values, 1)
-    ]
-    assert table(records, ("a", "b"), ["c", "d"]).splitlines()[2:] == [
-        "| case | figure | 4 | 10* | 0.40 | 9 | - |"
-    ]
+def test_round_trips_are_ordered_by_their_length() -> None:
+    """Of round trips there are 1001 quantiles, from the shortest to the longest."""
+    got = traffic(size=64, count=10, echo=True)
+    assert got.answered == 10
+    assert len(got.quantiles) == 1001
+    assert 0 < got.quantiles[0] <= got.quantiles[500] <= got.quantiles[1000]
+    assert list(got.quantiles) == sorted(got.quantiles)
+
+
+def test_a_lost_round_trip_has_no_time() -> None:
+    """What does not come back is counted, and is an error if nothing else does."""
+    with faulty_switch(lambda number, frame: [frame]) as directory:
+        # It carries nothing back.
+        got = traffic(directory, size=64, count=1, echo=True)
+    assert (got.sent, got.answered, got.quantiles) == (1, 0, ())
+    with pytest.raises(LoadError, match="nothing has come back"):
+        figures_of(got.quantiles)
+
+
+def test_idle_ports_are_plugged_in() -> None:
+    """So many ports are plugged in, the switch knows their addresses, and they stay."""
+    with started(OURS) as switch:
+        assert switch is not None
+        with idle_ports(switch.sock, 20):
+            assert len(switch.sockets()) == 20
+            # Nobody else hears what is sent to one of them.
+            with RawClient(switch.sock).plug() as one, RawClient(switch.sock).plug() as other:
+                one.send(frame(_station(19), mac(1)))
+                one.send(frame(BROADCAST, mac(1), b"everybody"))
+                assert other.receive().endswith(b"everybody")
+        eventually("they are gone", lambda: not switch.sockets())
+
+
+def _station(number: int) -> bytes:
+    """The address of an idle port of the load generator."""
+    return b"\x02\x00\x00\x01" + number.to_bytes(2, "big")
+
+
+def test_idle_ports_that_are_disconnected_are_an_error() -> None:
+    """A switch that ends in the meantime is noticed."""
+    with started(OURS) as switch:
+        assert switch is not None
+        with (
+            pytest.raises(LoadError, match=r"^5 of 5 ports were disconnected$"),
+            idle_ports(switch.sock, 5),
+        ):
+            switch.stop()
+
+
+def test_on_one_processor() -> None:
+    """Switch and load generator are on the same processor where they are to be."""
+    with (
+        started(THEIRS, core=CORE) as switch,
+        ready(SOURCES, [f"-c{CORE}", "-"], FLAGS) as generator,
+    ):
+        assert switch is not None
+        assert allowed(switch.process.pid) == allowed(generator.process.pid) == str(CORE)
+
+
+def test_without_native_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is to be pure has native code turned off, and what is ours has not."""
+    monkeypatch.delenv("DISTNET_NATIVE", raising=False)
+    for contestant, expected in ((PURE, True), (OURS, False)):
+        with started(contestant) as switch:
+            assert switch is not None
+            assert is_pure(switch.process.pid) is expected
 
 
 @pytest.fixture(scope="module")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str, Any]]]:
-    """The table of a very short run, and its records."""
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Report]:
+    """The table of a very short run, and all of it."""
     for tool in ("vde_switch", "iperf3", "ip"):
         if shutil.which(tool) is None:
             pytest.skip(f"no {tool} here")
-    path = tmp_path_factory.mktemp("smoke") / "figures.json"
-    command = ["--rounds=1", "--seconds=1", "--frames=2000", f"--json={path}"]
-    ran = subprocess.run(
-        [sys.executable, "-m", "bench.switches", *command],
-        cwd=ROOT, capture_output=True, text=True, timeout=10 * PATIENCE, check=False,
-    )  # fmt: skip
-    assert not ran.returncode, ran.stderr
-    return ran.stdout, json.loads(path.read_text())["records"]
+    return measured_in(tmp_path_factory.mktemp("smoke"), "switches")
 
 
-def test_all_cases_are_measured_for_both(smoke: tuple[str, list[dict[str, Any]]]) -> None:
-    """The table has a figure of each case, and both switches have it."""
-    lines = [line.strip("| ").split(" | ") for line in smoke[0].splitlines() if "|" in line]
-    assert lines[0] == ["case", "figure", OURS, THEIRS, "ratio", "no switch"]
-    assert {line[0] for line in lines[2:]} == {case.name for case in cases(2000, 1)}
+def test_all_cases_are_measured_for_both(smoke: tuple[str, Report]) -> None:
+    """The table has a figure of each case, and all switches have it."""
+    lines = lines_of(smoke[0])
+    pair = [OURS.name, PURE.name, THEIRS.name]
+    assert lines[0] == ["case", "figure", *pair, "ratio", "ratio, pure", "no switch"]
+    assert {line[0] for line in lines[2:]} == {case.name for case in cases(SMALL)}
     for line in lines[2:]:
-        assert "-" not in line[2:4], line
+        assert "-" not in line[2:5], line
+    assert not smoke[1].failures
 
 
-def test_every_frame_is_accounted_for(smoke: tuple[str, list[dict[str, Any]]]) -> None:
+def test_every_frame_is_accounted_for(smoke: tuple[str, Report]) -> None:
     """
     What was sent was delivered or lost; nothing came twice, out of order, or damaged.
 
     What ours loses it has told of. With few frames under way at once nothing is lost: neither
     switch has to keep more than a socket holds.
     """
-    measured = [record["measured"] for record in smoke[1]]
-    counted = [each for each in measured if each["counts"]]
-    assert len(counted) == 20
+    counted = [each.measured for each in smoke[1].records if "sent" in each.measured.counts]
+    assert counted
     for each in counted:
-        counts = each["counts"]
+        counts = each.counts
         assert counts["delivered"] + counts["lost"] == counts["sent"] * counts["receivers"]
-        assert each["figures"].get("wrong", 0) == 0
-    ours = [record["measured"]["counts"] for record in smoke[1] if record["subject"] == OURS]
+        assert each.figures.get("wrong", 0) == 0
+    ours = [
+        record.measured.counts
+        for record in smoke[1].records
+        if record.subject in {OURS.name, PURE.name}
+    ]
     assert all(counts["slow"] for counts in ours if counts.get("lost")), ours
-    few = [record["measured"] for record in smoke[1] if "under way" in record["case"]]
-    assert [each["counts"]["lost"] for each in few] == [0] * 6
+    few = [record.measured for record in smoke[1].records if "under way" in record.case]
+    assert {each.counts["lost"] for each in few} == {0}

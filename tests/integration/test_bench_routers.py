@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import dataclasses
 import shutil
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 
-from bench.contestants import CONTESTANTS, NATS, OURS, RELAY, THEIRS, started
-from bench.messages import NOWHERE, How, MessagesError, Place, Streamed, Wire, round_trips, stream
-from bench.plots import Axis, drawing
-from bench.records import Measured, Record
-from bench.routercases import P50, QUANTILE, RATE, Amount, cases, goals_table
-from bench.routerplots import plots
+from bench.generator import LoadError, ready
+from bench.messages import (
+    NOWHERE,
+    SOURCES,
+    How,
+    Place,
+    Streamed,
+    Wire,
+    round_trips,
+    stream,
+)
+from bench.report import Report
+from bench.routercases import cases
+from bench.routercontestants import CONTESTANTS, NATS, OURS, PURE, RELAY, THEIRS, started
+from bench.trips import CORE
 from distnet.core.wire import HEADER
-from tests.masters import PATIENCE, ROOT
+from tests.benches import SMALL, allowed, is_pure, lines_of, measured_in
+from tests.masters import PATIENCE
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc here")
 
@@ -136,7 +142,7 @@ def test_what_is_no_message_is_an_error() -> None:
     """What cannot be made out ends the measurement with a line that says so."""
     with (
         faulty_router(_at(5, _changed(4))) as place,
-        pytest.raises(MessagesError, match=r"^messages: what comes is no message"),
+        pytest.raises(LoadError, match=r"^messages: what comes is no message"),
     ):
         stream(place, How.SINGLE, pairs=1, size=SIZE, seconds=PATIENCE, count=COUNT)
 
@@ -151,7 +157,7 @@ def test_round_trips_are_ordered_by_their_length() -> None:
 
 def test_no_router_is_an_error() -> None:
     """A router that is not there is named."""
-    with pytest.raises(MessagesError, match=r"^messages: /nowhere/nodes: No such file"):
+    with pytest.raises(LoadError, match=r"^messages: /nowhere/nodes: No such file"):
         stream(Place(Wire.DISTNET, "/nowhere/nodes", None), How.SINGLE, pairs=1, size=64, seconds=1)
 
 
@@ -182,88 +188,56 @@ def test_a_busy_load_generator_is_noticed() -> None:
     assert bound(0.5, 1.9)
 
 
-def _records(case: str, figure: str, ours: float, theirs: float) -> list[Record]:
-    return [
-        Record(case, contestant.name, 1, Measured({figure: value}))
-        for contestant, value in ((OURS, ours), (THEIRS, theirs))
-    ]
+def test_on_one_processor() -> None:
+    """Router and load generator are on the same processor where they are to be."""
+    with (
+        started(RELAY, CORE) as place,
+        ready(SOURCES, ["-mping", "-n1", f"-c{CORE}", "-wdirect", "-"]) as generator,
+    ):
+        assert place.pid is not None
+        assert allowed(place.pid) == allowed(generator.process.pid) == str(CORE)
 
 
-def test_goals_are_judged() -> None:
-    """A goal says what was reached: at least so much of a rate, at most so much of a time."""
-    fast = _records("batched, 8 pairs, 64 bytes", RATE, 50, 10)
-    slow = _records("round trip, one processor", P50, 9, 10)
-    assert goals_table([*fast, *slow]).splitlines()[2:] == [
-        "| batched, 8 pairs, 64 bytes | messages/s | ≥ 5.0 | 5.00 | met |",
-        "| round trip, one processor | p50, µs | ≤ 0.8 | 0.90 | not met |",
-    ]
-
-
-def test_curves_are_drawn() -> None:
-    """Each curve has a line, higher values are higher up, and names are shown as they are."""
-    curves = {"a<b": [(1, 10), (100, 1000)], "c": [(1, 1000), (10, 1000)]}
-    root = ElementTree.fromstring(drawing("title", Axis("x"), Axis("y"), curves))
-    lines = [
-        [tuple(map(float, point.split(","))) for point in each.attrib["points"].split()]
-        for each in root.iter("{http://www.w3.org/2000/svg}polyline")
-    ]
-    assert len(lines) == 2
-    assert lines[0][0][1] > lines[0][1][1] == lines[1][0][1]
-    # On a logarithmic axis 10 is in the middle between 1 and 100.
-    assert lines[1][1][0] == pytest.approx((lines[0][0][0] + lines[0][1][0]) / 2)
-    texts = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"title", "x", "y", "a<b", "c", "100", "1k"} <= set(texts)
-
-
-def test_there_are_plots_of_what_was_measured() -> None:
-    """Plots show throughput by size and nodes, and latencies, where there are any."""
-    size = _records("batched, 8 pairs, 1024 bytes", RATE, 1, 2)
-    assert list(plots(size)) == ["routers-size.svg"]
-    nodes = _records("batched, 1 pair, 64 bytes", RATE, 1, 2)
-    assert list(plots(nodes)) == ["routers-nodes.svg"]
-    counts = {QUANTILE.format(at): 1000 + at for at in range(1001)}
-    trips = [Record("round trip, free", OURS.name, 1, Measured({P50: 1.5}, counts))]
-    assert list(plots(trips)) == ["routers-latency.svg"]
+def test_without_native_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is to be pure has native code turned off, and what is ours has not."""
+    monkeypatch.delenv("DISTNET_NATIVE", raising=False)
+    for contestant, expected in ((PURE, True), (OURS, False)):
+        with started(contestant) as place:
+            assert place.pid is not None
+            assert is_pure(place.pid) is expected
 
 
 @pytest.fixture(scope="module")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str, Any]]]:
-    """The table of a very short run, and its records."""
-    if NATS is None:
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Report]:
+    """The Markdown of a very short run, and all of it."""
+    if shutil.which(NATS) is None:
         pytest.skip("no nats-server here")
-    directory: Path = tmp_path_factory.mktemp("smoke")
-    command = ["--quick", "--seconds=0.5", "--count=300", "--trips=100", "--idle=20"]
-    command += [f"--json={directory / 'figures.json'}", f"--plots={directory}"]
-    ran = subprocess.run(
-        [sys.executable, "-m", "bench.routers", *command],
-        cwd=ROOT, capture_output=True, text=True, timeout=20 * PATIENCE, check=False,
-    )  # fmt: skip
-    assert not ran.returncode, ran.stderr
+    directory = tmp_path_factory.mktemp("smoke")
+    found = measured_in(directory, "routers", "--quick")
     assert (directory / "routers-size.svg").exists()
-    return ran.stdout, json.loads((directory / "figures.json").read_text())["records"]
+    return found
 
 
-def test_all_cases_are_measured_for_both(smoke: tuple[str, list[dict[str, Any]]]) -> None:
-    """The table has figures of each case, and both routers have them."""
-    lines = [line.strip("| ").split(" | ") for line in smoke[0].splitlines() if "|" in line]
-    names = [contestant.name for contestant in CONTESTANTS]
-    assert lines[0] == ["case", "figure", *names[:2], "ratio", *names[2:]]
-    table = [line for line in lines[2:] if len(line) == len(lines[0])]
-    assert {line[0] for line in table} == {case.name for case in cases(Amount(idle=20), quick=True)}
-    for line in table:
-        assert "-" not in line[2:4], line
+def test_all_cases_are_measured_for_both(smoke: tuple[str, Report]) -> None:
+    """The table has figures of each case, and all routers have them."""
+    lines = lines_of(smoke[0])
+    pair = [OURS.name, PURE.name, THEIRS.name]
+    beside = [each.name for each in CONTESTANTS if each.name not in pair]
+    assert lines[0] == ["case", "figure", *pair, "ratio", "ratio, pure", *beside]
+    amount = dataclasses.replace(SMALL, everything=False)
+    assert {line[0] for line in lines[2:]} == {case.name for case in cases(amount)}
+    for line in lines[2:]:
+        assert "-" not in line[2:5], line
+    assert not smoke[1].failures
 
 
-def test_every_message_is_accounted_for(smoke: tuple[str, list[dict[str, Any]]]) -> None:
+def test_every_message_is_accounted_for(smoke: tuple[str, Report]) -> None:
     """So few messages are all delivered, once, in order, and as they were sent, by everyone."""
-    counted = [
-        record["measured"] for record in smoke[1] if "delivered" in record["measured"]["counts"]
-    ]
-    assert {record["subject"] for record in smoke[1]} == {each.name for each in CONTESTANTS}
+    records = smoke[1].records
+    assert {record.subject for record in records} == {each.name for each in CONTESTANTS}
+    counted = [each.measured for each in records if "delivered" in each.measured.counts]
     assert counted
     for each in counted:
-        counts = each["counts"]
-        assert 0 < counts["sent"] == counts["delivered"], each
-        assert not counts["lost"]
-        figures = each["figures"]
-        assert not figures.get("lost or wrong", 0) and not figures.get("wrong", 0), each
+        assert 0 < each.counts["sent"] == each.counts["delivered"], each
+        assert not each.counts["lost"]
+        assert not each.figures.get("lost or wrong", 0) and not each.figures.get("wrong", 0), each

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Mutation, Runner
 
-_MESSAGES = "bench/messages.c"
+_STREAMS = "bench/load/streams.c"
+_UNITS = "bench/load/units.c"
 _TESTS = "tests/integration/test_bench_routers.py"
 
 
@@ -12,7 +13,7 @@ MUTATIONS = (
     Mutation(
         "late-messages-are-delivered",
         "every message counted, and its order verified",
-        _MESSAGES,
+        _UNITS,
         "            shared->late++;\n",
         "            delivered++;\n",
         (f"{_TESTS}::test_faults_are_counted",),
@@ -21,7 +22,7 @@ MUTATIONS = (
     Mutation(
         "any-source-will-do",
         "its source verified",
-        _MESSAGES,
+        _UNITS,
         "if (source != senders[*sender].id)",
         "if (0)",
         (f"{_TESTS}::test_faults_are_counted",),
@@ -30,7 +31,7 @@ MUTATIONS = (
     Mutation(
         "any-receiver-will-do",
         "its receiver verified",
-        _MESSAGES,
+        _UNITS,
         "if (dest != (uint32_t)receiver)",
         "if (0)",
         (f"{_TESTS}::test_faults_are_counted",),
@@ -39,7 +40,7 @@ MUTATIONS = (
     Mutation(
         "damaged-messages-are-delivered",
         "every message counted",
-        _MESSAGES,
+        _UNITS,
         "complement != ~*number || ",
         "",
         (f"{_TESTS}::test_faults_are_counted",),
@@ -48,7 +49,7 @@ MUTATIONS = (
     Mutation(
         "nobody-stalls",
         "one receiver that stops reading while others go on",
-        _MESSAGES,
+        _STREAMS,
         "        if (i >= stalled)\n",
         "",
         (f"{_TESTS}::test_nothing_is_lost_without_a_router",),
@@ -57,7 +58,7 @@ MUTATIONS = (
     Mutation(
         "always-the-same-receiver",
         "interleaved: another receiver than the last",
-        _MESSAGES,
+        _STREAMS,
         "            out->receiver = (out->receiver + 1) % pairs;\n",
         "            out->receiver = (out->receiver + 1) % 2;\n",
         (f"{_TESTS}::test_interleaved_messages_alternate",),
@@ -73,12 +74,24 @@ MUTATIONS = (
         Runner.PYTEST,
     ),
     Mutation(
-        "every-goal-is-met",
-        "where ours stands against the goals",
-        "bench/routercases.py",
-        "reached >= goal.ratio if goal.least else reached <= goal.ratio",
-        "reached >= goal.ratio",
-        (f"{_TESTS}::test_goals_are_judged",),
+        "messages-on-any-processor",
+        "ping-pong pinned to one core",
+        "bench/load/program.c",
+        "    CPU_SET(core, &set);\n",
+        "    for (int each = 0; each < CPU_SETSIZE; each++)\n        CPU_SET(each, &set);\n",
+        (
+            f"{_TESTS}::test_on_one_processor",
+            "tests/integration/test_bench.py::test_on_one_processor",
+        ),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "times-in-any-order",
+        "p50 and p99 of round trips",
+        "bench/load/program.c",
+        "    qsort(times, number, sizeof *times, by_size);\n",
+        "    (void)by_size;\n",
+        (f"{_TESTS}::test_round_trips_are_ordered_by_their_length",),
         Runner.PYTEST,
     ),
 )

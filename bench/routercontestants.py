@@ -16,12 +16,15 @@ from pathlib import Path
 
 from bench.compiled import compiled
 from bench.messages import NOWHERE, Place, Wire
+from bench.processes import memory
 from tests.masters import PATIENCE, Master, eventually
 
-NATS = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+NATS = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "nats-server"
 """Debian has it where not everybody looks for programs."""
 RELAY_SOURCE = Path(__file__).with_name("relay.c")
 POLL_SECONDS = 0.001
+WITHOUT_NATIVE = ("env", "DISTNET_NATIVE=0")
+"""Before a command of ours: it runs without native code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +49,13 @@ def _ours(directory: Path, port: int) -> Sequence[str]:
     return Master(directory, *options).command()
 
 
+def _pure(directory: Path, port: int) -> Sequence[str]:
+    return [*WITHOUT_NATIVE, *_ours(directory, port)]
+
+
 def _theirs(directory: Path, port: int) -> Sequence[str]:
     # It takes -1 for any port.
-    return [str(NATS), "-a", "127.0.0.1", "-p", str(port or -1)]
+    return [NATS, "-a", "127.0.0.1", "-p", str(port or -1)]
 
 
 def _relay(directory: Path, port: int) -> Sequence[str]:
@@ -64,10 +71,11 @@ THEIRS = Contestant(
     _theirs,
     re.compile(r"client connections on 127\.0\.0\.1:(\d+)[^$]*Server is ready"),
 )
+PURE = Contestant("distnet, pure", Wire.DISTNET, _pure, _OUR_LOG)
 OURS_UNIX = Contestant("distnet, unix", Wire.DISTNET, _ours, _OUR_LOG, unix=True)
 RELAY = Contestant("C relay", Wire.DISTNET, _relay, _RELAY_LOG)
 NOTHING = Contestant("no router", Wire.DIRECT, lambda directory, port: (), None)
-CONTESTANTS = (OURS, THEIRS, OURS_UNIX, RELAY, NOTHING)
+CONTESTANTS = (OURS, PURE, THEIRS, OURS_UNIX, RELAY, NOTHING)
 
 
 @contextlib.contextmanager
@@ -140,9 +148,3 @@ def _answers(port: int, wire: Wire) -> bool:
         client.sendall(b'CONNECT {"verbose":false}\r\nPING\r\n')
         with client.makefile("rb") as lines:
             return any(line == b"PONG\r\n" for line in lines)
-
-
-def memory(pid: int) -> int:
-    """Bytes of memory of a process that are no other's: Private_* in smaps_rollup, proc(5)."""
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return 1024 * sum(int(size) for size in re.findall(r"^Private_\w+:\s+(\d+)", rollup, re.M))

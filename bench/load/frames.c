@@ -1,39 +1,40 @@
 /*
  * Sends numbered Ethernet frames through a VDE switch, and counts what becomes of them.
  *
- * frames [-b] [-e] [-d DEAD] [-r RECEIVERS] [-s SIZE] [-n COUNT] [-w WINDOW] DIRECTORY|-
+ * frames [-b] [-e] [-d DEAD] [-r RECEIVERS] [-s SIZE] [-n COUNT] [-w WINDOW] [-c CORE] DIRECTORY|-
+ * frames -i PORTS DIRECTORY
  *
  * One sender, in this process, and RECEIVERS, each a process of its own, are plugged into the
  * switch at DIRECTORY, or with "-" connected by socket pairs without a switch. It prints "ready",
  * waits for a line, sends COUNT frames of SIZE bytes as fast as the switch takes them, and prints
  * what was counted as JSON. -b: to all, by broadcast. -e: the receiver sends each frame back, and
  * the next one leaves when the last one has come back. -d: so many more ports that never read. -w:
- * only so many frames are under way at once, as with a protocol that acknowledges.
+ * only so many frames are under way at once, as with a protocol that acknowledges. -c: all on one
+ * processor. -i: so many ports that do nothing once the switch has learnt their addresses.
  *
  * The sockets are made as libvdeplug makes them: blocking, with buffers of the default sizes. So a
  * switch that does not read, or pauses the sender, makes the sender wait; what is lost is lost on
  * the way to a receiver.
  */
+#define _GNU_SOURCE
+#include "program.h"
 #include <errno.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define MAX_CLIENTS 64
+#define MAX_IDLE 65535
 #define MAX_SIZE 9018
-#define PATIENCE 30 /* seconds until an answer, or the end, is given up */
+#define SOME 256 /* frames: so often it is seen that it goes on */
 #define LOST_AFTER 5 /* seconds until an echo, or all that is under way, is lost */
 #define END UINT64_MAX /* in the place of a number */
 
@@ -56,33 +57,17 @@ struct receiver {
     atomic_int done;
 };
 
-static int size = 64, broadcast, echo, receivers = 1, dead, window;
+struct port {
+    int control, data;
+};
+
+const char *const program = "frames";
+const char *volatile phase = "all ports are plugged in, and reach each other";
+static int size = 64, broadcast, echo, receivers = 1, dead, window, idle, core = -1;
 static uint64_t count = 100000;
 
-static void fail(const char *what)
-{
-    fprintf(stderr, "frames: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-static void too_long(int signal)
-{
-    static const char text[] = "frames: no answer, or no end, within 30 s\n";
-    (void)signal;
-    if (write(2, text, sizeof text - 1)) {
-    }
-    _exit(1);
-}
-
-static uint64_t now(clockid_t clock)
-{
-    struct timespec time;
-    clock_gettime(clock, &time);
-    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
-
-/* The data socket of a new port; the connection to the control socket stays open. */
-static int plug(const char *directory, int number)
+/* A new port, from which the connection to the control socket stays open. */
+static struct port plug(const char *directory, int number)
 {
     struct sockaddr_un ctl = {.sun_family = AF_UNIX}, given = {0};
     struct request request = {0xfeedface, 3, 0, {.sun_family = AF_UNIX}, "frames"};
@@ -105,13 +90,14 @@ static int plug(const char *directory, int number)
     if (connect(data, (struct sockaddr *)&given, sizeof given))
         fail(given.sun_path);
     unlink(own);
-    return data;
+    return (struct port){control, data};
 }
 
-/* Client 0 is the sender. */
+/* Client 0 is the sender. Idle ports have other addresses than those of a second program. */
 static void address(unsigned char *place, int number)
 {
-    const unsigned char station[6] = {2, 0, 0, 0, 0, (unsigned char)number};
+    const unsigned char station[6] = {
+        2, 0, 0, idle > 0, (unsigned char)(number >> 8), (unsigned char)number};
     memcpy(place, station, sizeof station);
 }
 
@@ -135,8 +121,11 @@ static void send_number(int data, unsigned char *frame, uint64_t number)
             fail("send");
 }
 
-/* The number of the next frame, or END if none comes; whether it is as it was sent. */
-static uint64_t receive_number(int data, int *whole)
+/*
+ * The number of the next frame, or END if none comes; whether it is as it was sent: from whom, to
+ * whom, and of which size is that of the expected one.
+ */
+static uint64_t receive_number(int data, const unsigned char *expected, int *whole)
 {
     static unsigned char frame[1 << 17];
     uint64_t number;
@@ -146,20 +135,21 @@ static uint64_t receive_number(int data, int *whole)
     if (length < MIN_SIZE)
         fail("recv");
     memcpy(&number, frame + NUMBER_AT, sizeof number);
-    *whole = length == size && (length == MIN_SIZE || frame[length - 1] == 0x5a);
+    *whole = length == size && !memcmp(frame, expected, NUMBER_AT) &&
+             (length == MIN_SIZE || frame[length - 1] == 0x5a);
     return number;
 }
 
 /* Until the end of the numbers has come. */
-static void receive(int data, struct receiver *counted)
+static void receive(int data, int own, struct receiver *counted)
 {
-    unsigned char *seen = calloc(count / 8 + 1, 1);
+    unsigned char expected[MAX_SIZE];
+    unsigned char *seen = memory(count / 8 + 1);
     uint64_t next = 0;
     int whole;
-    if (!seen)
-        fail("memory");
+    make_frame(expected, 0, broadcast ? -1 : own);
     for (;;) {
-        uint64_t number = receive_number(data, &whole);
+        uint64_t number = receive_number(data, expected, &whole);
         if (number == END)
             break;
         if (number >= count || !whole) {
@@ -187,12 +177,14 @@ static void receive(int data, struct receiver *counted)
 /* Send back what comes, until the end of the numbers. */
 static void reflect(int data, int own, struct receiver *counted)
 {
-    unsigned char frame[MAX_SIZE];
+    unsigned char frame[MAX_SIZE], expected[MAX_SIZE];
     uint64_t number;
     int whole;
     make_frame(frame, own, 0);
-    while ((number = receive_number(data, &whole)) != END) {
-        counted->delivered++;
+    make_frame(expected, 0, own);
+    while ((number = receive_number(data, expected, &whole)) != END) {
+        counted->delivered += (uint64_t)whole;
+        counted->damaged += (uint64_t)!whole;
         send_number(data, frame, number);
     }
     counted->cpu = now(CLOCK_PROCESS_CPUTIME_ID);
@@ -207,37 +199,34 @@ static void introduce(const int *data)
     make_frame(frame, 0, -1);
     send_number(data[0], frame, 0);
     for (int i = 1; i <= receivers; i++) {
-        receive_number(data[i], &whole);
+        receive_number(data[i], frame, &whole);
         make_frame(frame, i, 0);
         send_number(data[i], frame, 0);
-        receive_number(data[0], &whole);
+        receive_number(data[0], frame, &whole);
     }
-}
-
-static int by_size(const void *one, const void *other)
-{
-    uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
-    return (a > b) - (a < b);
 }
 
 /* Round trips, in ns, into times; how many were not lost. */
 static uint64_t ping(int data, unsigned char *frame, uint64_t *times)
 {
     const struct timeval most = {LOST_AFTER, 0};
+    unsigned char expected[MAX_SIZE];
     uint64_t answered = 0;
+    make_frame(expected, 1, 0);
     setsockopt(data, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most);
     for (uint64_t number = 0; number < count; number++) {
         uint64_t began = now(CLOCK_MONOTONIC), got;
         int whole;
+        if (number % SOME == 0)
+            alarm(PATIENCE);
         send_number(data, frame, number);
         /* An answer to an earlier one, which was taken to be lost, may still come. */
         do
-            got = receive_number(data, &whole);
+            got = receive_number(data, expected, &whole);
         while (got != number && got != END);
-        if (got == number)
+        if (got == number && whole)
             times[answered++] = now(CLOCK_MONOTONIC) - began;
     }
-    qsort(times, answered, sizeof *times, by_size);
     return answered;
 }
 
@@ -266,10 +255,30 @@ static void finish(const int *ways, int number, unsigned char *frame, struct rec
     }
 }
 
+/* Ports of which each has sent a frame to the first one, so that the switch knows all addresses. */
+static void stay_idle(const char *directory)
+{
+    struct port *ports = memory(sizeof *ports * (size_t)idle);
+    unsigned char frame[MAX_SIZE];
+    int whole, alive = 0;
+    for (int i = 0; i < idle; i++) {
+        alarm(PATIENCE);
+        ports[i] = plug(directory, i);
+        make_frame(frame, i, i ? 0 : -1);
+        send_number(ports[i].data, frame, 0);
+        if (i)
+            receive_number(ports->data, frame, &whole);
+    }
+    wait_for_line();
+    for (int i = 0; i < idle; i++)
+        alive += recv(ports[i].control, frame, 1, MSG_DONTWAIT) < 0;
+    printf("{\"alive\": %d}\n", alive);
+}
+
 static void options(int argc, char **argv)
 {
     int option;
-    while ((option = getopt(argc, argv, "bed:r:s:n:w:")) != -1)
+    while ((option = getopt(argc, argv, "bed:r:s:n:w:c:i:")) != -1)
         switch (option) {
         case 'b': broadcast = 1; break;
         case 'e': echo = 1; break;
@@ -277,12 +286,14 @@ static void options(int argc, char **argv)
         case 'r': receivers = atoi(optarg); break;
         case 's': size = atoi(optarg); break;
         case 'w': window = atoi(optarg); break;
+        case 'c': core = atoi(optarg); break;
+        case 'i': idle = atoi(optarg); break;
         case 'n': count = strtoull(optarg, NULL, 10); break;
         default: exit(2);
         }
     errno = EINVAL;
     if (optind != argc - 1 || !count || size < MIN_SIZE || size > MAX_SIZE || receivers < 1 ||
-        dead < 0 || receivers + dead > MAX_CLIENTS || window < 0 ||
+        dead < 0 || receivers + dead > MAX_CLIENTS || window < 0 || idle < 0 || idle > MAX_IDLE ||
         (receivers > 1 && (echo || window || !broadcast)))
         fail("options");
 }
@@ -292,7 +303,13 @@ int main(int argc, char **argv)
     int data[MAX_CLIENTS + 1], ways[MAX_CLIENTS], number = 1;
     unsigned char frame[MAX_SIZE];
     options(argc, argv);
-    signal(SIGALRM, too_long);
+    open_many_files();
+    pin(core);
+    give_up_in_time();
+    if (idle) {
+        stay_idle(argv[optind]);
+        return 0;
+    }
     if (strcmp(argv[optind], "-") == 0) {
         for (number = 0; number < receivers; number++) {
             int pair[2];
@@ -304,39 +321,37 @@ int main(int argc, char **argv)
     } else {
         alarm(PATIENCE);
         for (int i = 0; i <= receivers + dead; i++)
-            data[i] = plug(argv[optind], i);
+            data[i] = plug(argv[optind], i).data;
         ways[0] = data[0];
         introduce(data);
-        alarm(0);
     }
 
     struct receiver *counted = mmap(NULL, sizeof *counted * (size_t)receivers,
                                     PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    uint64_t *times = echo ? calloc(count, sizeof *times) : NULL;
-    if (counted == MAP_FAILED || (echo && !times))
+    uint64_t *times = echo ? memory(count * sizeof *times) : NULL;
+    if (counted == MAP_FAILED)
         fail("memory");
     for (int i = 0; i < receivers; i++)
         sem_init(&counted[i].room, 1, (unsigned)window);
     for (int i = 0; i < receivers; i++)
-        if (fork() == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (fork_bound() == 0) {
             if (echo)
                 reflect(data[i + 1], i + 1, &counted[i]);
             else
-                receive(data[i + 1], &counted[i]);
+                receive(data[i + 1], i + 1, &counted[i]);
             _exit(0);
         }
 
-    puts("ready");
-    fflush(stdout);
-    if (getchar() != '\n')
-        return 1;
+    wait_for_line();
+    phase = "the switch takes a frame, or it comes back";
     make_frame(frame, 0, broadcast ? -1 : 1);
     uint64_t answered = 0, cpu = now(CLOCK_PROCESS_CPUTIME_ID), began = now(CLOCK_MONOTONIC);
     if (echo) {
         answered = ping(ways[0], frame, times);
     } else {
         for (uint64_t i = 0; i < count; i++) {
+            if (i % SOME == 0)
+                alarm(PATIENCE);
             if (window && sem_trywait(&counted->room))
                 wait_for_room(&counted->room);
             for (int way = 0; way < number; way++)
@@ -345,6 +360,7 @@ int main(int argc, char **argv)
     }
     uint64_t ended = now(CLOCK_MONOTONIC);
     cpu = now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    phase = "all receivers have seen the end";
     alarm(PATIENCE);
     finish(ways, number, frame, counted);
     while (wait(NULL) > 0)
@@ -352,10 +368,10 @@ int main(int argc, char **argv)
 
     printf("{\"sent\": %llu, \"seconds\": %.9f, \"cpu\": %.9f", (unsigned long long)count,
            (double)(ended - began) / 1e9, (double)cpu / 1e9);
-    if (echo)
-        printf(", \"answered\": %llu, \"p50\": %.9f, \"p99\": %.9f", (unsigned long long)answered,
-               answered ? (double)times[answered / 2] / 1e9 : 0,
-               answered ? (double)times[answered * 99 / 100] / 1e9 : 0);
+    if (echo) {
+        printf(", \"answered\": %llu", (unsigned long long)answered);
+        list_quantiles(times, answered);
+    }
     printf(", \"receivers\": [");
     for (int i = 0; i < receivers; i++)
         printf("%s{\"delivered\": %llu, \"duplicated\": %llu, \"reordered\": %llu,"

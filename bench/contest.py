@@ -1,0 +1,96 @@
+"""What a benchmark is made of: contestants, cases to measure of them, and goals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from bench.goals import Goal
+from bench.messages import ENDLESS
+from bench.records import Measured, Names, Record
+
+
+class Contestant(Protocol):
+    """Something to measure. @ivar name: for people."""
+
+    @property
+    def name(self) -> str:
+        """See above."""
+
+
+C = TypeVar("C", bound=Contestant)
+
+
+class Case(Protocol[C]):
+    """
+    Something to measure of contestants.
+
+    @ivar name: for people.
+    @ivar contestants: of whom it can be measured.
+    """
+
+    @property
+    def name(self) -> str:
+        """See above."""
+
+    @property
+    def contestants(self) -> Sequence[C]:
+        """See above."""
+
+    def measure(self, contestant: C) -> Measured:
+        """Measure it, once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """
+    How much is done in one run of a case.
+
+    @ivar seconds: of sending messages.
+    @ivar count: messages that a sender sends at most.
+    @ivar trips: round trips of messages; of frames as many.
+    @ivar nodes: idle ones.
+    @ivar frames: in a run; fewer where they cost more.
+    @ivar tcp: seconds of TCP, and of idleness.
+    @ivar ports: idle ones.
+    @ivar everything: whether to measure what no goal is about, too.
+    """
+
+    seconds: float = 1.0
+    count: int = ENDLESS
+    trips: int = 20_000
+    nodes: int = 10_000
+    frames: int = 300_000
+    tcp: int = 4
+    ports: int = 1_000
+    everything: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """
+    Ours and theirs side by side.
+
+    @ivar name: of its files.
+    @ivar contestants: all, as C{ours}, the same without native code, C{theirs}, and what is looked
+        at beside them.
+    @ivar unmarked: names of those in which there is nothing but the load generator.
+    @ivar cases: what to measure.
+    @ivar plots: SVG documents of what was measured, by the names of their files.
+    @ivar tools: programs that are needed, and the Debian packages that have them.
+    @ivar versions: commands that print them.
+    @ivar note: for the reader of the table.
+    """
+
+    name: str
+    title: str
+    names: Names
+    beside: Sequence[str]
+    unmarked: Sequence[str]
+    cases: Callable[[Amount], Sequence[Case[Any]]]
+    goals: Sequence[Goal]
+    plots: Callable[[Sequence[Record]], Mapping[str, str]]
+    tools: Mapping[str, str]
+    versions: Sequence[Sequence[str]]
+    note: str

@@ -1,0 +1,8 @@
+"""The contests that there are."""
+
+from __future__ import annotations
+
+from bench.routers import ROUTERS
+from bench.switches import SWITCHES
+
+CONTESTS = {contest.name: contest for contest in (SWITCHES, ROUTERS)}
