@@ -1,4 +1,8 @@
-"""A master as a process: C{twistd -n distnet} on ports and paths of its own, for tests."""
+"""A master as a process: C{twistd -n distnet} on ports and paths of its own, for tests.
+
+With DISTNET_PACE=stream the masters whose options do not name a pace have that one, and so route
+by native code; with DISTNET_NATIVE=0 as well, by Python at the same pace.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,9 @@ ROOT = Path(__file__).parent.parent
 TWISTD = str(Path(sys.executable).parent / "twistd")
 PATIENCE = float(os.environ.get("DISTNET_PATIENCE", "30"))
 """Seconds after which something that must happen is given up."""
+PACE = os.environ.get("DISTNET_PACE", "")
+"""The pace of a master whose options name none; nothing is the master's own default."""
+_BLOCK = bytes(range(250)) * 4
 
 
 def eventually(what: str, found: Any, patience: float = PATIENCE) -> Any:
@@ -62,10 +69,11 @@ class Master:
 
     def command(self) -> list[str]:
         """How it is started."""
+        pace = ["--pace", PACE] if PACE and "--pace" not in self.options else []
         return [
             *self.within,
             self._twistd, "--nodaemon", "--pidfile=",
-            "distnet", "--control", self.control, *self.options,
+            "distnet", "--control", self.control, *pace, *self.options,
         ]  # fmt: skip
 
     def start(self) -> Self:
@@ -190,6 +198,21 @@ class Kernel:
         """The next message, as (source, payload). Raises TimeoutError, ConnectionError."""
         source, length = HEADER.unpack(self._exactly(HEADER.size))
         return source, self._exactly(length)
+
+    def fill(self, master: Master, dest: int, at_least: int) -> list[tuple[int, bytes]]:
+        """Send to a node that does not read until some waits for it; what it will receive."""
+        sent: list[bytes] = []
+        before = master.ask("/counters")["received"]["messages"]
+        while len(sent) < at_least or not master.node(dest)["waiting"]["messages"]:
+            # With --pace stream, only what the sockets do not hold waits.
+            for number in range(len(sent), max(at_least, 2 * len(sent))):
+                sent.append(number.to_bytes(4) + _BLOCK[: number % len(_BLOCK)])
+                self.send(dest, sent[-1])
+            eventually(
+                "the master has them",
+                lambda: master.ask("/counters")["received"]["messages"] == before + len(sent),
+            )
+        return [(self.id, payload) for payload in sent]
 
     def is_silent(self, seconds: float = 0.4) -> bool:
         """Whether nothing comes for so long."""

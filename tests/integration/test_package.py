@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.masters import PATIENCE, ROOT, TWISTD, Kernel, Master, running
+from tests.suites import why_not_native
 
 PIP = ["-m", "pip", "--quiet", "--disable-pip-version-check"]
+COMPILED = sysconfig.get_config_var("EXT_SUFFIX")
 SOURCES = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "distnet", "twisted")
 
 
@@ -38,8 +40,20 @@ class Environment:
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout
 
-    def check(self, outside: Path, package: Path) -> None:
-        """twistd knows distnet, which is the one that was installed, and both commands run."""
+    def install(self, *what: str) -> None:
+        """Install by pip, as it is; what this environment borrows does not count."""
+        subprocess.run(
+            [sys.executable, *PIP, "--python", self.python, "install", "--no-deps",
+             "--ignore-installed", *what], check=True, capture_output=True,
+        )  # fmt: skip
+
+    def check(self, outside: Path, package: Path, *, compiled: bool = True) -> None:
+        """
+        twistd knows distnet, which is the one that was installed, and both commands run.
+
+        @param compiled: whether it has native code, if the checkout has.
+        """
+        outside.mkdir()
         where = self.run(self.python, "-c", "import distnet; print(distnet.__file__)", cwd=outside)
         assert Path(where.strip()).is_relative_to(package)
         twistd = str(self.bin / "twistd")
@@ -49,6 +63,11 @@ class Environment:
         (self.bin / "twistd").chmod(0o755)
         assert " distnet " in self.run(twistd, "--help", cwd=outside)
         assert "--port=" in self.run(twistd, "distnet", "--help", cwd=outside)
+        told = self.run(twistd, "distnet", "--version", cwd=outside)
+        if not compiled:
+            assert ", pure Python: " in told
+        elif why_not_native() is None:
+            assert told.endswith(", with native code\n")
         distnet = str(self.bin / "distnet")
         assert self.run(distnet, "--version", cwd=outside).startswith("distnet ")
         outside.joinpath("master").mkdir()
@@ -65,68 +84,82 @@ def clean() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what is packaged, since building leaves things behind."""
-    copy = tmp_path_factory.mktemp("source")
+    return copied(tmp_path_factory.mktemp("copy") / "source")
+
+
+def copied(copy: Path) -> Path:
+    """A directory with all that is packaged."""
+    copy.mkdir()
     for name in SOURCES:
         if (ROOT / name).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", "dropin.cache")
+            ignored = shutil.ignore_patterns("__pycache__", "dropin.cache", f"*{COMPILED}")
             shutil.copytree(ROOT / name, copy / name, ignore=ignored)
         elif (ROOT / name).exists():
             shutil.copy(ROOT / name, copy / name)
     return copy
 
 
-@pytest.fixture(scope="module")
-def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel."""
-    directory = tmp_path_factory.mktemp("wheel")
+def build(source: Path, directory: Path, **environment: str) -> Path:
+    """A wheel of a copy, made in a directory."""
     subprocess.run(
         [sys.executable, *PIP, "wheel", "--no-deps", "--no-build-isolation",
          "--wheel-dir", str(directory), str(source)],
-        check=True, capture_output=True,
+        env={**os.environ, **environment}, check=True, capture_output=True,
     )  # fmt: skip
     (built,) = directory.glob("*.whl")
     return built
 
 
+def packaged(wheel: Path) -> set[str]:
+    """What is in a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {name for name in archive.namelist() if ".dist-info/" not in name}
+
+
+def below(pattern: str) -> set[str]:
+    """Files of the package."""
+    return {str(path.relative_to(ROOT)) for path in (ROOT / "distnet").rglob(pattern)}
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel."""
+    return build(source, tmp_path_factory.mktemp("wheel"))
+
+
 def test_the_wheel_has_all_of_the_package(wheel: Path) -> None:
     """Every module is in the wheel; twisted and twisted/plugins are nobody's package there."""
-    with zipfile.ZipFile(wheel) as archive:
-        names = set(archive.namelist())
-    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "distnet").rglob("*.py")}
-    packaged = {name for name in names if ".dist-info/" not in name}
-    # Only where there is a compiler.
-    packaged.discard(f"distnet/_native/router{sysconfig.get_config_var('EXT_SUFFIX')}")
-    assert packaged == modules | {
-        "distnet/_native/router.pyi",
+    stubs = below("*.pyi")
+    compiled = {name for name in packaged(wheel) if name.endswith(COMPILED)}
+    assert packaged(wheel) - compiled == below("*.py") | stubs | {
         "distnet/py.typed",
         "twisted/plugins/distnet_plugin.py",
     }
+    if why_not_native() is None:
+        assert compiled == {stub.removesuffix(".pyi") + COMPILED for stub in stubs}
+
+
+def test_without_a_compiler(tmp_path: Path) -> None:
+    """Where nothing can be compiled, a wheel has the pure version, and runs."""
+    pure = build(copied(tmp_path / "source"), tmp_path, CC="false")
+    assert not [name for name in packaged(pure) if name.endswith(COMPILED)]
+    environment = Environment(tmp_path / "venv")
+    environment.install("--no-index", str(pure))
+    environment.check(tmp_path / "outside", tmp_path / "venv", compiled=False)
 
 
 def test_from_a_wheel(wheel: Path, tmp_path: Path) -> None:
     """A wheel brings twistd's plugin and the distnet command."""
     environment = Environment(tmp_path / "venv")
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    # This environment's own distnet is borrowed too, and must not count as installed there.
-    subprocess.run(
-        [sys.executable, *PIP, "--python", environment.python, "install", "--no-deps", "--no-index",
-         "--ignore-installed", str(wheel)], check=True, capture_output=True,
-    )  # fmt: skip
-    environment.check(outside, tmp_path / "venv")
+    environment.install("--no-index", str(wheel))
+    environment.check(tmp_path / "outside", tmp_path / "venv")
 
 
 def test_an_editable_install(source: Path, tmp_path: Path) -> None:
     """An editable install has the plugin too."""
     environment = Environment(tmp_path / "venv")
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    subprocess.run(
-        [sys.executable, *PIP, "--python", environment.python, "install", "--no-deps",
-         "--no-build-isolation", "--ignore-installed", "--editable", str(source)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    environment.check(outside, source)
+    environment.install("--no-build-isolation", "--editable", str(source))
+    environment.check(tmp_path / "outside", source)
 
 
 def test_from_the_checkout(tmp_path: Path) -> None:

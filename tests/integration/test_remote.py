@@ -83,14 +83,16 @@ def test_acknowledged_can_be_taken_for_read(
     assert far.receive() == (near.id, BLOCK)
 
 
+@pytest.mark.parametrize("pace", ["segment", "stream"])
 def test_a_remote_node_gets_much_in_order(
+    pace: str,
     there: OtherMachine,
     start_master: Start,
     connect: Connect,
     remote: Callable[[Master], Kernel],
 ) -> None:
-    """A remote node is paced by what its machine acknowledges, and gets everything."""
-    master = start_master(*listening_there(there))
+    """A remote node, which can be paced by what its machine acknowledges, gets everything."""
+    master = start_master(*listening_there(there), "--pace", pace)
     far, near = remote(master), connect(master)
     far.read_id()
     far.send(near.id, BLOCK)

@@ -18,11 +18,13 @@ from pathlib import Path
 
 import pytest
 
+from distnet._native import SWITCH
 from distnet.channel import tls_context
 from distnet.client import Client
 from distnet.endpoints import TlsFiles
 from tests.certificates import Authority
 from tests.masters import PATIENCE, ROOT, TWISTD, Kernel, Master
+from tests.suites import why_not_native
 
 Start = Callable[..., Master]
 Connect = Callable[..., Kernel]
@@ -355,3 +357,20 @@ def test_help_and_version(tmp_path: Path) -> None:
     )
     told = attempt(tmp_path, "--version")
     assert (told.status, told.output.split()[0]) == (0, "distnet")
+
+
+@pytest.mark.parametrize("switch", ["1", "0"])
+def test_version_and_log_say_whether_native_code_runs(
+    switch: str, start_master: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Turned off, or not there, native code does not run, and --version and the log say why."""
+    monkeypatch.setenv(SWITCH, switch)
+    why = why_not_native() if switch == "1" else "DISTNET_NATIVE is 0"
+    told = attempt(tmp_path, "--version").output
+    log = start_master("--port", "0", "--pace", "stream").log()
+    if why is None:
+        assert told.endswith(", with native code\n")
+        assert "messages are routed by native code" in log
+    else:
+        assert told.endswith(f", pure Python: {why}\n")
+        assert f"messages are routed by Python, not by native code: {why}" in log

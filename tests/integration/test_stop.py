@@ -21,19 +21,6 @@ Connect = Callable[..., Kernel]
 BLOCK = bytes(range(256)) * 4
 
 
-def fill(master: Master, sender: Kernel, dest: int, count: int) -> list[tuple[int, bytes]]:
-    """Have messages wait for a settled node that does not read; what it will receive."""
-    before = master.ask("/counters")["received"]["messages"]
-    messages = [number.to_bytes(4) + BLOCK[: number % 1000] for number in range(count)]
-    for message in messages:
-        sender.send(dest, message)
-    eventually(
-        "the master has them",
-        lambda: master.ask("/counters")["received"]["messages"] == before + count,
-    )
-    return [(sender.id, message) for message in messages]
-
-
 def settle(*kernels: Kernel) -> None:
     """Have kernels prove that they have read their ids."""
     for kernel in kernels:
@@ -98,7 +85,7 @@ def test_a_second_sigterm_is_harmless(first: int, start_master: Start, connect: 
     master = start_master("--port", "0", "--grace-seconds", "20")
     kernel = connect(master)
     settle(kernel)
-    messages = fill(master, kernel, 0, 20)
+    messages = kernel.fill(master, 0, 20)
     master.process.send_signal(first)
     eventually("it stops", lambda: not Path(master.control).exists())
     for _ in range(3):
@@ -117,7 +104,7 @@ def test_a_stopping_master_accepts_nobody(
     master = start_master("--port", "0", "--listen", f"unix:{path}", "--grace-seconds", "20")
     kernel, port = connect(master), master.port
     settle(kernel)
-    messages = fill(master, kernel, 0, 20)
+    messages = kernel.fill(master, 0, 20)
     master.process.send_signal(signal.SIGTERM)
     eventually("it stops", lambda: not Path(master.control).exists())
 
@@ -146,12 +133,13 @@ def test_what_waits_goes_out(
                           "--grace-seconds", "20")  # fmt: skip
     kernel = connect(master, path if kind == "unix" else None)
     settle(kernel)
-    messages = fill(master, kernel, 0, 600)
+    messages = kernel.fill(master, 0, 600)
     master.process.send_signal(signal.SIGTERM)
     eventually("it stops", lambda: not Path(master.control).exists())
-    for message in messages:
+    for number, message in enumerate(messages):
         assert kernel.receive() == message
-        time.sleep(0.0005)
+        if not number % 20:
+            time.sleep(0.005)
     assert kernel.is_closed()
     assert master.stop() == 0
     assert "of what still waited" not in master.log()
@@ -163,7 +151,10 @@ def test_what_the_reader_has_not_taken_over_is_not_cut(start_master: Start) -> N
     with Kernel(("127.0.0.1", master.port), receive_buffer=4096) as kernel:
         kernel.read_id()
         settle(kernel)
-        messages = fill(master, kernel, 0, 400)
+        messages = [(0, number.to_bytes(4) + BLOCK[: number % 1000]) for number in range(400)]
+        for _, payload in messages:
+            kernel.send(0, payload)
+        eventually("it has them", lambda: master.node(0)["received"]["messages"] == 401)
         master.process.send_signal(signal.SIGTERM)
         eventually("it stops", lambda: not Path(master.control).exists())
         time.sleep(3)
@@ -180,9 +171,7 @@ def test_a_stuck_reader_does_not_keep_it_from_stopping(
     master = start_master("--port", "0", "--pace", pace, "--grace-seconds", "0.3")
     stuck, other = connect(master), connect(master)
     settle(stuck, other)
-    for _ in range(3):
-        fill(master, other, 0, 5000)
-    assert master.node(0)["waiting"]["messages"]
+    other.fill(master, 0, 600)
     assert master.stop() == 0
     assert "discarded of what still waited" in master.log()
     assert other.is_closed()
@@ -226,7 +215,7 @@ def test_a_unix_peer_sees_the_end(start_master: Start, connect: Connect, tmp_pat
 def test_a_node_that_was_not_settled_is_sent_nothing(master: Master, connect: Connect) -> None:
     """At a stop, a node that has not read its id still finds its id alone."""
     late, sender = connect(master, read_id=False), connect(master)
-    fill(master, sender, 0, 3)
+    sender.fill(master, 0, 3)
     assert master.stop() == 0
     assert late.read_id() == 0
     assert late.is_closed()

@@ -1,7 +1,8 @@
 """C{python -m tests.mutations [NAME...]}: applies each mutation alone, and fails if one survives.
 
 The checkout is not touched: mutations are made in copies of it, of which there is one for each
-worker.
+worker. A mutation whose tests are skipped here, like those of native code where that does not run,
+is skipped too, and named.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tests.mutations.mutation import Mutation, Runner
 from tests.mutations.table import TABLE
 
 ROOT = Path(__file__).parent.parent.parent
-COPIED = ("bench", "distnet", "twisted", "tests", "setup.py", "pyproject.toml")
+COPIED = ("bench", "distnet", "twisted", "tests", "setup.py", "pyproject.toml", "README.md")
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "_trial_temp*", ".hypothesis", "dropin.cache")
 WORKERS = 2
 PATIENCE_SECONDS = "5"
@@ -98,7 +99,7 @@ class Tree:
                 "--temp-directory=_trial_temp",
                 "--reporter=text",
             ],
-            Runner.PYTEST: ["pytest", "-q", "--no-header", "-rfE"],
+            Runner.PYTEST: ["pytest", "-v", "--no-header", "-rfE"],
         }[runner]
         try:
             done = subprocess.run(
@@ -132,6 +133,16 @@ def _failed(runner: Runner, tests: Iterable[str], output: str) -> frozenset[str]
     )
 
 
+def skipped(tests: Iterable[str], output: str) -> frozenset[str]:
+    """Those of the tests that pytest only skipped, whatever their parameters."""
+    return frozenset(
+        test
+        for test in tests
+        if (ends := re.findall(rf"^{re.escape(test)}(?:\[.*\])? ([A-Z]+)", output, re.MULTILINE))
+        and set(ends) == {"SKIPPED"}
+    )
+
+
 def attempt(mutation: Mutation, trees: SimpleQueue[Tree]) -> Outcome:
     """Apply one mutation in a free copy and run its tests."""
     tree = trees.get()
@@ -151,15 +162,17 @@ def attempt(mutation: Mutation, trees: SimpleQueue[Tree]) -> Outcome:
     return Outcome(mutation, problem, time.monotonic() - began)
 
 
-def check_unmutated(chosen: Iterable[Mutation], tree: Tree) -> str | None:
-    """What the tests say of the code as it is, if they fail already."""
+def check_unmutated(chosen: Iterable[Mutation], tree: Tree) -> tuple[str | None, frozenset[str]]:
+    """What the tests say of the code as it is, if they fail already; which of them are skipped."""
+    without: frozenset[str] = frozenset()
     for runner in Runner:
         tests = {test for each in chosen if each.runner is runner for test in each.tests}
         if tests:
             run = tree.run(runner, sorted(tests), mutated=False)
             if not run.passed:
-                return run.output
-    return None
+                return run.output, without
+            without |= skipped(tests, run.output)
+    return None, without
 
 
 def report(outcome: Outcome) -> None:
@@ -184,7 +197,7 @@ def main(names: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="distnet-mutations-") as directory:
         trees: SimpleQueue[Tree] = SimpleQueue()
         copies = [Tree(_new(Path(directory) / str(number))) for number in range(WORKERS)]
-        already = check_unmutated(chosen, copies[0])
+        already, without = check_unmutated(chosen, copies[0])
         if already is not None:
             print(already)
             print("the tests fail without any mutation")
@@ -192,10 +205,15 @@ def main(names: list[str]) -> int:
         for copy in copies:
             trees.put(copy)
         outcomes = []
+        left_out = [mutation for mutation in chosen if without.intersection(mutation.tests)]
+        tried = [mutation for mutation in chosen if mutation not in left_out]
         with ThreadPoolExecutor(WORKERS) as pool:
-            for outcome in pool.map(lambda mutation: attempt(mutation, trees), chosen):
+            for outcome in pool.map(lambda mutation: attempt(mutation, trees), tried):
                 report(outcome)
                 outcomes.append(outcome)
+    if left_out:
+        which = ", ".join(mutation.name for mutation in left_out)
+        print(f"{len(left_out)} skipped, as their tests are: {which}")
     survived = [outcome.mutation.name for outcome in outcomes if outcome.problem]
     print(f"{len(outcomes)} mutations, {len(outcomes) - len(survived)} caught")
     if survived:
