@@ -19,7 +19,9 @@ from distnet.ethernet.frame import (
 from tests.unit.ethernet.stations import BROADCAST, MULTICAST, address, frame
 
 LIMIT = 100
-good = st.binary(max_size=LIMIT).filter(lambda data: problem(data, LIMIT) is None)
+good = st.binary(min_size=18, max_size=LIMIT) | st.binary(min_size=14, max_size=17).filter(
+    lambda data: problem(data, LIMIT) is None
+)
 
 
 class FrameTests(SynchronousTestCase):
