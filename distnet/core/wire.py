@@ -12,7 +12,7 @@ C{quit} read as a dest is 0x74697571, so that number is never an id.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from struct import Struct
+from struct import Struct, iter_unpack
 from typing import Final
 
 from distnet.errors import LocalError, OversizedPayload, PeerError
@@ -26,8 +26,8 @@ MAX_ID_DIGITS: Final = 10
 FIRST_TOOL_ID: Final = 2**31
 
 _ADDRESS = Struct("<I")
-_SOME: Final = 8
-"""After so many messages to one dest it is worth looking whether those after them are alike."""
+_SOME: Final = 16
+"""Of so many messages, and every so many, it is worth looking whether they are of one size."""
 
 
 def check_id(node: int) -> int:
@@ -69,7 +69,7 @@ class Run:
     """
 
     dest: int
-    data: bytearray
+    data: bytes
     count: int
 
 
@@ -78,55 +78,68 @@ def first_size(data: bytes | bytearray | memoryview, offset: int = 0) -> int:
     return HEADER_SIZE + int(HEADER.unpack_from(data, offset)[1])
 
 
-def whole_messages(
-    data: bytes | bytearray | memoryview, offset: int, limit: int
-) -> tuple[int, int]:
+def whole_messages(data: bytes | bytearray, offset: int, limit: int) -> tuple[int, int]:
     """
     How far whole messages reach from C{offset} within C{limit} bytes.
 
     @return: (bytes, messages); (0, 0) if not even the first fits.
     """
-    size = count = 0
-    end = len(data)
-    while offset + size < end:
-        following = size + HEADER_SIZE + HEADER.unpack_from(data, offset + size)[1]
-        if following > limit:
+    position, count = offset, 0
+    end = min(len(data), offset + limit)
+    while position < end:
+        size = HEADER_SIZE + HEADER.unpack_from(data, position)[1]
+        if position + size > end:
             break
-        size = following
+        position += size
         count += 1
-    return size, count
+        if count % _SOME == 1 and end - position >= _SOME * size:
+            more = alike(data, position, end, size)
+            position += more * size
+            count += more
+    return position - offset, count
 
 
-def alike(data: bytearray, offset: int, header: bytes) -> int:
+def alike(data: bytes | bytearray, start: int, end: int, size: int) -> int:
     """
-    How many messages at C{offset} have the same header.
+    How many whole messages from C{start} to C{end} are of one size, whoever they are for.
 
-    They are of one size, so that each byte of their headers is a column that is looked at as a
-    whole: for many this is some twenty times as fast as one after the other.
+    Their headers stand one below the other, so that each byte of the lengths is a column that is
+    looked at as a whole: for many this is some twenty times as fast as one after the other.
+    C{quit} is not among them, nor a message to any id whose last byte is that of C{quit}.
 
-    @param header: dest and length, as in C{data}.
+    @param size: in bytes, header included.
     """
-    size = first_size(header)
-    most = (len(data) - offset) // size
+    length = HEADER.pack(0, size - HEADER_SIZE)[4:]
+    most = (end - start) // size
     found, block = 0, _SOME
-    while found < most and data.startswith(header, offset):
+    while found < most and data.startswith(length, start + 4):
         block = count = min(4 * block, most - found)
-        for place in range(HEADER_SIZE):
-            column = data[offset + place : offset + count * size : size]
-            count -= len(column.lstrip(header[place : place + 1]))
+        for place in range(4):
+            column = data[start + 4 + place : start + count * size : size]
+            count -= len(column.lstrip(length[place : place + 1]))
+        quits = data[start + 3 : start + count * size : size].find(QUIT[3:])
+        if quits >= 0:
+            count = quits
         found += count
-        offset += count * size
+        start += count * size
         if count < block:
             break
     return found
+
+
+_Rests = dict[int, list[bytes | memoryview]]
+"""
+By dest: nothing, and what followed the dest in each message. Joined by the source, which comes
+between any two, this is the messages as they go to that dest.
+"""
 
 
 class Splitter:
     """
     Cuts what one node sends into L{Run}s and writes the node's id over each dest.
 
-    Incoming and outgoing headers have the same size, so this is done in place. What came together
-    for one dest is one run, whatever was between: to each it goes in order.
+    What came together for one dest is one run, whatever was between: to each it goes in order.
+    Messages of one size, many after each other, are cut and gathered as a whole.
 
     @ivar quit: C{quit} was read; what follows is ignored.
     @ivar error: the peer broke the protocol; what follows is ignored.
@@ -168,51 +181,75 @@ class Splitter:
 
         Never raises: see L{quit} and L{error}.
         """
-        runs: dict[int, Run] = {}
+        buffer = self._buffer
         if self.ended:
             return []
-        buffer = self._buffer
-        buffer += data
-        end = len(buffer)
-        if end < self._needed:
+        if len(buffer) + len(data) < self._needed:
+            buffer += data
             return []
-        source = self._source
+        if buffer:
+            data = b"".join((buffer, data))
+            buffer.clear()
+        rests: _Rests = {}
+        more: dict[int, int] = {}
         unpack = HEADER.unpack_from
-        position = start = count = 0
-        run_dest = -1
-        needed = HEADER_SIZE
+        position = count = 0
+        end, needed = len(data), HEADER_SIZE
         while end - position >= HEADER_SIZE:
-            dest, length = unpack(buffer, position)
+            dest, length = unpack(data, position)
             if dest == QUIT_ID or length > self._max_payload:
                 break
             needed = HEADER_SIZE + length
-            if end - position < needed:
+            following = position + needed
+            if following > end:
                 break
-            if dest != run_dest:
-                if count:
-                    _add(runs, run_dest, buffer[start:position], count)
-                run_dest, start, count = dest, position, 0
-            buffer[position : position + 4] = source
-            position += needed
+            if dest in rests:
+                rests[dest].append(data[position + 4 : following])
+            else:
+                rests[dest] = [b"", data[position + 4 : following]]
             count += 1
-            if not count % _SOME:
-                header = HEADER.pack(dest, length)
-                if buffer.startswith(header, position):
-                    more = alike(buffer, position, header)
-                    stop = position + more * needed
-                    for place in range(len(source)):
-                        column = slice(position + place, stop, needed)
-                        buffer[column] = source[place : place + 1] * more
-                    position = stop
-                    count += more
+            if count % _SOME == 1 and end - following >= _SOME * needed:
+                rows = alike(data, following, end, needed)
+                if rows:
+                    position, following = following, following + rows * needed
+                    self._add_rows(rests, more, data[position:following], needed)
+            position = following
             needed = HEADER_SIZE
-        last = buffer[start:position]
-        del buffer[:position]
-        self._needed = self._look_ahead(needed)
-        if not runs:
-            return [Run(run_dest, last, count)] if count else []
-        _add(runs, run_dest, last, count)
-        return list(runs.values())
+        if position < end:
+            buffer += data[position:]
+            needed = self._look_ahead(needed)
+        else:
+            needed = len(QUIT)
+        self._needed = needed
+        runs = []
+        for dest, rest in rests.items():
+            count = len(rest) - 1 + more.get(dest, 0)
+            runs.append(Run(dest, self._source.join(rest), count))
+        return runs
+
+    def _add_rows(self, rests: _Rests, more: dict[int, int], data: bytes, size: int) -> None:
+        """
+        Gather whole messages that are all of one size.
+
+        @param more: how many messages more than entries in C{rests} there are, by dest.
+        @param size: of each, in bytes, header included.
+        """
+        count = len(data) // size
+        columns = [data[place::size] for place in range(4)]
+        if all(column.count(column[:1]) == count for column in columns):
+            # They are for one dest, and stay together.
+            rows = bytearray(data)
+            for place in range(4):
+                rows[place::size] = self._source[place : place + 1] * count
+            dest = _ADDRESS.unpack_from(data)[0]
+            rests.setdefault(dest, [b""]).append(memoryview(rows)[4:])
+            more[dest] = more.get(dest, 0) + count - 1
+            return
+        for dest, rest in iter_unpack(f"<I{size - 4}s", data):
+            try:
+                rests[dest].append(rest)
+            except KeyError:
+                rests[dest] = [b"", rest]
 
     def _look_ahead(self, needed: int) -> int:
         """How many bytes the next message needs; sees C{quit} and errors."""
@@ -228,15 +265,6 @@ class Splitter:
         if self.ended:
             buffer.clear()
         return needed
-
-
-def _add(runs: dict[int, Run], dest: int, data: bytearray, count: int) -> None:
-    run = runs.get(dest)
-    if run is None:
-        runs[dest] = Run(dest, data, count)
-    else:
-        run.data += data
-        run.count += count
 
 
 class Messages:

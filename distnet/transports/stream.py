@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from typing import Any, Final
 
 from twisted.internet.error import ConnectionLost
@@ -11,6 +12,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import Attribute, Interface, implementer
 
+from distnet.core.limits import KIB
 from distnet.core.session import Session
 from distnet.interfaces import ILink
 from distnet.transports.atonce import WrittenAtOnce
@@ -25,6 +27,13 @@ CLOSE_TRIES: Final = 10
 """How many times longer it has if it has not even taken over all that was sent."""
 HANDSHAKE_SECONDS: Final = 10
 """How long a TLS handshake may take."""
+
+READ_SIZE: Final = 128 * KIB
+"""
+How much is read of a node at once: the more, the more there is for each of its receivers in one
+write. A paused sender waits with that much, and the rest of a message. Memory for more than this is
+had from the system, and given back to it, with every read.
+"""
 
 
 class IHot(Interface):
@@ -258,6 +267,9 @@ class NodeProtocol(Protocol):
             )
             return
         sock = self.transport.socket
+        self.transport.bufferSize = READ_SIZE
+        # What is written in part looks as if the peer took no more.
+        self.transport.SEND_LIMIT = sys.maxsize
         if sock.family != socket.AF_UNIX:
             self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)

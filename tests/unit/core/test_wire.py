@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -29,6 +29,8 @@ from distnet.errors import LocalError, OversizedPayload, PeerError
 
 SOURCE = 7
 LIMIT = 40
+LIKE_QUIT = (0x74 << 24, QUIT_ID - 1)
+"""Ids that end as quit does."""
 
 ids = st.integers(0, MAX_ID).filter(lambda node: node != QUIT_ID)
 messages = st.lists(st.tuples(st.sampled_from([0, 1, 2, 3, MAX_ID]), st.binary(max_size=LIMIT)))
@@ -217,21 +219,54 @@ class SplitterTests(SynchronousTestCase):
                 expected = by_dest((dest, SOURCE, payload) for dest, payload in sent)
                 self.assertEqual(by_dest(split(Splitter(SOURCE, 1000), [stream])), expected)
 
+    @given(
+        st.lists(st.sampled_from([0, 1, 256, MAX_ID, *LIKE_QUIT]), min_size=1, max_size=12),
+        st.sampled_from([2, 8, 33]),
+        st.integers(1, 250),
+        st.lists(st.integers(0, 249), max_size=3),
+    )
+    @example([1, 2, 3], 8, 250, [100])
+    def test_rows(self, dests: list[int], size: int, count: int, longer: list[int]) -> None:
+        """Many messages of one size, each for another dest than the last, come to each in order."""
+        sent = [
+            (dests[i % len(dests)], i.to_bytes(size + (i in longer), "big")) for i in range(count)
+        ]
+        stream = b"".join(encode_message(*entry) for entry in sent)
+        found = split(Splitter(SOURCE, LIMIT), [stream])
+        self.assertEqual(by_dest(found), by_dest((dest, SOURCE, data) for dest, data in sent))
+
+    def test_quit_in_a_row(self) -> None:
+        """Where a message would stand among many of one size, quit is noticed as anywhere."""
+        for dests in ([1], [1, 2, 3]):
+            for place in range(0, 200, 7):
+                sent = [(dests[i % len(dests)], b"%04d" % i) for i in range(200)]
+                stream = [encode_message(*entry) for entry in sent]
+                stream[place] = QUIT + stream[place][4:]
+                splitter = Splitter(SOURCE, LIMIT)
+                found = split(splitter, [b"".join(stream)])
+                expected = by_dest((dest, SOURCE, data) for dest, data in sent[:place])
+                self.assertEqual(by_dest(found), expected)
+                self.assertTrue(splitter.quit)
+
     def test_runs(self) -> None:
         """What came together for one dest is one run, in order; the first dest comes first."""
         splitter = Splitter(SOURCE, LIMIT)
         stream = b"".join(encode_message(dest, b"ab") for dest in (1, 1, 2, 1))
         runs = splitter.feed(stream)
         self.assertEqual([(run.dest, run.count) for run in runs], [(1, 3), (2, 1)])
-        self.assertEqual(runs[0], Run(1, bytearray(encode_message(SOURCE, b"ab") * 3), 3))
+        self.assertEqual(runs[0], Run(1, encode_message(SOURCE, b"ab") * 3, 3))
 
 
 class SizeTests(SynchronousTestCase):
     """Where messages end."""
 
-    @given(st.lists(st.binary(max_size=30), min_size=1), st.integers(0, 400))
-    def test_whole_messages(self, payloads: list[bytes], limit: int) -> None:
+    @given(
+        st.lists(st.tuples(st.binary(max_size=30), st.integers(1, 90)), min_size=1, max_size=6),
+        st.integers(0, 4000),
+    )
+    def test_whole_messages(self, series: list[tuple[bytes, int]], limit: int) -> None:
         """Whole messages reach as far as their sizes fit the limit, and no further."""
+        payloads = [payload for payload, number in series for _ in range(number)]
         data = b"".join(encode_message(0, payload) for payload in payloads)
         size = count = 0
         for payload in payloads:
