@@ -8,9 +8,9 @@
  * router gives back is delivered as the master would. Every message must arrive once, unchanged
  * and in the order of its pair, and be counted; it prints what was done, or fails with one line.
  */
+#include "fuzz.h"
+
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -18,8 +18,7 @@
 
 #include "router.h"
 
-enum { NODES = 6, MAX_PAYLOAD = 3000, FIRST_ID = 3, SMALL = 4608, STEPS = 400 };
-static const uint64_t SECOND = 1000000000;
+enum { NODES = 6, MAX_PAYLOAD = 3000, FIRST_ID = 3, STEPS = 400 };
 
 struct peer {
     struct node node;
@@ -38,21 +37,6 @@ static int epoll;
 static struct peer peers[NODES];
 static uint32_t sent[NODES][NODES], arrived[NODES][NODES];
 static uint64_t sent_whole, arrived_whole, given_whole, begun_seen, held_rounds;
-static unsigned long seed;
-
-static void fail(const char *what)
-{
-    fprintf(stderr, "seed %lu: %s\n", seed, what);
-    exit(1);
-}
-
-static uint64_t state;
-
-static uint32_t any(uint32_t below)
-{
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)((state >> 33) % below);
-}
 
 static void add(struct buffer *buffer, const void *data, size_t size)
 {
@@ -90,11 +74,6 @@ static void put32(unsigned char *place, uint32_t value)
 {
     for (int i = 0; i < 4; i++)
         place[i] = (unsigned char)(value >> 8 * i);
-}
-
-static unsigned char filling(uint32_t number, uint32_t at)
-{
-    return (unsigned char)(number * 31 + at * 7);
 }
 
 static void compose(struct peer *peer, int to)
@@ -256,7 +235,6 @@ static struct peer *peer_of(struct node *node)
         if (&peers[i].node == node)
             return &peers[i];
     fail("an unknown node");
-    return NULL;
 }
 
 static void poll_once(int timeout)

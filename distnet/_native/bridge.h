@@ -108,7 +108,8 @@ void bridge_set_state(struct bridge *bridge, struct endpoint *endpoint, enum sta
 
 /*
  * The endpoints of a VLAN that get its frames without a tag, those of one port together, and
- * whether there are others. 0 or ENOMEM.
+ * whether there are others. 0 or ENOMEM. When a port goes from one VLAN to another, set both before
+ * anything else.
  */
 int bridge_set_vlan(
     struct bridge *bridge, unsigned vlan, struct endpoint **members, size_t count, int has_tagged);

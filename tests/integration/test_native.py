@@ -6,9 +6,7 @@ import contextlib
 import os
 import random
 import socket
-import subprocess
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,8 +21,8 @@ from distnet.core.wire import HEADER, Messages, encode_message
 from distnet.master import MasterService, NodeFactory
 from distnet.testing import NotingObserver
 from distnet.transports.listen import Listener
-from tests.guest.image import cache_dir
-from tests.masters import ROOT, Master
+from tests.fuzzing import SIZES, fuzz
+from tests.masters import Master
 from tests.unit.core.kernels import sums
 
 try:
@@ -39,7 +37,6 @@ BUFFER = 4608
 PAUSE_SECONDS = 0.002
 NOBODY = 70000
 """An id above the highest."""
-SANITIZED = ("-std=gnu11", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover")
 
 
 @dataclass
@@ -284,26 +281,10 @@ def test_no_descriptor_is_left_open() -> None:
     assert descriptors() <= before
 
 
-@pytest.fixture
-def compiled(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The router in C, under AddressSanitizer, in a program that feeds it with random input."""
-    name = cache_dir() / f"native-fuzz-{os.getpid()}"
-    subprocess.run(
-        ["gcc", *SANITIZED, *request.param, f"-I{ROOT}/distnet/_native", "-o", str(name),
-         f"{ROOT}/tests/native_fuzz.c", f"{ROOT}/distnet/_native/router.c",
-         f"{ROOT}/distnet/_native/poller.c"],
-        check=True,
-    )  # fmt: skip
-    yield str(name)
-    Path(name).unlink()
-
-
-@pytest.mark.parametrize("compiled", [[], ["-DTINY"]], indirect=True, ids=["full-size", "tiny"])
-def test_random_input(compiled: str) -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_random_input(size: str) -> None:
     """No message is lost, doubled, reordered or miscounted, and no memory misused."""
-    ended = subprocess.run([compiled, "1", "300"], capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    assert "messages" in ended.stdout
+    assert "messages" in fuzz("native_fuzz", "router", size)
 
 
 def test_both_say_which_they_are(tmp_path: Path) -> None:

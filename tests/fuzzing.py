@@ -1,0 +1,39 @@
+"""Compiles the programs that feed native code with random input, and runs them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from tests.guest.image import cache_dir
+
+TESTS: Final = Path(__file__).parent
+NATIVE: Final = TESTS.parent / "distnet" / "_native"
+SANITIZED: Final = (
+    "-std=gnu11", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover",
+)  # fmt: skip
+SIZES: Final[dict[str, list[str]]] = {"full-size": [], "tiny": ["-DTINY"]}
+"""What is compiled: the code as it is, or with limits so small that all are reached."""
+ROUNDS: Final = 300
+
+
+def fuzz(program: str, twin: str, size: str) -> str:
+    """
+    What a program of the tests says of a twin, and of the poller, under AddressSanitizer.
+
+    @param program: the name of its source, without C{.c}; as C{twin}.
+    """
+    target = cache_dir() / f"{program}-{size}-{os.getpid()}"
+    sources = [TESTS / f"{program}.c", NATIVE / f"{twin}.c", NATIVE / "poller.c"]
+    options = [*SANITIZED, *SIZES[size], f"-I{NATIVE}"]
+    subprocess.run(["gcc", *options, "-o", target, *sources], check=True)
+    try:
+        ended = subprocess.run(
+            [target, "1", str(ROUNDS)], capture_output=True, text=True, check=False
+        )
+    finally:
+        target.unlink()
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
