@@ -56,6 +56,9 @@ struct bridge {
     size_t touched_size, touched_room;
     struct seen *seen; /* room for what was touched */
     size_t endpoints;
+    /* Since something was last waited for. */
+    unsigned frames;
+    int has_more;
     /* Each has room for all endpoints. */
     struct list counted, closed, givers, failed, held, fulls, chosen;
     /* What was read at once. */
@@ -615,6 +618,8 @@ static void read_batch(struct bridge *bridge, struct endpoint *source, enum mode
             failed(bridge, source, errno);
         return;
     }
+    bridge->frames += (unsigned)frames;
+    bridge->has_more |= frames == BATCH;
     int diverted = 0;
     for (int i = 0; i < frames; i++) {
         if (!bridge->frame[i].iov_len) {
@@ -779,8 +784,12 @@ int bridge_poll(struct bridge *bridge, int timeout, enum mode mode)
         if (count < 0)
             return has_notes(bridge) ? 0 : errno;
         bridge->now = poller_now();
+        bridge->frames = 0;
+        bridge->has_more = 0;
         for (int i = 0; i < count; i++)
             serve(bridge, &events[i], mode);
+        if (!bridge->has_more)
+            poller_moderate(&bridge->poller, bridge->frames);
         if (has_notes(bridge) || bridge->now >= until ||
             (count && bridge->now - began >= LONGEST_CALL))
             return 0;

@@ -7,6 +7,12 @@
 #include <string.h>
 #include <time.h>
 
+/* How long to wait for more. The system adds a slack of some 50 us. */
+static const struct timespec LULL = {.tv_nsec = 100 * 1000};
+/* What must come in a lull to be worth it; lulls in a row that were not before there is none for so
+   many times: who waits for each answer is not to be kept waiting. */
+enum { WORTH = 4, IN_VAIN = 3, WITHOUT = 2000 };
+
 uint64_t poller_now(void)
 {
     struct timespec time;
@@ -126,6 +132,23 @@ int poller_wait(struct poller *poller, struct epoll_event *events, uint64_t now,
     uint64_t left = until > now ? (until - now + MILLISECOND - 1) / MILLISECOND : 0;
     int wait = until == UINT64_MAX ? -1 : left > INT_MAX ? INT_MAX : (int)left;
     return epoll_wait(poller->epoll, events, MAX_EVENTS, wait);
+}
+
+void poller_moderate(struct poller *poller, size_t came)
+{
+    if (!came)
+        return;
+    if (poller->lull_in) {
+        poller->lull_in--;
+        return;
+    }
+    poller->in_vain = came < WORTH ? poller->in_vain + 1 : 0;
+    if (poller->in_vain <= IN_VAIN) {
+        nanosleep(&LULL, NULL);
+    } else {
+        poller->in_vain = 0;
+        poller->lull_in = WITHOUT;
+    }
 }
 
 void poller_free(struct poller *poller)

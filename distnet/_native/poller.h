@@ -26,6 +26,7 @@ struct poller {
         uint32_t withheld, added, told;
     } *descriptor; /* by number */
     size_t descriptors;
+    unsigned in_vain, lull_in; /* see poller_moderate() */
     struct event event[2 * MAX_EVENTS]; /* to be told to the owner */
     size_t events;
 };
@@ -51,6 +52,12 @@ void poller_change(struct poller *poller, int fd, uint32_t withheld, uint32_t ad
 void poller_tell(struct poller *poller, int fd, uint32_t events);
 /* Wait until a time, 0 not at all, UINT64_MAX for ever; as epoll_wait(2). */
 int poller_wait(struct poller *poller, struct epoll_event *events, uint64_t now, uint64_t until);
+
+/*
+ * All that had come was dealt with, so many frames or messages: perhaps wait for more before the next
+ * poller_wait(), as network cards do. Where they come in streams, nobody is woken for each then.
+ */
+void poller_moderate(struct poller *poller, size_t came);
 
 void poller_free(struct poller *poller);
 

@@ -33,6 +33,8 @@ enum {
     BUCKETS_AT_FIRST = 256,
 };
 #endif
+/* Of what is read at once: so much that more has come meanwhile; what a small message has. */
+enum { PLENTY = 64 * 1024, SMALL = 64 };
 /* The caller is not kept from its own work, such as signals, for longer; ns. */
 static const uint64_t LONGEST_CALL = 20 * MILLISECOND;
 
@@ -56,6 +58,7 @@ struct router {
     struct poller poller;
     uint32_t max_payload;
     uint64_t patience, now;
+    size_t came; /* bytes, since something was last waited for */
     unsigned char *arena;
     size_t arena_size, arena_used;
     struct slot *slots;
@@ -424,6 +427,7 @@ static void read_node(struct router *router, struct node *node)
             enter(&router->failed, node);
         return;
     }
+    router->came += (size_t)got;
     if (got == 0) {
         /* The end: for the owner to find. */
         poller_tell(&router->poller, node->fd, EPOLLIN);
@@ -644,9 +648,12 @@ int router_poll(struct router *router, int timeout)
         if (count < 0)
             return has_notes(router) ? 0 : errno;
         router->now = poller_now();
+        router->came = 0;
         for (int i = 0; i < count; i++)
             serve(router, &events[i]);
         finish(router);
+        if (router->came < PLENTY)
+            poller_moderate(&router->poller, router->came / SMALL);
         if (has_notes(router) || router->now >= until ||
             (count && router->now - began >= LONGEST_CALL))
             return 0;
