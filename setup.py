@@ -36,13 +36,15 @@ setup(
             f"distnet._native.{name}",
             [
                 f"distnet/_native/{source}.c"
-                for source in (name, f"{name}module", "poller", "polled")
+                for source in (name, f"{name}module", *parts, "poller", "polled")
             ],
-            depends=[f"distnet/_native/{header}.h" for header in (name, "poller", "polled")],
+            depends=[
+                f"distnet/_native/{header}.h" for header in (name, *parts, "poller", "polled")
+            ],
             extra_compile_args=["-std=gnu11", "-O2"],
             optional=True,
         )
-        for name in ("router", "bridge")
+        for name, parts in (("router", []), ("bridge", ["addresses"]))
     ],
     install_requires=[
         "twisted[tls]>=23.8",

@@ -304,8 +304,8 @@ static void learn(int net, unsigned address, int at)
     put_address(bytes, address);
     where[net][address] = at;
     if (at == NOWHERE)
-        bridge_forget(bridge, vlan_of[net], bytes);
-    else if (bridge_learn(bridge, vlan_of[net], bytes, port_of[at]))
+        addresses_forget(bridge_addresses(bridge), vlan_of[net], bytes);
+    else if (addresses_learn(bridge_addresses(bridge), vlan_of[net], bytes, port_of[at]))
         fail("learn");
 }
 
@@ -940,8 +940,8 @@ static void wait_for_full(uint64_t patience)
     bridge_attach(bridge, &from);
     bridge_attach(bridge, &to);
     bridge_set_vlan(bridge, 0, both, 2, 0);
-    bridge_learn(bridge, 0, frame + 6, 1);
-    bridge_learn(bridge, 0, frame, 2);
+    addresses_learn(bridge_addresses(bridge), 0, frame + 6, 1);
+    addresses_learn(bridge_addresses(bridge), 0, frame, 2);
     bridge_set_state(bridge, &to, OPEN);
     poller_want(bridge_poller(bridge), one[0], EPOLLIN);
     for (int i = 0; i < 20; i++)

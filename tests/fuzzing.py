@@ -16,6 +16,8 @@ SANITIZED: Final = (
 )  # fmt: skip
 SIZES: Final[dict[str, list[str]]] = {"full-size": [], "tiny": ["-DTINY"]}
 """What is compiled: the code as it is, or with limits so small that all are reached."""
+PARTS: Final[dict[str, list[str]]] = {"router": [], "bridge": ["addresses"]}
+"""What a twin consists of, besides its own source and the poller's."""
 ROUNDS: Final = 300
 
 
@@ -26,7 +28,8 @@ def fuzz(program: str, twin: str, size: str) -> str:
     @param program: the name of its source, without C{.c}; as C{twin}.
     """
     target = cache_dir() / f"{program}-{size}-{os.getpid()}"
-    sources = [TESTS / f"{program}.c", NATIVE / f"{twin}.c", NATIVE / "poller.c"]
+    parts = [NATIVE / f"{part}.c" for part in (twin, *PARTS[twin], "poller")]
+    sources = [TESTS / f"{program}.c", *parts]
     options = [*SANITIZED, *SIZES[size], f"-I{NATIVE}"]
     subprocess.run(["gcc", *options, "-o", target, *sources], check=True)
     try:

@@ -9,7 +9,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { MIN_TAGGED_FRAME = 18, NO_VLAN = -1, BUCKETS_AT_FIRST = 256 };
+enum { MIN_TAGGED_FRAME = 18, NO_VLAN = -1 };
 
 /* The caller is not kept from its own work, such as signals, for longer; ns. */
 static const uint64_t LONGEST_CALL = 20 * MILLISECOND;
@@ -35,14 +35,6 @@ struct vlan {
     int has_tagged;
 };
 
-struct address {
-    struct address *next;
-    uint64_t key;
-    uint32_t port;
-    int touched;
-    uint64_t seen;
-};
-
 struct bridge {
     struct poller poller;
     size_t max_frame, stride;
@@ -50,11 +42,7 @@ struct bridge {
     struct vlan vlan[VLANS];
     struct port *port; /* by number */
     size_t ports;
-    struct address **bucket; /* by key */
-    size_t buckets, addresses;
-    struct address **touched;
-    size_t touched_size, touched_room;
-    struct seen *seen; /* room for what was touched */
+    struct addresses addresses;
     size_t endpoints;
     /* Since something was last waited for. */
     unsigned frames;
@@ -162,117 +150,6 @@ struct item *bridge_take(struct endpoint *endpoint)
     if (item)
         endpoint->given.first = item->next;
     return item;
-}
-
-/* Addresses */
-
-static uint64_t key_of(unsigned vlan, const unsigned char *address)
-{
-    /* On machines of either byte order the address is where bridge_seen() looks for it. */
-    uint64_t key = 0;
-    memcpy(&key, address, 6);
-    return key | (uint64_t)vlan << 48;
-}
-
-static size_t place(const struct bridge *bridge, uint64_t key)
-{
-    return (key * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (bridge->buckets - 1);
-}
-
-static struct address *find(const struct bridge *bridge, uint64_t key)
-{
-    struct address *address = bridge->bucket[place(bridge, key)];
-    while (address && address->key != key)
-        address = address->next;
-    return address;
-}
-
-static void put(struct bridge *bridge, struct address *address)
-{
-    struct address **first = &bridge->bucket[place(bridge, address->key)];
-    address->next = *first;
-    *first = address;
-}
-
-static int spread(struct bridge *bridge)
-{
-    size_t before = bridge->buckets;
-    struct address **old = bridge->bucket;
-    struct address **bucket = calloc(2 * before, sizeof *bucket);
-    if (!bucket)
-        return ENOMEM;
-    bridge->bucket = bucket;
-    bridge->buckets = 2 * before;
-    for (size_t i = 0; i < before; i++)
-        for (struct address *address = old[i], *next; address; address = next) {
-            next = address->next;
-            put(bridge, address);
-        }
-    free(old);
-    return 0;
-}
-
-int bridge_learn(
-    struct bridge *bridge, unsigned vlan, const unsigned char *bytes, uint32_t port)
-{
-    if (vlan >= VLANS)
-        return EINVAL;
-    if (bridge->addresses >= bridge->buckets) {
-        int error = spread(bridge);
-        if (error)
-            return error;
-    }
-    if (bridge->addresses >= bridge->touched_room) {
-        size_t room = bridge->touched_room ? 2 * bridge->touched_room : 64;
-        void *grown = realloc(bridge->touched, room * sizeof *bridge->touched);
-        if (!grown)
-            return ENOMEM;
-        bridge->touched = grown;
-        grown = realloc(bridge->seen, room * sizeof *bridge->seen);
-        if (!grown)
-            return ENOMEM;
-        bridge->seen = grown;
-        bridge->touched_room = room;
-    }
-    struct address *address = calloc(1, sizeof *address);
-    if (!address)
-        return ENOMEM;
-    bridge_forget(bridge, vlan, bytes);
-    address->key = key_of(vlan, bytes);
-    address->port = port;
-    put(bridge, address);
-    bridge->addresses++;
-    return 0;
-}
-
-void bridge_forget(struct bridge *bridge, unsigned vlan, const unsigned char *bytes)
-{
-    uint64_t key = key_of(vlan, bytes);
-    struct address *address = find(bridge, key);
-    if (!address)
-        return;
-    struct address **link = &bridge->bucket[place(bridge, key)];
-    while (*link != address)
-        link = &(*link)->next;
-    *link = address->next;
-    bridge->addresses--;
-    if (address->touched) {
-        size_t kept = 0;
-        for (size_t i = 0; i < bridge->touched_size; i++)
-            if (bridge->touched[i] != address)
-                bridge->touched[kept++] = bridge->touched[i];
-        bridge->touched_size = kept;
-    }
-    free(address);
-}
-
-static void touch(struct bridge *bridge, struct address *address)
-{
-    address->seen = bridge->now;
-    if (!address->touched) {
-        address->touched = 1;
-        bridge->touched[bridge->touched_size++] = address;
-    }
 }
 
 /* VLANs */
@@ -556,11 +433,11 @@ static int forward(struct bridge *bridge, struct endpoint *source, unsigned numb
     const struct vlan *vlan = &bridge->vlan[home];
     struct address *to = NULL;
     if (mode == SWITCH) {
-        struct address *from = find(bridge, key_of((unsigned)home, frame + 6));
+        struct address *from = addresses_find(&bridge->addresses, (unsigned)home, frame + 6);
         if (!from || from->port != source->port)
             return 0;
-        touch(bridge, from);
-        to = find(bridge, key_of((unsigned)home, frame));
+        addresses_touch(&bridge->addresses, from, bridge->now);
+        to = addresses_find(&bridge->addresses, (unsigned)home, frame);
     }
     if (!to) {
         if (vlan->has_tagged || !deliver(bridge, source, vlan->member, vlan->members, number))
@@ -707,9 +584,8 @@ static void forget_notes(struct bridge *bridge)
 {
     for (size_t i = 0; i < bridge->counted.size; i++)
         bridge->counted.endpoint[i]->counted = 0;
-    for (size_t i = 0; i < bridge->touched_size; i++)
-        bridge->touched[i]->touched = 0;
-    bridge->counted.size = bridge->touched_size = 0;
+    addresses_seen_by_all(&bridge->addresses);
+    bridge->counted.size = 0;
     bridge->closed.size = bridge->failed.size = bridge->poller.events = 0;
 }
 
@@ -804,14 +680,7 @@ size_t bridge_counted(struct bridge *bridge, struct endpoint ***counted)
 
 size_t bridge_seen(struct bridge *bridge, struct seen **seen)
 {
-    for (size_t i = 0; i < bridge->touched_size; i++) {
-        const struct address *address = bridge->touched[i];
-        bridge->seen[i].vlan = (unsigned)(address->key >> 48);
-        memcpy(bridge->seen[i].address, &address->key, 6);
-        bridge->seen[i].ago = bridge->now - address->seen;
-    }
-    *seen = bridge->seen;
-    return bridge->touched_size;
+    return addresses_seen(&bridge->addresses, bridge->now, seen);
 }
 
 size_t bridge_closed(struct bridge *bridge, struct endpoint ***closed)
@@ -832,6 +701,11 @@ size_t bridge_failed(struct bridge *bridge, struct endpoint ***failed)
     return bridge->failed.size;
 }
 
+struct addresses *bridge_addresses(struct bridge *bridge)
+{
+    return &bridge->addresses;
+}
+
 struct poller *bridge_poller(struct bridge *bridge)
 {
     return &bridge->poller;
@@ -847,12 +721,10 @@ struct bridge *bridge_new(int epoll, size_t max_frame, uint64_t patience)
     /* Not a multiple of a page, so that frames do not compete for the same lines of a cache. */
     bridge->stride = ((max_frame + 1 + 4095) & ~(size_t)4095) + 320;
     bridge->patience = patience;
-    bridge->buckets = BUCKETS_AT_FIRST;
-    bridge->bucket = calloc(bridge->buckets, sizeof *bridge->bucket);
     bridge->buffer = malloc(BATCH * bridge->stride);
     for (int i = 0; i < BATCH; i++)
         bridge->in[i].msg_hdr.msg_iovlen = bridge->out[i].msg_hdr.msg_iovlen = 1;
-    if (!bridge->bucket || !bridge->buffer) {
+    if (addresses_begin(&bridge->addresses) || !bridge->buffer) {
         bridge_free(bridge);
         return NULL;
     }
@@ -863,20 +735,13 @@ void bridge_free(struct bridge *bridge)
 {
     for (int i = 0; i < VLANS; i++)
         forget_vlan(bridge, i);
-    for (size_t i = 0; bridge->bucket && i < bridge->buckets; i++)
-        for (struct address *address = bridge->bucket[i], *next; address; address = next) {
-            next = address->next;
-            free(address);
-        }
+    addresses_end(&bridge->addresses);
     struct list *lists[] = {
         &bridge->counted, &bridge->closed, &bridge->givers, &bridge->failed,
         &bridge->held,    &bridge->fulls,  &bridge->chosen,
     };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         free(lists[i]->endpoint);
-    free(bridge->bucket);
-    free(bridge->touched);
-    free(bridge->seen);
     free(bridge->port);
     free(bridge->buffer);
     poller_free(&bridge->poller);

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "addresses.h"
 #include "poller.h"
 
 #define LARGEST_FRAME (1u << 20)
@@ -73,13 +74,6 @@ struct endpoint {
     uint8_t frame[BATCH];  /* which ones */
 };
 
-/* An address that has sent something since it was last told. */
-struct seen {
-    unsigned vlan;
-    unsigned char address[6];
-    uint64_t ago; /* ns */
-};
-
 struct bridge;
 
 enum mode {
@@ -96,6 +90,8 @@ struct bridge *bridge_new(int epoll, size_t max_frame, uint64_t patience);
 void bridge_free(struct bridge *bridge); /* all endpoints are detached */
 /* Where all descriptors of the epoll descriptor are registered. */
 struct poller *bridge_poller(struct bridge *bridge);
+/* What is known, to be told of what is learned and forgotten. */
+struct addresses *bridge_addresses(struct bridge *bridge);
 
 /* 0 or an errno: EEXIST if the descriptor is attached, ENOMEM. */
 int bridge_attach(struct bridge *bridge, struct endpoint *endpoint);
@@ -113,11 +109,6 @@ void bridge_set_state(struct bridge *bridge, struct endpoint *endpoint, enum sta
  */
 int bridge_set_vlan(
     struct bridge *bridge, unsigned vlan, struct endpoint **members, size_t count, int has_tagged);
-/* An address is behind a port. 0 or ENOMEM. */
-int bridge_learn(
-    struct bridge *bridge, unsigned vlan, const unsigned char *address, uint32_t port);
-/* It is not known any more, if it was. */
-void bridge_forget(struct bridge *bridge, unsigned vlan, const unsigned char *address);
 
 /*
  * Wait, at most so many ms (-1: for ever), for something that the caller has to see; serve the

@@ -84,7 +84,7 @@ static PyObject *list_of(size_t count, const void *all, PyObject *(*make)(const 
 static PyObject *describe_seen(const void *all, size_t number)
 {
     const struct seen *seen = (const struct seen *)all + number;
-    return Py_BuildValue("(Iy#d)", seen->vlan, (const char *)seen->address, (Py_ssize_t)6,
+    return Py_BuildValue("(Iy#d)", seen->vlan, (const char *)seen->address, (Py_ssize_t)ADDRESS_SIZE,
                          (double)seen->ago / 1e9);
 }
 
@@ -148,7 +148,7 @@ static PyObject *py_set_vlan(Bridge *self, PyObject *args)
 /* The arguments that name an address; 0 with an exception. */
 static int get_address(const Py_buffer *address, unsigned int vlan)
 {
-    if (address->len == 6 && vlan < VLANS)
+    if (address->len == ADDRESS_SIZE && vlan < VLANS)
         return 1;
     PyErr_Format(PyExc_ValueError, "an address of %zd bytes in VLAN %u", address->len, vlan);
     return 0;
@@ -161,7 +161,7 @@ static PyObject *py_learn(Bridge *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "Iy*I", &vlan, &address, &port))
         return NULL;
     int good = get_address(&address, vlan);
-    int error = good ? bridge_learn(self->bridge, vlan, address.buf, port) : 0;
+    int error = good ? addresses_learn(bridge_addresses(self->bridge), vlan, address.buf, port) : 0;
     PyBuffer_Release(&address);
     if (!good)
         return NULL;
@@ -178,7 +178,7 @@ static PyObject *py_forget(Bridge *self, PyObject *args)
         return NULL;
     int good = get_address(&address, vlan);
     if (good)
-        bridge_forget(self->bridge, vlan, address.buf);
+        addresses_forget(bridge_addresses(self->bridge), vlan, address.buf);
     PyBuffer_Release(&address);
     if (!good)
         return NULL;

@@ -6,6 +6,7 @@ from tests.mutations.mutation import Mutation, Runner
 
 _C = "distnet/_native/bridge.c"
 _POLLER = "distnet/_native/poller.c"
+_ADDRESSES = "distnet/_native/addresses.c"
 
 _TEST = "tests/integration/test_bridge_fuzz.py::test_random_input"
 _FUZZ = (f"{_TEST}[full-size]",)
@@ -133,16 +134,16 @@ MUTATIONS = (
     Mutation(
         "nativebridge-loses-addresses",
         "addresses are known however many there are",
-        _C,
-        "            next = address->next;\n            put(bridge, address);\n",
-        "            put(bridge, address);\n            next = address->next;\n",
+        _ADDRESSES,
+        "            next = address->next;\n            put(addresses, address);\n",
+        "            put(addresses, address);\n            next = address->next;\n",
         _FUZZ,
         Runner.PYTEST,
     ),
     Mutation(
         "nativebridge-tells-of-the-forgotten",
         "no memory error under AddressSanitizer",
-        _C,
+        _ADDRESSES,
         "    if (address->touched) {\n",
         "    if (0) {\n",
         _FUZZ,
