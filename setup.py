@@ -9,6 +9,9 @@ here = Path(__file__).parent
 version = re.search(r'^__version__ = "(.+)"', (here / "distnet/__init__.py").read_text(), re.M)
 assert version is not None
 
+SHARED = ("poller", "polled", "table")
+"""What all native modules consist of, besides their own."""
+
 setup(
     name="distnet",
     version=version[1],
@@ -34,13 +37,8 @@ setup(
     ext_modules=[
         Extension(
             f"distnet._native.{name}",
-            [
-                f"distnet/_native/{source}.c"
-                for source in (name, f"{name}module", *parts, "poller", "polled")
-            ],
-            depends=[
-                f"distnet/_native/{header}.h" for header in (name, *parts, "poller", "polled")
-            ],
+            [f"distnet/_native/{source}.c" for source in (name, f"{name}module", *parts, *SHARED)],
+            depends=[f"distnet/_native/{header}.h" for header in (name, *parts, *SHARED)],
             extra_compile_args=["-std=gnu11", "-O2"],
             optional=True,
         )

@@ -28,7 +28,7 @@ def fuzz(program: str, twin: str, size: str) -> str:
     @param program: the name of its source, without C{.c}; as C{twin}.
     """
     target = cache_dir() / f"{program}-{size}-{os.getpid()}"
-    parts = [NATIVE / f"{part}.c" for part in (twin, *PARTS[twin], "poller")]
+    parts = [NATIVE / f"{part}.c" for part in (twin, *PARTS[twin], "poller", "table")]
     sources = [TESTS / f"{program}.c", *parts]
     options = [*SANITIZED, *SIZES[size], f"-I{NATIVE}"]
     subprocess.run(["gcc", *options, "-o", target, *sources], check=True)

@@ -5,11 +5,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "table.h"
+
 enum { ADDRESS_SIZE = 6 };
 
 struct address {
-    struct address *next;
-    uint64_t key;
+    struct entry entry;
     uint32_t port;
     int touched;
     uint64_t seen; /* when; ns */
@@ -23,8 +24,7 @@ struct seen {
 };
 
 struct addresses {
-    struct address **bucket; /* by key */
-    size_t buckets, count;
+    struct table table;
     struct address **touched;
     struct seen *seen; /* of those that were touched */
     size_t touched_size, touched_room;

@@ -18,7 +18,6 @@ enum {
     SEGMENTS = 3,
     STAGE_SIZE = 160,
     COPY_BELOW = 100,
-    BUCKETS_AT_FIRST = 2,
 };
 #else
 enum {
@@ -30,7 +29,6 @@ enum {
     STAGE_SIZE = 32 * 1024,
     /* Shorter runs are copied together: that is cheaper than one more segment. */
     COPY_BELOW = 2048,
-    BUCKETS_AT_FIRST = 256,
 };
 #endif
 /* Of what is read at once: so much that more has come meanwhile; what a small message has. */
@@ -63,8 +61,7 @@ struct router {
     size_t arena_size, arena_used;
     struct slot *slots;
     int slots_used;
-    struct node **bucket; /* by id */
-    size_t buckets, nodes;
+    struct table nodes; /* by id */
     struct list held, touched, givers, failed;
     struct full *fulls;
     size_t fulls_used, fulls_room;
@@ -133,42 +130,9 @@ static void strike(struct list *list, struct node *node)
 
 /* Nodes by id */
 
-static size_t place(const struct router *router, uint32_t id)
-{
-    return (id * 0x9e3779b1u) & (router->buckets - 1);
-}
-
 static struct node *find(const struct router *router, uint32_t id)
 {
-    struct node *node = router->bucket[place(router, id)];
-    while (node && node->id != id)
-        node = node->next;
-    return node;
-}
-
-static void put(struct router *router, struct node *node)
-{
-    struct node **first = &router->bucket[place(router, node->id)];
-    node->next = *first;
-    *first = node;
-}
-
-static int spread(struct router *router)
-{
-    size_t before = router->buckets;
-    struct node **old = router->bucket;
-    struct node **bucket = calloc(2 * before, sizeof *bucket);
-    if (!bucket)
-        return ENOMEM;
-    router->bucket = bucket;
-    router->buckets = 2 * before;
-    for (size_t i = 0; i < before; i++)
-        for (struct node *node = old[i], *next; node; node = next) {
-            next = node->next;
-            put(router, node);
-        }
-    free(old);
-    return 0;
+    return table_find(&router->nodes, id);
 }
 
 static struct node *node_of(const struct router *router, int fd)
@@ -536,16 +500,15 @@ int router_attach(struct router *router, struct node *node)
 {
     if (find(router, node->id) || node->attached)
         return EEXIST;
-    if (router->nodes >= router->buckets) {
-        int error = spread(router);
-        if (error)
-            return error;
-    }
     int error = poller_serve(&router->poller, node->fd, node);
     if (error)
         return error;
-    put(router, node);
-    router->nodes++;
+    node->entry.key = node->id;
+    error = table_put(&router->nodes, &node->entry);
+    if (error) {
+        poller_serve_no_more(&router->poller, node->fd);
+        return error;
+    }
     node->attached = 1;
     return 0;
 }
@@ -554,11 +517,7 @@ void router_detach(struct router *router, struct node *node)
 {
     if (!node->attached)
         return;
-    struct node **link = &router->bucket[place(router, node->id)];
-    while (*link != node)
-        link = &(*link)->next;
-    *link = node->next;
-    router->nodes--;
+    table_remove(&router->nodes, &node->entry);
     node->attached = node->open = node->reads = 0;
     append(&node->given, node->kept.data, node->kept.size);
     append(&node->given, node->rest.data, node->rest.size);
@@ -692,11 +651,9 @@ struct router *router_new(int epoll, uint32_t max_payload, uint64_t patience)
     router->max_payload = max_payload;
     router->patience = patience;
     router->arena_size = ARENA_SIZE;
-    router->buckets = BUCKETS_AT_FIRST;
     router->arena = malloc(router->arena_size);
     router->slots = malloc(SLOTS * sizeof *router->slots);
-    router->bucket = calloc(router->buckets, sizeof *router->bucket);
-    if (!router->arena || !router->slots || !router->bucket) {
+    if (table_begin(&router->nodes) || !router->arena || !router->slots) {
         router_free(router);
         return NULL;
     }
@@ -708,7 +665,7 @@ void router_free(struct router *router)
     forget_notes(router);
     free(router->arena);
     free(router->slots);
-    free(router->bucket);
+    table_end(&router->nodes);
     poller_free(&router->poller);
     free(router->held.node);
     free(router->touched.node);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "poller.h"
+#include "table.h"
 
 enum { HEADER_SIZE = 8 };
 #define QUIT_ID 0x74697571u /* "quit" as a dest */
@@ -31,6 +32,7 @@ struct buffer {
  * read, until it is open again or has been closed for as long as the router's patience.
  */
 struct node {
+    struct entry entry; /* the router's own */
     uint32_t id;
     int fd;
     /* For the caller to read; it changes them by router_open() and so on. */
@@ -49,7 +51,6 @@ struct node {
     uint64_t patient_until; /* as a closed dest: until then its senders are held; ns */
     int noted, touched; /* it is in the lists of the same name */
     struct slot *slot;
-    struct node *next;
 };
 
 /* A node has taken all it can: it is closed, and its caller is to open it once it takes more. */

@@ -6,6 +6,7 @@ from tests.mutations.mutation import Mutation, Runner
 
 _C = "distnet/_native/bridge.c"
 _POLLER = "distnet/_native/poller.c"
+_TABLE = "distnet/_native/table.c"
 _ADDRESSES = "distnet/_native/addresses.c"
 
 _TEST = "tests/integration/test_bridge_fuzz.py::test_random_input"
@@ -134,9 +135,9 @@ MUTATIONS = (
     Mutation(
         "nativebridge-loses-addresses",
         "addresses are known however many there are",
-        _ADDRESSES,
-        "            next = address->next;\n            put(addresses, address);\n",
-        "            put(addresses, address);\n            next = address->next;\n",
+        _TABLE,
+        "            next = entry->next;\n            put(table, entry);\n",
+        "            put(table, entry);\n            next = entry->next;\n",
         _FUZZ,
         Runner.PYTEST,
     ),
