@@ -124,6 +124,15 @@ class FrameDescriptor:
         if not self._paused:
             self._reactor.addReader(self)
 
+    def read_rest(self) -> None:
+        """Whoever is at the other end has left: read what is still there, unless it is paused."""
+        if not self._open or self._endpoint is None:
+            return
+        if self._endpoint.hot is not None:
+            self._endpoint.hot.let_go()
+        while not self._paused and self._read_some():
+            pass
+
     def release(self) -> bool:
         """Use the descriptor no more. False if that was so already; else the caller closes it."""
         was_open, self._open = self._open, False
@@ -166,6 +175,10 @@ class FrameDescriptor:
 
     def doRead(self) -> None:
         """Frames have come: take some, then it is the turn of others."""
+        self._read_some()
+
+    def _read_some(self) -> bool:
+        """Whether there may be more to read."""
         receive, received, endpoint = self._receive, self._bridge.received, self._endpoint
         assert endpoint is not None
         # One more, so that a longer one does not look like a frame that fits.
@@ -174,15 +187,16 @@ class FrameDescriptor:
             try:
                 frame = receive(most)
             except (BlockingIOError, InterruptedError):
-                return
+                return False
             except OSError as error:
                 self.unreadable(error)
-                return
+                return False
             if not frame and self.empty_is_the_end:
                 self.ended()
-                return
+                return False
             if not received(endpoint, frame) or not self._open:
-                return
+                return False
+        return True
 
     def doWrite(self) -> None:
         """There is room for what was refused."""

@@ -141,6 +141,8 @@ class ControlProtocol(Protocol):
         if self._timeout is not None:
             self._timeout.cancel()
             self._timeout = None
+        if self._data is not None:
+            self._data.read_rest()
         self._detach()
         self._control.disconnected(self)
 

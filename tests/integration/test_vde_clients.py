@@ -7,6 +7,8 @@ import json
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from distnet._native import SWITCH
 from tests.console.scripts import ConsoleClient
 from tests.console.switches import Start as StartConsole
 from tests.masters import PATIENCE, ROOT, eventually
@@ -107,6 +110,27 @@ client = LibVdePlug(directory) if sys.argv[2] == "lib" else RawClient(directory)
 print("ready", flush=True)
 sys.stdin.read()
 """
+
+
+@pytest.mark.parametrize("native", ["0", "1"])
+def test_what_was_sent_before_leaving(
+    start_switch: StartSwitch, monkeypatch: pytest.MonkeyPatch, native: str
+) -> None:
+    """It is delivered, though the switch hears of it all at once."""
+    monkeypatch.setenv(SWITCH, native)
+    switch = start_switch()
+    with RawClient(switch.sock).plug() as reader:
+        for _ in range(2):
+            # By the second one the switch knows whoever has sent it.
+            leaver = RawClient(switch.sock).plug()
+            leaver.data.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+            os.kill(switch.process.pid, signal.SIGSTOP)
+            for number in range(100):
+                leaver.send(frame(BROADCAST, mac(1), number.to_bytes(4, "big")))
+            leaver.close()
+            os.kill(switch.process.pid, signal.SIGCONT)
+            numbers = [int.from_bytes(reader.receive()[14:18], "big") for _ in range(100)]
+            assert numbers == list(range(100))
 
 
 @pytest.mark.parametrize("kind", ["lib", "raw"])

@@ -35,11 +35,11 @@ MUTATIONS = (
     ),
     Mutation(
         "hot-bridge-does-not-let-go",
-        "what came from one that leaves is delivered",
+        "every frame that is not delivered is counted",
         _BRIDGE,
         "        if endpoint.hot is not None:\n            endpoint.hot.let_go()\n",
         "",
-        (f"{_NATIVE}::test_what_came_from_one_that_leaves",),
+        (f"{_NATIVE}::test_what_waits_for_one_that_leaves",),
         Runner.PYTEST,
     ),
     Mutation(
@@ -130,6 +130,24 @@ MUTATIONS = (
         "                bridge.received_for(endpoint, target.endpoint, frame)\n",
         "                bridge.received(endpoint, frame)\n",
         (*_FULL, *_DEAD),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "vde-last-frames-unread",
+        "what a client has sent before it leaves is delivered",
+        "distnet/transports/vde.py",
+        "            self._data.read_rest()\n",
+        "            pass\n",
+        ("tests/integration/test_vde_clients.py::test_what_was_sent_before_leaving",),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "hot-bridge-rest-in-both",
+        "in order for each pair of endpoints",
+        "distnet/transports/framedescriptor.py",
+        "        if self._endpoint.hot is not None:\n            self._endpoint.hot.let_go()\n",
+        "",
+        (f"{_NATIVE}::test_what_came_from_one_that_leaves",),
         Runner.PYTEST,
     ),
 )
