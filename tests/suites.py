@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -100,6 +101,8 @@ def run(suite: Suite) -> tuple[bool, float, int]:
 
 def main(names: list[str]) -> int:
     """Run the named suites, or all."""
+    # A shell ignores it in what it runs in the background, and with that what is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     failed: list[str] = []
     left_out: list[str] = []
     report = []

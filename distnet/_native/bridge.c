@@ -664,11 +664,11 @@ int bridge_poll(struct bridge *bridge, int timeout, enum mode mode)
         bridge->has_more = 0;
         for (int i = 0; i < count; i++)
             serve(bridge, &events[i], mode);
-        if (!bridge->has_more)
-            poller_moderate(&bridge->poller, bridge->frames);
         if (has_notes(bridge) || bridge->now >= until ||
             (count && bridge->now - began >= LONGEST_CALL))
             return 0;
+        if (!bridge->has_more)
+            poller_moderate(&bridge->poller, bridge->frames);
     }
 }
 

@@ -611,11 +611,11 @@ int router_poll(struct router *router, int timeout)
         for (int i = 0; i < count; i++)
             serve(router, &events[i]);
         finish(router);
-        if (router->came < PLENTY)
-            poller_moderate(&router->poller, router->came / SMALL);
         if (has_notes(router) || router->now >= until ||
             (count && router->now - began >= LONGEST_CALL))
             return 0;
+        if (router->came < PLENTY)
+            poller_moderate(&router->poller, router->came / SMALL);
     }
 }
 
