@@ -32,7 +32,7 @@ enum {
 };
 #endif
 /* Of what is read at once: so much that more has come meanwhile; what a small message has. */
-enum { PLENTY = 16 * 1024, SMALL = 64 };
+enum { PLENTY = 64 * 1024, SMALL = 64 };
 /* The caller is not kept from its own work, such as signals, for longer; ns. */
 static const uint64_t LONGEST_CALL = 20 * MILLISECOND;
 
