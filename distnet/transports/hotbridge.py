@@ -27,6 +27,7 @@ the usual case, and what was not read need not be queued.
 """
 
 _FOREIGN: Final = (-1, False, False)
+"""Of what has no descriptor that each write of a frame goes to: only Python writes to it."""
 
 
 @implementer(IHotEndpoint)
@@ -36,8 +37,10 @@ class HotEndpoint:
     def __init__(self, path: HotBridge, native: Any, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._path = path
-        link: Any = endpoint.link
-        how = (link.fileno(), link.is_socket, link.is_only_read) if _is_one(link) else _FOREIGN
+        link: object = endpoint.link
+        how = _FOREIGN
+        if isinstance(link, FrameDescriptor):
+            how = (link.fileno(), link.is_socket, link.is_only_read)
         self.native = path.native.Endpoint(native, endpoint.port.number, *how, self)
 
     def closed(self) -> None:
@@ -99,11 +102,6 @@ class HotEndpoint:
             link.unreadable(OSError(error, os.strerror(error)))
         else:
             link.ended()
-
-
-def _is_one(link: object) -> bool:
-    """Whether frames can be written to its descriptor."""
-    return isinstance(link, FrameDescriptor)
 
 
 @implementer(IBridgeObserver)
@@ -184,7 +182,7 @@ class HotBridge(HotPath):
             hot.take()
         for hot, error in failed:
             hot.failed(error)
-        return list(events)
+        return events
 
     def _tell_vlans(self) -> None:
         vlans, self._vlans = self._vlans, {}
