@@ -356,7 +356,8 @@ MUTATIONS = (
         "reads-on-when-paused",
         "pausing the ingress port: the rest stays in the operating system",
         _FRAMES,
-        "            if not received(endpoint, frame) or not self._open:\n                return False\n",
+        "            if not received(endpoint, frame) or not self._open:\n"
+        "                return False\n",
         "            received(endpoint, frame)\n",
         (f"{_TRANSPORTS}.test_vde.DataSocketTests.test_a_paused_one_is_not_read_on",),
     ),
