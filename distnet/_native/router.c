@@ -21,9 +21,10 @@ enum {
 };
 #else
 enum {
-    READ_SIZE = 128 * 1024,
+    /* Each read and each write may wake somebody: larger ones are fewer. */
+    READ_SIZE = 256 * 1024,
     /* What is read is written when so much has been, or when nothing more is at hand. */
-    ARENA_SIZE = 512 * 1024,
+    ARENA_SIZE = 2 * 1024 * 1024,
     SLOTS = 64,
     SEGMENTS = 64,
     STAGE_SIZE = 32 * 1024,
