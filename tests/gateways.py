@@ -185,6 +185,7 @@ class FrameGuest:
     A guest that speaks ARP, UDP and a little TCP by frames of its own.
 
     @ivar received: what has come on its connection, a segment each.
+    @ivar cut_at: its packets go in fragments with so many bytes of data, a multiple of 8; 0 if not.
     """
 
     def __init__(
@@ -197,6 +198,7 @@ class FrameGuest:
         self._send, self._receive = send, receive
         self.address, self.mac = packed(address), mac
         self.window = 65535
+        self.cut_at = 0
         self.port = 4000
         self.sequence, self.acknowledged = 1000, 0
         self.received: list[bytes] = []
@@ -219,7 +221,9 @@ class FrameGuest:
         head += self.address + packed(target)
         head = head[:10] + _checksum(head) + head[12:]
         to = gateway_mac(target) if mac is None else mac
-        self._send(to + self.mac + b"\x08\x00" + head + data)
+        frame = to + self.mac + b"\x08\x00" + head + data
+        for part in cut(frame, self.cut_at) if self.cut_at else [frame]:
+            self._send(part)
 
     def udp(self, target: str, ports: tuple[int, int], data: bytes, mac: bytes) -> None:
         """Send a datagram, without a checksum."""
@@ -279,6 +283,24 @@ class FrameGuest:
             self.ended |= bool(flags & FIN)
             self.acknowledged += len(data) + bool(flags & FIN)
             self.tcp(ACK)
+
+
+def cut(frame: bytes, size: int, number: int = 0) -> list[bytes]:
+    """
+    A frame with a packet in fragments.
+
+    @param size: bytes of data in each but the last, a multiple of 8.
+    @param number: the packet's.
+    """
+    head, data = frame[14:34], frame[34 : 14 + int.from_bytes(frame[16:18])]
+    result = []
+    for begin in range(0, len(data), size):
+        part = data[begin : begin + size]
+        place = begin // 8 | 0x2000 * (begin + size < len(data))
+        its = head[:2] + struct.pack("!HHH", 20 + len(part), number, place)
+        its += head[8:10] + bytes(2) + head[12:]
+        result.append(frame[:14] + its[:10] + _checksum(its) + its[12:] + part)
+    return result
 
 
 def dhcp_discover(guest: FrameGuest) -> None:

@@ -148,6 +148,7 @@ class Seen:
     @ivar refusal: why it is not for libslirp, or None.
     @ivar segment: what it has for the master, or None.
     @ivar dhcp: it asks for an address.
+    @ivar is_fragment: it is a fragment of something for the master: what that is cannot be seen.
     """
 
     mac: bytes = b""
@@ -155,6 +156,7 @@ class Seen:
     refusal: Refusal | None = None
     segment: Segment | None = None
     dhcp: bool = False
+    is_fragment: bool = False
 
 
 def mac_of(address: bytes) -> bytes:
@@ -200,6 +202,10 @@ class Lens:
             return self._look_at_ipv4(frame, mac, group)
         return Seen(mac, None, Refusal.TYPE)
 
+    def look_at_whole(self, frame: bytes) -> Seen:
+        """Look at what has come in fragments, as one frame."""
+        return self._look_at_ipv4(frame, frame[6:12], group=False)
+
     def _look_at_arp(self, frame: bytes, mac: bytes, group: bool) -> Seen:
         if (
             len(frame) < _HEADER_SIZE + _ARP_SIZE
@@ -229,6 +235,8 @@ class Lens:
         is_dhcp = protocol == _UDP and frame[start + 2 : start + 4] == _DHCP_SERVER
         if group and not is_dhcp:
             return Seen(mac, source, Refusal.UNWANTED)
+        if target == self._master and int.from_bytes(frame[20:22]) & _MORE_FRAGMENTS_AND_OFFSET:
+            return Seen(mac, source, is_fragment=True)
         if not (is_dhcp or self._may_reach(target, protocol, frame, start)):
             return Seen(mac, source, Refusal.FORBIDDEN)
         segment = None
@@ -340,8 +348,8 @@ def _advanced(before: int, after: int) -> int:
 def _segment(
     frame: bytes, start: int, size: int, address: bytes, guest_port_at: int
 ) -> Segment | None:
-    """The segment of some bytes in a frame; None if it is not whole, or a fragment."""
-    if size < _TCP_SIZE or int.from_bytes(frame[20:22]) & _MORE_FRAGMENTS_AND_OFFSET:
+    """The segment of some bytes in a frame; None if it is not whole."""
+    if size < _TCP_SIZE:
         return None
     *ports, sequence, ack, offset, flags = _TCP_HEAD.unpack_from(frame, start)
     length = size - (offset >> 4) * 4

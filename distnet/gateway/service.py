@@ -11,6 +11,7 @@ from twisted.application.service import Service
 from twisted.logger import Logger
 
 from distnet.gateway.forward import Forward
+from distnet.gateway.fragments import Fragments
 from distnet.gateway.frames import RST, SYN, Lens, Place, Plan, Refusal, Seen, Segment
 from distnet.gateway.guests import Guest, Notes
 from distnet.gateway.management import Management
@@ -68,6 +69,7 @@ class GatewayService(Service):
         self.settings = settings
         self._reactor = reactor
         self._lens = Lens(settings.plan)
+        self._fragments = Fragments()
         self._notes = Notes(settings.plan)
         self._masters = Masters(reactor, settings.control, settings.master, settings.nodes)
         self._plug = Plug(
@@ -133,11 +135,16 @@ class GatewayService(Service):
         assert stack is not None
         touched = []
         for frame in frames:
-            seen = self._lens.look(frame)
+            seen, parts = self._lens.look(frame), [frame]
+            if seen.is_fragment:
+                datagram = self._fragments.add(frame)
+                if datagram is None:
+                    continue
+                seen, parts = self._lens.look_at_whole(datagram.whole), datagram.fragments
             if seen.refusal is not None:
                 self._refuse(seen)
             elif seen.segment is not None:
-                touched.append(self._segment(stack, frame, seen, seen.segment))
+                touched.append(self._segment(stack, parts, seen, seen.segment))
             elif seen.dhcp:
                 self._dhcp(stack, frame, seen)
             else:
@@ -153,7 +160,9 @@ class GatewayService(Service):
         if seen.refusal is Refusal.DUPLICATE:
             self._say(self._notes.owner_of_ours(seen.mac, seen.address))
 
-    def _segment(self, stack: Stack, frame: bytes, seen: Seen, segment: Segment) -> Relay | None:
+    def _segment(
+        self, stack: Stack, parts: list[bytes], seen: Seen, segment: Segment
+    ) -> Relay | None:
         key = segment.address, segment.port
         relay = self.relays.get(key)
         if relay is not None and relay.place.begins_anew(segment):
@@ -161,13 +170,15 @@ class GatewayService(Service):
             relay.abort("begins anew", to_guest=False)
             relay = None
         if relay is None:
-            stack.input(frame)
+            for part in parts:
+                stack.input(part)
             if not segment.flags & (SYN | RST):
                 self._accept(Guest(segment.address, seen.mac), Place(segment))
             return None
         relay.place.guest_sent(segment)
         self._silent.discard(relay)
-        stack.input(frame)
+        for part in parts:
+            stack.input(part)
         return relay
 
     def _dhcp(self, stack: Stack, frame: bytes, seen: Seen) -> None:

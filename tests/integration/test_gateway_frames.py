@@ -227,6 +227,23 @@ def test_strange_frames_do_no_harm(start_gateway: OnSwitch, client: RawClient) -
     assert "too short or too long" in gateway.log()
 
 
+def test_a_segment_in_fragments(
+    start_gateway: OnSwitch, client: RawClient, listener: socket.socket
+) -> None:
+    """What QEMU's e1000e makes of a large segment is read at once, not when it is sent again."""
+    start_gateway(master_option(listener))
+    guest = FrameGuest.on(client)
+    guest.connect()
+    with listener.accept()[0] as kernel:
+        kernel.settimeout(PATIENCE)
+        kernel.send(b"0")
+        guest.until(lambda: guest.received == [b"0"])
+        data = random.Random(1).randbytes(2180)
+        guest.cut_at = 1456
+        guest.tcp(ACK, data)
+        assert kernel.recv(len(data), socket.MSG_WAITALL) == data
+
+
 def test_a_guest_that_begins_anew_at_its_old_port(
     start_gateway: OnSwitch, client: RawClient, listener: socket.socket
 ) -> None:

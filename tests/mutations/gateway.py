@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutations.mutation import Mutation, Runner
 
 _FRAMES = "distnet/gateway/frames.py"
+_FRAGMENTS = "distnet/gateway/fragments.py"
 _LIBSLIRP = "distnet/gateway/libslirp.py"
 _PLUG = "distnet/gateway/plug.py"
 _PROCESS = "distnet/gateway/process.py"
@@ -14,6 +15,7 @@ _SUPERVISE = "distnet/gateway/supervise.py"
 _WHEREABOUTS = "distnet/gateway/whereabouts.py"
 
 _LENS = "tests.unit.gateway.test_frames.LensTests"
+_FRAGMENTED = "tests.unit.gateway.test_fragments.FragmentsTests"
 _SERVICES = "tests.unit.gateway.test_service.ServiceTests"
 _WHERE = "tests.unit.gateway.test_whereabouts.WhereaboutsTests"
 
@@ -35,6 +37,56 @@ def _guests(*names: str) -> tuple[str, ...]:
 
 
 MUTATIONS = (
+    Mutation(
+        "gateway-refuses-fragments",
+        "an e1000e's large segments come in fragments",
+        _FRAMES,
+        "return Seen(mac, source, is_fragment=True)",
+        "return Seen(mac, source, Refusal.BROKEN)",
+        _frames("test_a_segment_in_fragments"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-passes-the-last-fragment-on",
+        "an e1000e's large segments come in fragments",
+        _SERVICE,
+        "seen, parts = self._lens.look_at_whole(datagram.whole), datagram.fragments",
+        "parts = datagram.fragments",
+        _frames("test_a_segment_in_fragments"),
+        Runner.PYTEST,
+    ),
+    Mutation(
+        "gateway-passes-fragments-to-anything",
+        "what guests may reach is seen when a packet is whole",
+        _FRAMES,
+        "return self._look_at_ipv4(frame, frame[6:12], group=False)",
+        "return Seen(frame[6:12], frame[26:30])",
+        (f"{_LENS}.test_fragments",),
+    ),
+    Mutation(
+        "gateway-takes-fragments-that-overlap",
+        "fragments that overlap are nothing",
+        _FRAGMENTS,
+        "if begin != len(data):",
+        "if False:",
+        (f"{_FRAGMENTED}.test_overlaps",),
+    ),
+    Mutation(
+        "gateway-mixes-packets",
+        "a number that is used again is another packet's",
+        _FRAGMENTS,
+        "if parts is None or begin in parts.frames:",
+        "if parts is None:",
+        (f"{_FRAGMENTED}.test_a_number_that_is_used_again",),
+    ),
+    Mutation(
+        "gateway-keeps-fragments",
+        "what is not complete is not kept for ever",
+        _FRAGMENTS,
+        "if len(self._parts) > MOST_DATAGRAMS:",
+        "if False:",
+        (f"{_FRAGMENTED}.test_the_oldest_is_forgotten",),
+    ),
     Mutation(
         "gateway-tells-libslirp-of-hang-ups",
         "libslirp.md: report only what was asked for, unless IN was asked for",
@@ -256,8 +308,8 @@ MUTATIONS = (
         "gateway-gives-up-whom-it-has-heard-of",
         "and only those",
         _SERVICE,
-        "        self._silent.discard(relay)\n        stack.input(frame)\n",
-        "        stack.input(frame)\n",
+        "        self._silent.discard(relay)\n        for part in parts:\n",
+        "        for part in parts:\n",
         (f"{_SERVICES}.test_silent_after_the_switch_has_gone",),
     ),
     Mutation(

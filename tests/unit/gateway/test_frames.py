@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from distnet.gateway.fragments import Fragments
 from distnet.gateway.frames import (
     ACK,
     LONGEST,
@@ -17,13 +18,15 @@ from distnet.gateway.frames import (
     Place,
     Plan,
     Refusal,
+    Seen,
     Segment,
     checksum,
 )
-from tests.gateways import FrameGuest, gateway_mac, packed
+from tests.gateways import FrameGuest, cut, gateway_mac, packed
 
 LENS = Lens(Plan())
 MAC = b"\x02\x00\x00\x00\x00\x01"
+SOURCE = packed("10.0.2.15")
 
 
 def made(act: str, *arguments: object, **options: object) -> bytes:
@@ -118,6 +121,22 @@ class LensTests(SynchronousTestCase):
             broken = frame[:at] + bytes([byte]) + frame[at + 1 :]
             self.assertEqual(self.refusal(broken), Refusal.BROKEN, (at, byte))
         self.assertEqual(self.refusal(frame[:33]), Refusal.BROKEN)
+
+    def test_fragments(self) -> None:
+        """What is for the master in fragments is judged when it is whole."""
+        for port, refusal in ((1234, None), (1235, Refusal.FORBIDDEN)):
+            frame = made("tcp", ACK, bytes(2000), port=port)
+            fragments = Fragments()
+            *others, last = cut(frame, 1456)
+            for fragment in (*others, last):
+                self.assertEqual(LENS.look(fragment), Seen(MAC, SOURCE, is_fragment=True))
+            self.assertIsNone(fragments.add(others[0]))
+            datagram = fragments.add(last)
+            assert datagram is not None
+            seen = LENS.look_at_whole(datagram.whole)
+            self.assertEqual(seen.refusal, refusal)
+            if refusal is None:
+                self.assertEqual(seen.segment, segment(ACK, 1000, 3000))
 
     @given(st.binary(max_size=120), st.sampled_from([b"\x08\x00\x45", b"\x08\x06", b""]))
     def test_anything(self, data: bytes, start: bytes) -> None:
