@@ -81,6 +81,17 @@ def master_option(listener: socket.socket) -> str:
     return f"--master=unix:{listener.getsockname()}"
 
 
+def connected(client: RawClient, listener: socket.socket) -> tuple[FrameGuest, socket.socket]:
+    """A guest that has its id from the master that a test plays, and that master's end."""
+    guest = FrameGuest.on(client)
+    guest.connect()
+    end = listener.accept()[0]
+    end.settimeout(PATIENCE)
+    end.send(b"0")
+    guest.until(lambda: guest.received == [b"0"])
+    return guest, end
+
+
 def test_arp_for_its_own_addresses_only(start_gateway: OnSwitch, client: RawClient) -> None:
     """The gateway answers for 10.0.2.2 and 10.0.2.16, and for nobody else."""
     start_gateway()
@@ -232,12 +243,8 @@ def test_a_segment_in_fragments(
 ) -> None:
     """What QEMU's e1000e makes of a large segment is read at once, not when it is sent again."""
     start_gateway(master_option(listener))
-    guest = FrameGuest.on(client)
-    guest.connect()
-    with listener.accept()[0] as kernel:
-        kernel.settimeout(PATIENCE)
-        kernel.send(b"0")
-        guest.until(lambda: guest.received == [b"0"])
+    guest, kernel = connected(client, listener)
+    with kernel:
         data = random.Random(1).randbytes(2180)
         guest.cut_at = 1456
         guest.tcp(ACK, data)
@@ -249,12 +256,8 @@ def test_a_guest_that_begins_anew_at_its_old_port(
 ) -> None:
     """A kernel that is started again and connects from the same port has a fresh connection."""
     start_gateway(master_option(listener))
-    guest = FrameGuest.on(client)
-    guest.connect()
-    with listener.accept()[0] as first:
-        first.settimeout(PATIENCE)
-        first.send(b"0")
-        guest.until(lambda: guest.received == [b"0"])
+    _, first = connected(client, listener)
+    with first:
         again = FrameGuest.on(client)
         again.sequence = 500_000
         again.connect()
