@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from distnet.core.wire import encode_message
+from distnet.wire import encode_message
 from tests.masters import Kernel, Master, eventually, running
 
 

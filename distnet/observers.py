@@ -8,9 +8,9 @@ from twisted.logger import Logger
 from zope.interface import directlyProvides, implementer
 from zope.interface.interface import InterfaceClass
 
-from distnet.core.counters import Reason, Tally
-from distnet.core.events import Episode, IObserver
-from distnet.core.session import Session
+from distnet.master.core.counters import Reason, Tally
+from distnet.master.core.events import Episode, IObserver
+from distnet.master.core.session import Session
 
 _log = Logger(namespace="distnet")
 

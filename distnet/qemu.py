@@ -21,7 +21,7 @@ from distnet.address import (
     parse,
 )
 from distnet.errors import LocalError, MachineError
-from distnet.ethernet.frame import format_address, is_group, parse_address
+from distnet.switch.core.frame import format_address, is_group, parse_address
 
 GUEST_MASTER: Final = "10.0.2.16:1234"
 """Where a kernel looks for its master. Inside QEMU's user network, which is 10.0.2.0/24."""

@@ -6,16 +6,17 @@ from typing import Any
 
 from zope.interface import implementer
 
-from distnet.core.counters import Reason, Tally
-from distnet.core.events import Episode, IObserver
-from distnet.core.session import Session
-from distnet.core.wire import Messages
-from distnet.ethernet.events import Episode as SlowEpisode
-from distnet.ethernet.events import IBridgeObserver
-from distnet.ethernet.fdb import Address
-from distnet.ethernet.frame import format_address
-from distnet.ethernet.port import Endpoint, Port
-from distnet.interfaces import IFrameLink, ILink
+from distnet.master.core.counters import Reason, Tally
+from distnet.master.core.events import Episode, IObserver
+from distnet.master.core.link import ILink
+from distnet.master.core.session import Session
+from distnet.switch.core.events import Episode as SlowEpisode
+from distnet.switch.core.events import IBridgeObserver
+from distnet.switch.core.fdb import Address
+from distnet.switch.core.frame import format_address
+from distnet.switch.core.link import IFrameLink
+from distnet.switch.core.port import Endpoint, Port
+from distnet.wire import Messages
 
 
 @implementer(ILink)

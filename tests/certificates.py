@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from distnet.endpoints import TlsFiles
+from distnet.client.endpoints import TlsFiles
 
 
 class Authority:

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from distnet.ask import ask
-from distnet.core.wire import HEADER, encode_message
+from distnet.control.ask import ask
+from distnet.wire import HEADER, encode_message
 
 ROOT = Path(__file__).parent.parent
 TWISTD = str(Path(sys.executable).parent / "twistd")

@@ -1,7 +1,7 @@
 /*
  * The switch's hot path: reads endpoints, finds where each frame goes, and writes it there.
  *
- * The pure version (distnet.ethernet.bridge and .delivery) defines what is done; this does the
+ * The pure version (distnet.switch.core.bridge and .delivery) defines what is done; this does the
  * usual case of it: frames without a tag, from addresses that are known, for endpoints that are
  * open. The rest is left to its caller, in order for each source. No Python in here. One thread at
  * a time.

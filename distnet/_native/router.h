@@ -1,7 +1,7 @@
 /*
  * The master's hot path: reads nodes, cuts what they send into messages, writes each to its dest.
  *
- * The pure version (distnet.core.wire, .router, .outbox) defines what is done; this does the usual
+ * The pure version (distnet.wire, .router, .outbox) defines what is done; this does the usual
  * case of it and leaves the rest to its caller: messages for who is not open, nodes that end or
  * break the protocol, links that take no more. No Python in here. One thread at a time.
  */

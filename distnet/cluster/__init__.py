@@ -3,6 +3,7 @@
 Blocking, no Twisted: the daemons are processes of their own.
 """
 
+from distnet.cluster.cluster import Cluster
 from distnet.cluster.config import (
     BadConfig,
     ClusterConfig,
@@ -12,7 +13,6 @@ from distnet.cluster.config import (
     read_table,
 )
 from distnet.cluster.node import ClusterError, Node
-from distnet.cluster.running import Cluster
 
 __all__ = [
     "BadConfig",

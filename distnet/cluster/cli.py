@@ -13,14 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from distnet.ask import NoMaster, ask
+from distnet.cli.report import duration, table
 from distnet.cluster.config import MACHINES, NAME, read_config
 from distnet.cluster.directory import RunDirectory, all_clusters, running_clusters
 from distnet.cluster.launcher import Launcher, ask_launcher, run_detached
 from distnet.cluster.node import ClusterError
 from distnet.cluster.record import Process
 from distnet.cluster.terminal import attach, follow
-from distnet.report import duration, table
+from distnet.control.ask import NoMaster, ask
 
 DOWN_SECONDS: Final = 30.0
 """How long a launcher has to end its cluster."""

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from distnet.address import MAX_UNIX_PATH
 from distnet.cluster.record import Process, end, read_record, this_process, write_record
+from distnet.control.paths import default_directory, make_private_directory, tools_beside
 from distnet.errors import MachineError
-from distnet.paths import default_directory, make_private_directory, tools_beside
 
 _LONGEST: Final = "switch/.0000000000-00000"
 """What the path of a socket ends in at most: that of a client of the switch."""

@@ -16,11 +16,11 @@ from types import FrameType
 from typing import IO, Any, Final
 
 from distnet.cluster import tmux
+from distnet.cluster.cluster import Cluster
 from distnet.cluster.config import ClusterConfig
-from distnet.cluster.console import Follower
 from distnet.cluster.directory import RunDirectory
+from distnet.cluster.log import Follower
 from distnet.cluster.node import POLL, ClusterError
-from distnet.cluster.running import Cluster
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ESCAPE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*([@-~])|[0-~])")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from distnet.address import UnixAddress
-from distnet.client import Client
+from distnet.client.blocking import Client
 from distnet.cluster.node import ClusterError
 
 Message = tuple[int, bytes]

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from distnet.cluster.config import NodeConfig
-from distnet.cluster.console import Follower, last_lines, size
 from distnet.cluster.directory import RunDirectory
+from distnet.cluster.log import Follower, last_lines, size
 from distnet.cluster.record import end, read_record, start
 from distnet.errors import MachineError
 

@@ -7,8 +7,8 @@ import shlex
 import subprocess
 import sys
 
-from distnet.cluster.command import daemon_environment
 from distnet.cluster.node import ClusterError
+from distnet.cluster.programs import daemon_environment
 
 
 def open_windows(name: str, nodes: int) -> str:

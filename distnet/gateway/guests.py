@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address
 from typing import Final
 
-from distnet.core.wire import MAX_ID
 from distnet.gateway.frames import Plan, show_address, show_mac
+from distnet.wire import MAX_ID
 
 ZCORE_FIRST: Final = IPv4Address("10.0.2.15")
 ZCORE_KERNELS: Final = range(16)

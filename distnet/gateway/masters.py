@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from twisted.internet.threads import deferToThreadPool
 
-from distnet.ask import NoMaster, ask
+from distnet.control.ask import NoMaster, ask
 from distnet.gateway.guests import Guest
 from distnet.gateway.places import USUAL, Near, choose
 

@@ -19,10 +19,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from distnet.errors import PeerError
-from distnet.ethernet.vdewire import Request, RequestType, encode_request, parse_reply
 from distnet.gateway.backoff import Backoff
 from distnet.gateway.frames import LONGEST
-from distnet.transports.framedescriptor import grow_send_buffer
+from distnet.switch.core.vdewire import Request, RequestType, encode_request, parse_reply
+from distnet.switch.plugs.descriptor import grow_send_buffer
 
 DESCRIPTION: Final = "distnet gateway"
 FRAMES_AT_ONCE: Final = 64

@@ -16,12 +16,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from distnet.address import TcpAddress, UnixAddress
-from distnet.core.wire import MAX_ID_DIGITS
 from distnet.errors import DistnetError
 from distnet.gateway.backoff import Backoff
 from distnet.gateway.dial import dial
 from distnet.gateway.frames import Place
 from distnet.gateway.guests import Guest
+from distnet.wire import MAX_ID_DIGITS
 
 READ_SIZE: Final = 64 * 1024
 """Bytes of one read."""

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 from distnet.gateway import libslirp
 from distnet.gateway.backoff import Backoff
-from distnet.gateway.command import CONSOLE_DESCRIPTOR
+from distnet.gateway.cli import CONSOLE_DESCRIPTOR
 
 FIRST_SECONDS: Final = 0.1
 MOST_SECONDS: Final = 10.0

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 import pytest_twisted  # type: ignore[import-untyped]
 from twisted.internet.defer import Deferred
 
-from distnet.aio import AsyncClient
-from distnet.channel import tls_context
-from distnet.client import Client
-from distnet.endpoints import TlsFiles
+from distnet.client.blocking import Client
+from distnet.client.channel import tls_context
+from distnet.client.endpoints import TlsFiles
+from distnet.client.twisted import AsyncClient
 from tests.certificates import Authority, server_context
 from tests.masters import PATIENCE
 

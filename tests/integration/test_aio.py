@@ -9,8 +9,8 @@ import struct
 import pytest
 from twisted.internet.error import ConnectError
 
-from distnet.aio import AsyncClient
-from distnet.core.wire import encode_message
+from distnet.client.twisted import AsyncClient
+from distnet.wire import encode_message
 from tests.integration.clients import (
     MAX_PAYLOAD,
     Script,

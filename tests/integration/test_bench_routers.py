@@ -27,7 +27,7 @@ from bench.report import Report
 from bench.routercases import cases
 from bench.routercontestants import CONTESTANTS, NATS, OURS, PURE, RELAY, THEIRS, started
 from bench.trips import CORE
-from distnet.core.wire import HEADER
+from distnet.wire import HEADER
 from tests.benches import SMALL, allowed, is_pure, lines_of, measured_in
 from tests.masters import PATIENCE
 

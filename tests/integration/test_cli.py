@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from distnet import __version__
-from distnet.core.wire import FIRST_TOOL_ID
 from distnet.qemu import find_version
+from distnet.wire import FIRST_TOOL_ID
 from tests.masters import PATIENCE, ROOT, Kernel, Master, eventually
 
 Start = Callable[..., Master]

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from distnet.address import parse
-from distnet.channel import SocketChannel, dial
-from distnet.client import Client
-from distnet.core.wire import encode_message
+from distnet.client.blocking import Client
+from distnet.client.channel import SocketChannel, dial
+from distnet.wire import encode_message
 from tests.certificates import Authority
 from tests.integration.clients import MAX_PAYLOAD, Script, Where, reset, scripted, unused_address
 from tests.masters import PATIENCE

@@ -9,10 +9,10 @@ from typing import cast
 
 import pytest
 
-from distnet.aio import AsyncClient
-from distnet.channel import SocketChannel, tls_context
-from distnet.client import Client
-from distnet.endpoints import TlsFiles
+from distnet.client.blocking import Client
+from distnet.client.channel import SocketChannel, tls_context
+from distnet.client.endpoints import TlsFiles
+from distnet.client.twisted import AsyncClient
 from tests.certificates import Authority
 from tests.integration.clients import NAME, on_reactor, scripted, soon
 from tests.masters import PATIENCE

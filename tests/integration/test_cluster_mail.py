@@ -8,7 +8,7 @@ import pytest
 
 from distnet.cluster import ClusterError
 from distnet.cluster.mail import Mail
-from distnet.core.wire import FIRST_TOOL_ID
+from distnet.wire import FIRST_TOOL_ID
 from tests.masters import Kernel, Master
 
 Connect = Callable[..., Kernel]

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from distnet import __version__
-from distnet.core.counters import Reason
-from distnet.core.wire import HEADER_SIZE
+from distnet.master.core.counters import Reason
+from distnet.wire import HEADER_SIZE
 from tests.masters import PATIENCE, Kernel, Master, eventually
 
 Start = Callable[..., Master]

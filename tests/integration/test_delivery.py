@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from distnet.core.wire import encode_message
+from distnet.wire import encode_message
 from tests.masters import Kernel, Master, eventually
 
 Start = Callable[..., Master]

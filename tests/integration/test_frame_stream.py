@@ -19,7 +19,7 @@ from typing import Self
 
 import pytest
 
-from distnet.ethernet.streamwire import PREFIX, StreamFrames, encode_frame
+from distnet.switch.core.streamwire import PREFIX, StreamFrames, encode_frame
 from tests.console.switches import ConsoleSwitch, Start
 from tests.integration.test_cli import distnet, lines
 from tests.masters import PATIENCE, ROOT, TWISTD, eventually

@@ -16,7 +16,7 @@ import pytest
 
 from distnet.gateway.frames import MOST_LEASES, Plan
 from distnet.gateway.stack import Stack
-from distnet.transports.unread import unsent
+from distnet.master.unread import unsent
 from tests.gateways import (
     ACK,
     MASTER,

@@ -15,15 +15,15 @@ import pytest
 from twisted.internet.epollreactor import EPollReactor
 
 from distnet._native import SWITCH, NotNative, load_router
-from distnet.control import describe_counters, describe_nodes
-from distnet.core.limits import Limits
-from distnet.core.wire import HEADER, Messages, encode_message
-from distnet.master import MasterService, NodeFactory
+from distnet.control.server import describe_counters, describe_nodes
+from distnet.master.core.limits import Limits
+from distnet.master.service import MasterService, NodeFactory
+from distnet.sockets.listen import Listener
 from distnet.testing import NotingObserver
-from distnet.transports.listen import Listener
+from distnet.wire import HEADER, Messages, encode_message
 from tests.fuzzing import SIZES, fuzz
 from tests.masters import Master
-from tests.unit.core.kernels import sums
+from tests.unit.master.core.kernels import sums
 
 try:
     load_router()

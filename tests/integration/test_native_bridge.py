@@ -17,18 +17,18 @@ from twisted.internet.defer import Deferred
 from twisted.internet.epollreactor import EPollReactor
 
 from distnet._native import SWITCH, NotNative, load_bridge
-from distnet.ethernet.bridge import Bridge
-from distnet.ethernet.counters import Counters, Reason
-from distnet.ethernet.events import IBridgeObserver
-from distnet.ethernet.frame import insert_tag
-from distnet.ethernet.limits import BridgeLimits
-from distnet.ethernet.port import Endpoint
 from distnet.observers import broadcast
+from distnet.switch.core.bridge import Bridge
+from distnet.switch.core.counters import Counters, Reason
+from distnet.switch.core.events import IBridgeObserver
+from distnet.switch.core.frame import insert_tag
+from distnet.switch.core.limits import BridgeLimits
+from distnet.switch.core.port import Endpoint
+from distnet.switch.native import HotBridge
+from distnet.switch.plugs.descriptor import Errors, FrameDescriptor
+from distnet.switch.plugs.vde import ControlSocket
+from distnet.switch.plugs.vdedir import Permissions, VdeDirectory
 from distnet.testing import NotingBridgeObserver
-from distnet.transports.framedescriptor import Errors, FrameDescriptor
-from distnet.transports.hotbridge import HotBridge
-from distnet.transports.vde import ControlSocket
-from distnet.transports.vdedir import Permissions, VdeDirectory
 from tests.masters import eventually
 from tests.switches import BROADCAST, RawClient, StartSwitch, frame, mac
 

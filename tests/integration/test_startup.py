@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 
 from distnet._native import SWITCH
-from distnet.channel import tls_context
-from distnet.client import Client
-from distnet.endpoints import TlsFiles
+from distnet.client.blocking import Client
+from distnet.client.channel import tls_context
+from distnet.client.endpoints import TlsFiles
 from tests.certificates import Authority
 from tests.masters import PATIENCE, ROOT, TWISTD, Kernel, Master
 from tests.suites import why_not_native

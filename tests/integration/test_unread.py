@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from distnet.transports.unread import SockDiag, how_to_tell, unsent
+from distnet.master.unread import SockDiag, how_to_tell, unsent
 
 KINDS = ["127.0.0.1", "127.9.9.9", "::1", "mapped", "unix"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from distnet.ethernet.vdewire import Request, RequestType, encode_request
+from distnet.switch.core.vdewire import Request, RequestType, encode_request
 from tests.masters import PATIENCE, ROOT, TWISTD, eventually
 from tests.switches import (
     BROADCAST,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from zope.interface import implementer
 
-from distnet.ethernet.port import Endpoint
-from distnet.interfaces import IFrameLink
+from distnet.switch.core.link import IFrameLink
+from distnet.switch.core.port import Endpoint
 
 
 @dataclass(slots=True)

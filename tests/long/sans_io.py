@@ -10,14 +10,14 @@ from typing import Self
 
 from twisted.internet.task import Clock
 
-from distnet.ethernet.bridge import Bridge
-from distnet.ethernet.console import ConsoleSession
-from distnet.ethernet.console_commands import make_console
-from distnet.ethernet.console_observer import ConsoleObserver
-from distnet.ethernet.console_records import About, Surroundings
-from distnet.ethernet.limits import BridgeLimits
-from distnet.ethernet.refusals import BridgeError
-from distnet.ethernet.vdewire import (
+from distnet.switch.console.commands import make_console
+from distnet.switch.console.machine import ConsoleSession
+from distnet.switch.console.observer import ConsoleObserver
+from distnet.switch.console.records import About, Surroundings
+from distnet.switch.core.bridge import Bridge
+from distnet.switch.core.errors import BridgeError
+from distnet.switch.core.limits import BridgeLimits
+from distnet.switch.core.vdewire import (
     MAX_DESCRIPTION,
     MAX_PATH,
     BadRequest,

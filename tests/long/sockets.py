@@ -12,8 +12,8 @@ from random import Random
 from statistics import mean
 from typing import Self
 
-from distnet.ethernet.console_commands import COMMANDS
-from distnet.ethernet.vdewire import encode_request, parse_reply
+from distnet.switch.console.commands import COMMANDS
+from distnet.switch.core.vdewire import encode_request, parse_reply
 from tests.console.scripts import PROMPT, ConsoleClient
 from tests.long import made_up
 from tests.long.clients import PORTS, Client, ManagedSwitch, address

@@ -7,11 +7,11 @@ from random import Random
 
 from twisted.internet.task import Clock
 
-from distnet.ethernet.bridge import Bridge
-from distnet.ethernet.counters import REFUSALS, Counters, Reason, Traffic
-from distnet.ethernet.limits import BridgeLimits
-from distnet.ethernet.port import NO_VLAN
-from distnet.ethernet.refusals import BridgeError
+from distnet.switch.core.bridge import Bridge
+from distnet.switch.core.counters import REFUSALS, Counters, Reason, Traffic
+from distnet.switch.core.errors import BridgeError
+from distnet.switch.core.limits import BridgeLimits
+from distnet.switch.core.port import NO_VLAN
 from distnet.testing import NotingBridgeObserver
 from tests.long.plugs import Plug, Sent
 from tests.long.vlans import TAG, History, Member, tag_of, views

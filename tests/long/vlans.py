@@ -1,6 +1,6 @@
 """What a frame means at a port, and how others may see it.
 
-The rules that are told of L{distnet.ethernet.bridge.Bridge}, written once more without its code.
+The rules that are told of L{distnet.switch.core.bridge.Bridge}, written once more without its code.
 """
 
 from __future__ import annotations

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Mutation
 
-_CLIENT = "distnet/client.py"
-_AIO = "distnet/aio.py"
-_CONNECT = "tests.unit.test_client.ConnectTests"
-_DISCONNECT = "tests.unit.test_client.DisconnectTests"
-_SEND = "tests.unit.test_client_messages.SendTests"
-_RECEIVE = "tests.unit.test_client_messages.ReceiveTests"
+_CLIENT = "distnet/client/blocking.py"
+_AIO = "distnet/client/twisted.py"
+_CONNECT = "tests.unit.client.test_blocking.ConnectTests"
+_DISCONNECT = "tests.unit.client.test_blocking.DisconnectTests"
+_SEND = "tests.unit.client.test_blocking_messages.SendTests"
+_RECEIVE = "tests.unit.client.test_blocking_messages.ReceiveTests"
 
 MUTATIONS = (
     Mutation(
@@ -91,6 +91,6 @@ MUTATIONS = (
         _AIO,
         "        if reading != self._reading:\n",
         "        if False:\n",
-        ("tests.unit.test_aio_messages.ReceiveTests.test_backpressure",),
+        ("tests.unit.client.test_twisted_messages.ReceiveTests.test_backpressure",),
     ),
 )

@@ -7,7 +7,7 @@ from tests.mutations.mutation import Mutation, Runner
 _CONFIG = "distnet/cluster/config.py"
 _DIRECTORY = "distnet/cluster/directory.py"
 _RECORD = "distnet/cluster/record.py"
-_RUNNING = "distnet/cluster/running.py"
+_RUNNING = "distnet/cluster/cluster.py"
 _UNIT = "tests.unit.cluster"
 _LIVES = "tests/integration/test_cluster.py"
 _MAIL = "tests/integration/test_cluster_mail.py"
@@ -47,7 +47,7 @@ MUTATIONS = (
     Mutation(
         "all-at-one-listener",
         "restart NODE: same id again",
-        "distnet/cluster/command.py",
+        "distnet/cluster/programs.py",
         'UnixAddress(str(run.node(node.id, "master")))',
         'UnixAddress(str(run.node(0, "master")))',
         (f"{_UNIT}.test_command.CommandTests.test_guestfwd",),

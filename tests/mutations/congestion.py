@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Mutation
 
-_FILE = "distnet/core/congestion.py"
-_ROUTER = "distnet/core/router.py"
-_MAILBOX = "distnet/core/mailbox.py"
-_MODEL = "tests.unit.core.test_router_model.ModelTests.test_any_order"
-_PAUSE = "tests.unit.core.test_congestion.PauseTests"
-_FAIR = "tests.unit.core.test_congestion.FairnessTests"
-_DROP = "tests.unit.core.test_overflow.DropTests"
-_DISCONNECT = "tests.unit.core.test_overflow.DisconnectTests"
-_LEAVING = "tests.unit.core.test_overflow.LeavingTests"
-_STOP = "tests.unit.core.test_router_ends.StopTests"
-_ROOM = "tests.unit.core.test_mailbox.RoomTests"
+_FILE = "distnet/master/core/congestion.py"
+_ROUTER = "distnet/master/core/router.py"
+_MAILBOX = "distnet/master/core/mailbox.py"
+_MODEL = "tests.unit.master.core.test_router_model.ModelTests.test_any_order"
+_PAUSE = "tests.unit.master.core.test_congestion.PauseTests"
+_FAIR = "tests.unit.master.core.test_congestion.FairnessTests"
+_DROP = "tests.unit.master.core.test_overflow.DropTests"
+_DISCONNECT = "tests.unit.master.core.test_overflow.DisconnectTests"
+_LEAVING = "tests.unit.master.core.test_overflow.LeavingTests"
+_STOP = "tests.unit.master.core.test_router_ends.StopTests"
+_ROOM = "tests.unit.master.core.test_mailbox.RoomTests"
 
 MUTATIONS = (
     Mutation(

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Mutation
 
-_ARGUMENTS = "distnet/ethernet/console_arguments.py"
-_CONSOLE = "distnet/ethernet/console.py"
-_BASIC = "distnet/ethernet/console_basic.py"
-_EVENTS = "distnet/ethernet/console_events.py"
-_OBSERVER = "distnet/ethernet/console_observer.py"
-_PORTS = "distnet/ethernet/console_ports.py"
-_REFUSALS = "distnet/ethernet/refusals.py"
-_TABLES = "distnet/ethernet/console_tables.py"
+_ARGUMENTS = "distnet/switch/console/arguments.py"
+_CONSOLE = "distnet/switch/console/machine.py"
+_BASIC = "distnet/switch/console/basic.py"
+_EVENTS = "distnet/switch/console/events.py"
+_OBSERVER = "distnet/switch/console/observer.py"
+_PORTS = "distnet/switch/console/ports.py"
+_REFUSALS = "distnet/switch/core/errors.py"
+_TABLES = "distnet/switch/console/tables.py"
 
-_ETHERNET = "tests.unit.ethernet"
-_TRANSPORTS = "tests.unit.transports"
 
 MUTATIONS = (
     Mutation(
@@ -24,8 +22,8 @@ MUTATIONS = (
         "            self._buffer = rest\n",
         "            self._buffer = bytearray()\n",
         (
-            f"{_ETHERNET}.test_console.LineTests.test_paused_by_an_answer",
-            f"{_ETHERNET}.test_console.LineTests.test_pieces",
+            "tests.unit.switch.console.test_machine.LineTests.test_paused_by_an_answer",
+            "tests.unit.switch.console.test_machine.LineTests.test_pieces",
         ),
     ),
     Mutation(
@@ -35,8 +33,8 @@ MUTATIONS = (
         "for line in lines) + END_OF_DATA)",
         "for line in lines))",
         (
-            f"{_ETHERNET}.test_console_shows.PrintTests.test_help_has_all",
-            f"{_ETHERNET}.test_console_shows.PrintTests.test_info",
+            "tests.unit.switch.console.test_shows.PrintTests.test_help_has_all",
+            "tests.unit.switch.console.test_shows.PrintTests.test_info",
         ),
     ),
     Mutation(
@@ -46,8 +44,8 @@ MUTATIONS = (
         "            if command.data:\n",
         "            if command.data and lines:\n",
         (
-            f"{_ETHERNET}.test_console_commands.AnswerTests.test_data_that_is_none",
-            f"{_ETHERNET}.test_console_commands.AnswerTests.test_why_not",
+            "tests.unit.switch.console.test_commands.AnswerTests.test_data_that_is_none",
+            "tests.unit.switch.console.test_commands.AnswerTests.test_why_not",
         ),
     ),
     Mutation(
@@ -57,8 +55,8 @@ MUTATIONS = (
         "        finally:\n            # Data",
         "        else:\n            # Data",
         (
-            f"{_ETHERNET}.test_console_commands.AnswerTests.test_data_that_is_none",
-            f"{_ETHERNET}.test_console_commands.AnswerTests.test_why_not",
+            "tests.unit.switch.console.test_commands.AnswerTests.test_data_that_is_none",
+            "tests.unit.switch.console.test_commands.AnswerTests.test_why_not",
         ),
     ),
     Mutation(
@@ -68,8 +66,8 @@ MUTATIONS = (
         '    return f"1{error.number:03d} {error}\\n"',
         '    return f"1{error.number} {error}\\n"',
         (
-            f"{_ETHERNET}.test_console.LineTests.test_other_bytes",
-            f"{_ETHERNET}.test_console.ScriptTests.test_itself",
+            "tests.unit.switch.console.test_machine.LineTests.test_other_bytes",
+            "tests.unit.switch.console.test_machine.ScriptTests.test_itself",
         ),
     ),
     Mutation(
@@ -79,8 +77,8 @@ MUTATIONS = (
         "            raise CommandError(error.number) from error\n",
         "            raise CommandError(errno.EINVAL) from error\n",
         (
-            f"{_ETHERNET}.test_console.ScriptTests.test_at_the_start",
-            f"{_ETHERNET}.test_console.ScriptTests.test_shown",
+            "tests.unit.switch.console.test_machine.ScriptTests.test_at_the_start",
+            "tests.unit.switch.console.test_machine.ScriptTests.test_shown",
         ),
     ),
     Mutation(
@@ -90,8 +88,8 @@ MUTATIONS = (
         "number = errno.EADDRINUSE",
         "number = errno.EBUSY",
         (
-            f"{_ETHERNET}.test_console_commands.AnswerTests.test_why_not",
-            f"{_ETHERNET}.test_console_commands.PartTests.test_members",
+            "tests.unit.switch.console.test_commands.AnswerTests.test_why_not",
+            "tests.unit.switch.console.test_commands.PartTests.test_members",
         ),
     ),
     Mutation(
@@ -101,8 +99,8 @@ MUTATIONS = (
         "                self._write(END_OF_SESSION)\n                self.close()\n",
         "                self._write(END_OF_SESSION)\n",
         (
-            f"{_ETHERNET}.test_console.LineTests.test_logout",
-            f"{_TRANSPORTS}.test_console.ProtocolTests.test_logout",
+            "tests.unit.switch.console.test_machine.LineTests.test_logout",
+            "tests.unit.switch.console.test_sockets.ProtocolTests.test_logout",
         ),
     ),
     Mutation(
@@ -111,7 +109,7 @@ MUTATIONS = (
         _CONSOLE,
         "            if not self._scripts:\n",
         "            if True:\n",
-        (f"{_ETHERNET}.test_console.ScriptTests.test_shown",),
+        ("tests.unit.switch.console.test_machine.ScriptTests.test_shown",),
     ),
     Mutation(
         "shut-down-twice",
@@ -119,7 +117,7 @@ MUTATIONS = (
         _CONSOLE,
         "        if not self._shutting_down:\n",
         "        if True:\n",
-        (f"{_ETHERNET}.test_console.LineTests.test_shutdown",),
+        ("tests.unit.switch.console.test_machine.LineTests.test_shutdown",),
     ),
     Mutation(
         "prompts-always",
@@ -127,7 +125,7 @@ MUTATIONS = (
         _CONSOLE,
         "        if self._prompts:\n",
         "        if True:\n",
-        (f"{_ETHERNET}.test_console_commands.AnswerTests.test_without_prompts",),
+        ("tests.unit.switch.console.test_commands.AnswerTests.test_without_prompts",),
     ),
     Mutation(
         "prompts-after-the-end",
@@ -136,8 +134,8 @@ MUTATIONS = (
         "            if not self.ended:\n                self._prompt()\n",
         "            self._prompt()\n",
         (
-            f"{_ETHERNET}.test_console.LineTests.test_logout",
-            f"{_TRANSPORTS}.test_console.ProtocolTests.test_logout",
+            "tests.unit.switch.console.test_machine.LineTests.test_logout",
+            "tests.unit.switch.console.test_sockets.ProtocolTests.test_logout",
         ),
     ),
     Mutation(
@@ -147,8 +145,8 @@ MUTATIONS = (
         "        if category not in self.wanted:\n            return\n",
         "",
         (
-            f"{_ETHERNET}.test_console.LineTests.test_end_of_input",
-            f"{_ETHERNET}.test_console.LineTests.test_longest_line",
+            "tests.unit.switch.console.test_machine.LineTests.test_end_of_input",
+            "tests.unit.switch.console.test_machine.LineTests.test_longest_line",
         ),
     ),
     Mutation(
@@ -158,8 +156,8 @@ MUTATIONS = (
         "        self._wanted -= named\n",
         "",
         (
-            f"{_ETHERNET}.test_console_commands.PartTests.test_some_events",
-            f"{_ETHERNET}.test_console_shows.EventTests.test_told_at_once",
+            "tests.unit.switch.console.test_commands.PartTests.test_some_events",
+            "tests.unit.switch.console.test_shows.EventTests.test_told_at_once",
         ),
     ),
     Mutation(
@@ -168,7 +166,7 @@ MUTATIONS = (
         _EVENTS,
         "        if named <= self._wanted:\n",
         "        if named & self._wanted:\n",
-        (f"{_ETHERNET}.test_console_commands.PartTests.test_some_events",),
+        ("tests.unit.switch.console.test_commands.PartTests.test_some_events",),
     ),
     Mutation(
         "none-or-all-of-them",
@@ -176,7 +174,7 @@ MUTATIONS = (
         _EVENTS,
         "        if not named & self._wanted:\n",
         "        if not named <= self._wanted:\n",
-        (f"{_ETHERNET}.test_console_commands.PartTests.test_some_events",),
+        ("tests.unit.switch.console.test_commands.PartTests.test_some_events",),
     ),
     Mutation(
         "events-forge-answers",
@@ -184,7 +182,7 @@ MUTATIONS = (
         _CONSOLE,
         "category.line(printable(text))",
         "category.line(text)",
-        (f"{_ETHERNET}.test_console_shows.EventTests.test_told_at_once",),
+        ("tests.unit.switch.console.test_shows.EventTests.test_told_at_once",),
     ),
     Mutation(
         "lines-though-paused",
@@ -193,8 +191,8 @@ MUTATIONS = (
         "        while not (self.ended or self.paused):\n",
         "        while not self.ended:\n",
         (
-            f"{_ETHERNET}.test_console.LineTests.test_paused_by_an_answer",
-            f"{_TRANSPORTS}.test_console.ProtocolTests.test_not_read",
+            "tests.unit.switch.console.test_machine.LineTests.test_paused_by_an_answer",
+            "tests.unit.switch.console.test_sockets.ProtocolTests.test_not_read",
         ),
     ),
     Mutation(
@@ -203,7 +201,7 @@ MUTATIONS = (
         _CONSOLE,
         "            too_long = self._too_long or len(line) > MAX_LINE\n",
         "            too_long = len(line) > MAX_LINE\n",
-        (f"{_ETHERNET}.test_console.LineTests.test_too_long_a_line",),
+        ("tests.unit.switch.console.test_machine.LineTests.test_too_long_a_line",),
     ),
     Mutation(
         "sessions-without-limit",
@@ -212,8 +210,8 @@ MUTATIONS = (
         "        if len(self._sessions) >= MAX_SESSIONS:\n",
         "        if len(self._sessions) > MAX_SESSIONS:\n",
         (
-            f"{_ETHERNET}.test_console.LineTests.test_too_many_sessions",
-            f"{_TRANSPORTS}.test_console.ProtocolTests.test_too_many",
+            "tests.unit.switch.console.test_machine.LineTests.test_too_many_sessions",
+            "tests.unit.switch.console.test_sockets.ProtocolTests.test_too_many",
         ),
     ),
     Mutation(
@@ -222,7 +220,7 @@ MUTATIONS = (
         _CONSOLE,
         "if path in self._scripts or len(self._scripts) >= MAX_SCRIPT_DEPTH:",
         "if path in self._scripts:",
-        (f"{_ETHERNET}.test_console.ScriptTests.test_depth",),
+        ("tests.unit.switch.console.test_machine.ScriptTests.test_depth",),
     ),
     Mutation(
         "script-forgets-failures",
@@ -230,7 +228,7 @@ MUTATIONS = (
         _CONSOLE,
         "                if problem is not None:\n",
         "                if False:\n",
-        (f"{_ETHERNET}.test_console.ScriptTests.test_at_the_start",),
+        ("tests.unit.switch.console.test_machine.ScriptTests.test_at_the_start",),
     ),
     Mutation(
         "comments-are-commands",
@@ -238,7 +236,7 @@ MUTATIONS = (
         _CONSOLE,
         'if not line.strip() or line.startswith("#"):',
         "if not line.strip():",
-        (f"{_ETHERNET}.test_console.ScriptTests.test_shown",),
+        ("tests.unit.switch.console.test_machine.ScriptTests.test_shown",),
     ),
     Mutation(
         "carriage-returns-are-arguments",
@@ -246,7 +244,7 @@ MUTATIONS = (
         _CONSOLE,
         '.rstrip("\\r")',
         "",
-        (f"{_ETHERNET}.test_console_commands.AnswerTests.test_ends_of_lines",),
+        ("tests.unit.switch.console.test_commands.AnswerTests.test_ends_of_lines",),
     ),
     Mutation(
         "nothing-is-0",
@@ -255,8 +253,8 @@ MUTATIONS = (
         '    if kind is Kind.OPTIONAL and not stripped.strip():\n        return None, ""\n',
         "",
         (
-            f"{_ETHERNET}.test_console_arguments.ArgumentTests.test_optional",
-            f"{_ETHERNET}.test_console_commands.PartTests.test_counters_of_one",
+            "tests.unit.switch.console.test_arguments.ArgumentTests.test_optional",
+            "tests.unit.switch.console.test_commands.PartTests.test_counters_of_one",
         ),
     ),
     Mutation(
@@ -266,8 +264,8 @@ MUTATIONS = (
         "    return _checked(sign + digits, 10), text[end:]\n",
         "    return _checked(sign + digits, 8), text[end:]\n",
         (
-            f"{_ETHERNET}.test_console_arguments.ArgumentTests.test_exact",
-            f"{_ETHERNET}.test_console_shows.EventTests.test_vlan_of_two_bytes",
+            "tests.unit.switch.console.test_arguments.ArgumentTests.test_exact",
+            "tests.unit.switch.console.test_shows.EventTests.test_vlan_of_two_bytes",
         ),
     ),
     Mutation(
@@ -277,8 +275,8 @@ MUTATIONS = (
         "    if not -_LARGEST - 1 <= number <= _LARGEST:\n",
         "    if False:\n",
         (
-            f"{_ETHERNET}.test_console_arguments.ArgumentTests.test_exact",
-            f"{_ETHERNET}.test_console_arguments.ArgumentTests.test_loose",
+            "tests.unit.switch.console.test_arguments.ArgumentTests.test_exact",
+            "tests.unit.switch.console.test_arguments.ArgumentTests.test_loose",
         ),
     ),
     Mutation(
@@ -287,7 +285,7 @@ MUTATIONS = (
         _ARGUMENTS,
         "        if not stripped:\n",
         "        if False:\n",
-        (f"{_ETHERNET}.test_console_arguments.ArgumentTests.test_texts",),
+        ("tests.unit.switch.console.test_arguments.ArgumentTests.test_texts",),
     ),
     Mutation(
         "longer-addresses",
@@ -295,7 +293,7 @@ MUTATIONS = (
         _ARGUMENTS,
         "{5})(?=[ \\t\\r]|$)",
         "{5})",
-        (f"{_ETHERNET}.test_console_arguments.ArgumentTests.test_mac",),
+        ("tests.unit.switch.console.test_arguments.ArgumentTests.test_mac",),
     ),
     Mutation(
         "oldest-endpoint-first",
@@ -303,7 +301,7 @@ MUTATIONS = (
         _PORTS,
         "    for endpoint in reversed(port.endpoints):\n",
         "    for endpoint in port.endpoints:\n",
-        (f"{_ETHERNET}.test_console_shows.PrintTests.test_port",),
+        ("tests.unit.switch.console.test_shows.PrintTests.test_port",),
     ),
     Mutation(
         "losses-not-shown",
@@ -312,8 +310,8 @@ MUTATIONS = (
         "port.counters.undelivered.items():",
         "dict[str, Traffic]().items():",
         (
-            f"{_ETHERNET}.test_console_shows.PrintTests.test_port",
-            f"{_ETHERNET}.test_console_shows.PrintTests.test_slow",
+            "tests.unit.switch.console.test_shows.PrintTests.test_port",
+            "tests.unit.switch.console.test_shows.PrintTests.test_slow",
         ),
     ),
     Mutation(
@@ -322,7 +320,7 @@ MUTATIONS = (
         _PORTS,
         "        if number is None or port.number == number:\n            port.counters",
         "        if True:\n            port.counters",
-        (f"{_ETHERNET}.test_console_commands.PartTests.test_counters_of_one",),
+        ("tests.unit.switch.console.test_commands.PartTests.test_counters_of_one",),
     ),
     Mutation(
         "untagged-member-removed",
@@ -330,7 +328,7 @@ MUTATIONS = (
         _TABLES,
         "    if port.home is vlan:\n",
         "    if False:\n",
-        (f"{_ETHERNET}.test_console_commands.PartTests.test_members",),
+        ("tests.unit.switch.console.test_commands.PartTests.test_members",),
     ),
     Mutation(
         "port-gone-with-any-endpoint",
@@ -338,7 +336,7 @@ MUTATIONS = (
         _OBSERVER,
         "        if not endpoint.port.active:\n",
         "        if True:\n",
-        (f"{_ETHERNET}.test_console_commands.PartTests.test_one_of_two_endpoints",),
+        ("tests.unit.switch.console.test_commands.PartTests.test_one_of_two_endpoints",),
     ),
     Mutation(
         "bridge-stays-tapped",
@@ -346,7 +344,7 @@ MUTATIONS = (
         _CONSOLE,
         '            entrance.pop("received", None)\n',
         '            entrance.get("received", None)\n',
-        (f"{_ETHERNET}.test_console_shows.DumpTests.test_frames",),
+        ("tests.unit.switch.console.test_shows.DumpTests.test_frames",),
     ),
     Mutation(
         "file-stays-open",
@@ -354,7 +352,7 @@ MUTATIONS = (
         _CONSOLE,
         "            self.dump.close()\n",
         "",
-        (f"{_ETHERNET}.test_console_shows.DumpTests.test_frames",),
+        ("tests.unit.switch.console.test_shows.DumpTests.test_frames",),
     ),
     Mutation(
         "any-file-is-pdump",
@@ -362,6 +360,6 @@ MUTATIONS = (
         _BASIC,
         "    if name != _PDUMP:\n",
         "    if False:\n",
-        (f"{_ETHERNET}.test_console_commands.AnswerTests.test_why_not",),
+        ("tests.unit.switch.console.test_commands.AnswerTests.test_why_not",),
     ),
 )

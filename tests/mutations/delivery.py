@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Mutation
 
-_ROUTER = "distnet/core/router.py"
-_OUTBOX = "distnet/core/outbox.py"
-_MAILBOX = "distnet/core/mailbox.py"
-_DELIVERY = "tests.unit.core.test_router.DeliveryTests"
-_BAD_PEERS = "tests.unit.core.test_router.BadPeerTests"
-_PINNED = "tests.unit.core.test_router.PinnedTests"
-_STREAM = "tests.unit.core.test_outbox.StreamTests"
-_RESUME = "tests.unit.core.test_router_ends.ResumeTests"
-_STOP = "tests.unit.core.test_router_ends.StopTests"
-_AWAITED = "tests.unit.core.test_router_ends.AwaitedTests"
-_MODEL = "tests.unit.core.test_router_model.ModelTests.test_any_order"
-_BOXES = "tests.unit.core.test_mailbox.ModelTests.test_against_lists"
+_ROUTER = "distnet/master/core/router.py"
+_OUTBOX = "distnet/master/core/outbox.py"
+_MAILBOX = "distnet/master/core/mailbox.py"
+_DELIVERY = "tests.unit.master.core.test_router.DeliveryTests"
+_BAD_PEERS = "tests.unit.master.core.test_router.BadPeerTests"
+_PINNED = "tests.unit.master.core.test_router.PinnedTests"
+_STREAM = "tests.unit.master.core.test_outbox.StreamTests"
+_RESUME = "tests.unit.master.core.test_router_ends.ResumeTests"
+_STOP = "tests.unit.master.core.test_router_ends.StopTests"
+_AWAITED = "tests.unit.master.core.test_router_ends.AwaitedTests"
+_MODEL = "tests.unit.master.core.test_router_model.ModelTests.test_any_order"
+_BOXES = "tests.unit.master.core.test_mailbox.ModelTests.test_against_lists"
 
 MUTATIONS = (
     Mutation(
@@ -122,7 +122,7 @@ MUTATIONS = (
         _ROUTER,
         "if stays or not (session.settled or session.tool):",
         "if stays:",
-        ("tests.unit.core.test_lifecycle.IdsGoBackTests.test_mail_stays",),
+        ("tests.unit.master.core.test_lifecycle.IdsGoBackTests.test_mail_stays",),
     ),
     Mutation(
         "mail-to-a-connection-that-is-over",
@@ -130,7 +130,7 @@ MUTATIONS = (
         _ROUTER,
         "        if session.settled and not session.gone:\n",
         "        if session.settled:\n",
-        ("tests.unit.core.test_outbox.WhoseMailTests.test_gone_link_is_writable",),
+        ("tests.unit.master.core.test_outbox.WhoseMailTests.test_gone_link_is_writable",),
     ),
     Mutation(
         "left-twice",

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Mutation
 
-_BRIDGE = "distnet/ethernet/bridge.py"
-_DELIVERY = "distnet/ethernet/delivery.py"
-_FDB = "distnet/ethernet/fdb.py"
-_FRAME = "distnet/ethernet/frame.py"
-_PORTS = "distnet/ethernet/porttable.py"
-_VLAN = "distnet/ethernet/vlan.py"
+_BRIDGE = "distnet/switch/core/bridge.py"
+_DELIVERY = "distnet/switch/core/delivery.py"
+_FDB = "distnet/switch/core/fdb.py"
+_FRAME = "distnet/switch/core/frame.py"
+_PORTS = "distnet/switch/core/ports.py"
+_VLAN = "distnet/switch/core/vlans.py"
 
-_T = "tests.unit.ethernet"
-_MODEL = f"{_T}.test_model.ModelTests.test_long"
+_MODEL = "tests.unit.switch.core.test_model.ModelTests.test_long"
 
 MUTATIONS = (
     Mutation(
@@ -22,8 +21,8 @@ MUTATIONS = (
         "            if port is own:\n                continue\n",
         "",
         (
-            f"{_T}.test_bridge.ForwardingTests.test_groups",
-            f"{_T}.test_bridge.ForwardingTests.test_shared_port",
+            "tests.unit.switch.core.test_bridge.ForwardingTests.test_groups",
+            "tests.unit.switch.core.test_bridge.ForwardingTests.test_shared_port",
             _MODEL,
         ),
     ),
@@ -33,7 +32,7 @@ MUTATIONS = (
         _BRIDGE,
         "        if vlan.tagged_out:\n",
         "        if vlan.tagged_out and tagged is not None:\n",
-        (f"{_T}.test_vlan.MemberTests.test_tags_change", _MODEL),
+        ("tests.unit.switch.core.test_vlans.MemberTests.test_tags_change", _MODEL),
     ),
     Mutation(
         "tag-hidden-behind-a-tag",
@@ -42,8 +41,8 @@ MUTATIONS = (
         "        misled = [target for target in targets if shown in target.port.tagged]\n",
         "        misled: list[Endpoint] = []\n",
         (
-            f"{_T}.test_vlan.PassingTests.test_hidden_tag",
-            f"{_T}.test_vlan.PassingTests.test_not_into_a_vlan",
+            "tests.unit.switch.core.test_vlans.PassingTests.test_hidden_tag",
+            "tests.unit.switch.core.test_vlans.PassingTests.test_not_into_a_vlan",
             _MODEL,
         ),
     ),
@@ -53,7 +52,7 @@ MUTATIONS = (
         _BRIDGE,
         "        elif self.strict or home is None:\n",
         "        elif number in self.vlans or self.strict or home is None:\n",
-        (f"{_T}.test_vlan.PassingTests.test_pass", _MODEL),
+        ("tests.unit.switch.core.test_vlans.PassingTests.test_pass", _MODEL),
     ),
     Mutation(
         "strict-passes",
@@ -61,7 +60,7 @@ MUTATIONS = (
         _BRIDGE,
         "        elif self.strict or home is None:\n",
         "        elif home is None:\n",
-        (f"{_T}.test_vlan.PassingTests.test_strict", _MODEL),
+        ("tests.unit.switch.core.test_vlans.PassingTests.test_strict", _MODEL),
     ),
     Mutation(
         "addresses-of-all-vlans",
@@ -70,8 +69,8 @@ MUTATIONS = (
         "        return self._tables.setdefault(vlan, {})\n",
         "        return self._tables.setdefault(0, {})\n",
         (
-            f"{_T}.test_vlan.MemberTests.test_addresses_by_vlan",
-            f"{_T}.test_fdb.LearningTests.test_iterated",
+            "tests.unit.switch.core.test_vlans.MemberTests.test_addresses_by_vlan",
+            "tests.unit.switch.core.test_fdb.LearningTests.test_iterated",
         ),
     ),
     Mutation(
@@ -80,7 +79,7 @@ MUTATIONS = (
         _FDB,
         "        if is_group(address) or address == _NO_ADDRESS:\n            return\n",
         "",
-        (f"{_T}.test_fdb.LearningTests.test_never_learned",),
+        ("tests.unit.switch.core.test_fdb.LearningTests.test_never_learned",),
     ),
     Mutation(
         "moves-at-once",
@@ -88,7 +87,7 @@ MUTATIONS = (
         _FDB,
         "        elif now - known.seen >= self.min_persistence_seconds:\n",
         "        else:\n",
-        (f"{_T}.test_fdb.LearningTests.test_moves_after_persistence", _MODEL),
+        ("tests.unit.switch.core.test_fdb.LearningTests.test_moves_after_persistence", _MODEL),
     ),
     Mutation(
         "not-seen-again",
@@ -97,8 +96,8 @@ MUTATIONS = (
         "            known.seen = self._seconds()\n",
         "            pass\n",
         (
-            f"{_T}.test_fdb.LearningTests.test_seen_again",
-            f"{_T}.test_fdb.AgeTests.test_expire",
+            "tests.unit.switch.core.test_fdb.LearningTests.test_seen_again",
+            "tests.unit.switch.core.test_fdb.AgeTests.test_expire",
             _MODEL,
         ),
     ),
@@ -108,7 +107,7 @@ MUTATIONS = (
         _FDB,
         "        if self._count >= self.max_addresses:\n",
         "        if self._count > self.max_addresses:\n",
-        (f"{_T}.test_fdb.LearningTests.test_cap", _MODEL),
+        ("tests.unit.switch.core.test_fdb.LearningTests.test_cap", _MODEL),
     ),
     Mutation(
         "idle-switch-sweeps",
@@ -116,7 +115,7 @@ MUTATIONS = (
         _BRIDGE,
         "if self.fdb.sweep_seconds and len(self.fdb):",
         "if self.fdb.sweep_seconds:",
-        (f"{_T}.test_fdb.AgeTests.test_idle",),
+        ("tests.unit.switch.core.test_fdb.AgeTests.test_idle",),
     ),
     Mutation(
         "addresses-of-the-gone",
@@ -124,7 +123,7 @@ MUTATIONS = (
         _BRIDGE,
         "            port.user = None\n            self.fdb.forget_port(port)\n",
         "            port.user = None\n",
-        (f"{_T}.test_delivery.PauseTests.test_to_one_who_left",),
+        ("tests.unit.switch.core.test_delivery.PauseTests.test_to_one_who_left",),
     ),
     Mutation(
         "moved-port-keeps-addresses",
@@ -134,7 +133,7 @@ MUTATIONS = (
         "        self._leave_home(port)\n"
         "        port.home = home\n",
         "        self._leave_home(port)\n        port.home = home\n",
-        (f"{_T}.test_vlan.MemberTests.test_moved_port", _MODEL),
+        ("tests.unit.switch.core.test_vlans.MemberTests.test_moved_port", _MODEL),
     ),
     Mutation(
         "runt-tag",
@@ -143,8 +142,8 @@ MUTATIONS = (
         "if size < MIN_FRAME or (size < MIN_TAGGED_FRAME and frame[12:14] == TAG_TYPE):",
         "if size < MIN_FRAME:",
         (
-            f"{_T}.test_frame.FrameTests.test_limits",
-            f"{_T}.test_bridge.ForwardingTests.test_refused",
+            "tests.unit.switch.core.test_frame.FrameTests.test_limits",
+            "tests.unit.switch.core.test_bridge.ForwardingTests.test_refused",
         ),
     ),
     Mutation(
@@ -153,7 +152,7 @@ MUTATIONS = (
         _PORTS,
         "        for number in range(1, self._numports):\n            port = ports.get(number)\n",
         "        for number in range(0, self._numports):\n            port = ports.get(number)\n",
-        (f"{_T}.test_ports.PortTests.test_first_free",),
+        ("tests.unit.switch.core.test_ports.PortTests.test_first_free",),
     ),
     Mutation(
         "port-of-another-user",
@@ -161,7 +160,7 @@ MUTATIONS = (
         _PORTS,
         "        if port.endpoints and port.user != user:\n",
         "        if False:\n",
-        (f"{_T}.test_ports.PortTests.test_wished",),
+        ("tests.unit.switch.core.test_ports.PortTests.test_wished",),
     ),
     Mutation(
         "overtakes-the-queue",
@@ -170,7 +169,7 @@ MUTATIONS = (
         "            if not target.blocked and target.link.send(frame):\n"
         "                sent = port",
         "            if target.link.send(frame):\n                sent = port",
-        (f"{_T}.test_delivery.QueueTests.test_room_before_it_is_said", _MODEL),
+        ("tests.unit.switch.core.test_delivery.QueueTests.test_room_before_it_is_said", _MODEL),
     ),
     Mutation(
         "drops-instead-of-pausing",
@@ -179,8 +178,8 @@ MUTATIONS = (
         "            if not source.impatient and self._pause_seconds:\n",
         "            if False:\n",
         (
-            f"{_T}.test_delivery.PauseTests.test_paused_until_drained",
-            f"{_T}.test_delivery.SlowTests.test_drains_steadily",
+            "tests.unit.switch.core.test_delivery.PauseTests.test_paused_until_drained",
+            "tests.unit.switch.core.test_delivery.SlowTests.test_drains_steadily",
         ),
     ),
     Mutation(
@@ -189,7 +188,7 @@ MUTATIONS = (
         _BRIDGE,
         "                self._delivery.hold(endpoint, frame)\n",
         "                self._forward(endpoint, frame)\n",
-        (f"{_T}.test_delivery.PauseTests.test_held_in_order", _MODEL),
+        ("tests.unit.switch.core.test_delivery.PauseTests.test_held_in_order", _MODEL),
     ),
     Mutation(
         "waiters-overtaken",
@@ -197,7 +196,7 @@ MUTATIONS = (
         _DELIVERY,
         "        if target.waiters:\n            # They",
         "        if False:\n            # They",
-        (f"{_T}.test_delivery.PauseTests.test_others_wait_too",),
+        ("tests.unit.switch.core.test_delivery.PauseTests.test_others_wait_too",),
     ),
     Mutation(
         "pause-after-pause",
@@ -205,7 +204,7 @@ MUTATIONS = (
         _DELIVERY,
         "        source.impatient = True\n",
         "",
-        (f"{_T}.test_delivery.SlowTests.test_one_pause", _MODEL),
+        ("tests.unit.switch.core.test_delivery.SlowTests.test_one_pause", _MODEL),
     ),
     Mutation(
         "slow-after-a-pause-for-others",
@@ -213,7 +212,7 @@ MUTATIONS = (
         _DELIVERY,
         "            if target.deadline is not None and target.deadline <= now:\n",
         "            if True:\n",
-        (f"{_T}.test_delivery.SlowTests.test_one_pause",),
+        ("tests.unit.switch.core.test_delivery.SlowTests.test_one_pause",),
     ),
     Mutation(
         "slow-by-a-late-timer",
@@ -222,8 +221,8 @@ MUTATIONS = (
         "        self.writable(target)\n        return",
         "        return",
         (
-            f"{_T}.test_delivery.SlowTests.test_a_late_timer",
-            f"{_T}.test_delivery.SlowTests.test_late_and_asked_by_another",
+            "tests.unit.switch.core.test_delivery.SlowTests.test_a_late_timer",
+            "tests.unit.switch.core.test_delivery.SlowTests.test_late_and_asked_by_another",
         ),
     ),
     Mutation(
@@ -232,7 +231,7 @@ MUTATIONS = (
         _DELIVERY,
         "                return\n            queue.popleft()\n",
         "                return self._recover(target)\n            queue.popleft()\n",
-        (f"{_T}.test_delivery.SlowTests.test_slow",),
+        ("tests.unit.switch.core.test_delivery.SlowTests.test_slow",),
     ),
     Mutation(
         "slow-port-pauses",
@@ -242,7 +241,7 @@ MUTATIONS = (
         "            self._drop(target, Reason.SLOW, frame)\n"
         "            return True\n",
         "",
-        (f"{_T}.test_delivery.SlowTests.test_dead_port", _MODEL),
+        ("tests.unit.switch.core.test_delivery.SlowTests.test_dead_port", _MODEL),
     ),
     Mutation(
         "queue-without-bytes",
@@ -250,7 +249,7 @@ MUTATIONS = (
         _DELIVERY,
         "if len(queue) >= self._max_frames or target.queued_bytes + size > self._max_bytes:",
         "if len(queue) >= self._max_frames:",
-        (f"{_T}.test_delivery.QueueTests.test_bytes", _MODEL),
+        ("tests.unit.switch.core.test_delivery.QueueTests.test_bytes", _MODEL),
     ),
     Mutation(
         "not-counted-when-gone",
@@ -258,7 +257,7 @@ MUTATIONS = (
         _DELIVERY,
         "            self._drop(endpoint, Reason.RECEIVER_LEFT, endpoint.queue.popleft())\n",
         "            endpoint.queue.popleft()\n",
-        (f"{_T}.test_delivery.QueueTests.test_left", _MODEL),
+        ("tests.unit.switch.core.test_delivery.QueueTests.test_left", _MODEL),
     ),
     Mutation(
         "timer-left-behind",
@@ -266,6 +265,6 @@ MUTATIONS = (
         _DELIVERY,
         "                source.pause_timer.cancel()\n",
         "                pass\n",
-        (f"{_T}.test_delivery.PauseTests.test_sender_leaves",),
+        ("tests.unit.switch.core.test_delivery.PauseTests.test_sender_leaves",),
     ),
 )

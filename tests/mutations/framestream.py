@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Mutation, Runner
 
-_WIRE = "distnet/ethernet/streamwire.py"
-_STREAM = "distnet/transports/framestream.py"
+_WIRE = "distnet/switch/core/streamwire.py"
+_STREAM = "distnet/switch/plugs/stream.py"
 _QEMU = "distnet/qemu.py"
 
-_CODEC = "tests.unit.ethernet.test_streamwire.StreamFramesTests"
-_UNIT = "tests.unit.transports.test_framestream"
+_CODEC = "tests.unit.switch.core.test_streamwire.StreamFramesTests"
+_UNIT = "tests.unit.switch.plugs.test_stream"
 _SWITCH = "tests.unit.test_qemu.SwitchTests"
 _SOCKETS = "tests/integration/test_frame_stream.py"
 _CLI = "tests/integration/test_cli.py"
@@ -178,7 +178,7 @@ MUTATIONS = (
     Mutation(
         "netdevs-not-asked-for",
         "a QEMU without VDE is a clear error",
-        "distnet/qemu_args.py",
+        "distnet/cli/qemu_args.py",
         "has_netdev(arguments.arch, form)",
         "True",
         (f"{_CLI}::test_qemu_args_that_do_not_do",),

@@ -332,7 +332,7 @@ MUTATIONS = (
     Mutation(
         "pdump-cuts-frames",
         "filter-dump of a guest's NIC and the switch's own pdump show the same frames",
-        "distnet/ethernet/pdump.py",
+        "distnet/switch/console/pdump.py",
         "SNAPSHOT_LENGTH: Final = 65535",
         "SNAPSHOT_LENGTH: Final = 1024",
         _guests("test_captures_of_qemu_and_of_the_switch"),

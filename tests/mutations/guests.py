@@ -15,7 +15,7 @@ MUTATIONS = (
     Mutation(
         "frames-cut-as-by-vde-switch",
         "guests on one switch reach each other, with frames of the kernel's size",
-        "distnet/ethernet/limits.py",
+        "distnet/switch/core/limits.py",
         "    max_frame: int = 68 * KIB\n",
         "    max_frame: int = 1518\n",
         _tests(
@@ -27,7 +27,7 @@ MUTATIONS = (
     Mutation(
         "killed-guest-stays-plugged-in",
         "a killed guest is unplugged, the others go on",
-        "distnet/transports/vde.py",
+        "distnet/switch/plugs/vde.py",
         "        self._detach()\n        self._control.disconnected(self)\n",
         "        self._control.disconnected(self)\n",
         _tests("test_switch.py::test_a_killed_guest"),
@@ -36,7 +36,7 @@ MUTATIONS = (
     Mutation(
         "riscv64-id-with-its-messages",
         "a riscv64 guest reads its id alone",
-        "distnet/core/router.py",
+        "distnet/master/core/router.py",
         "        session.lifecycle.id_sent(self.mailboxes.get(session.node) is not None)\n",
         "        session.lifecycle.id_sent(False)\n        session.outbox.pump()\n",
         _tests("test_riscv64.py::test_one_with_its_master"),

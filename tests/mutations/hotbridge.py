@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Mutation, Runner
 
-_HOT = "distnet/transports/hotbridge.py"
-_BRIDGE = "distnet/ethernet/bridge.py"
-_DELIVERY = "distnet/ethernet/delivery.py"
-_VLAN = "distnet/ethernet/vlan.py"
+_HOT = "distnet/switch/native.py"
+_BRIDGE = "distnet/switch/core/bridge.py"
+_DELIVERY = "distnet/switch/core/delivery.py"
+_VLAN = "distnet/switch/core/vlans.py"
 
 _NATIVE = "tests/integration/test_native_bridge.py"
 _SAME = tuple(f"{_NATIVE}::test_the_same_comes_out[{seed}]" for seed in (0, 1, 2))
@@ -18,7 +18,7 @@ MUTATIONS = (
     Mutation(
         "hot-bridge-never",
         "the native path runs where it can",
-        "distnet/transports/vde.py",
+        "distnet/switch/plugs/vde.py",
         "    is_only_read = True\n",
         "",
         (f"{_NATIVE}::test_it_serves_clients_of_vde",),
@@ -135,7 +135,7 @@ MUTATIONS = (
     Mutation(
         "vde-last-frames-unread",
         "what a client has sent before it leaves is delivered",
-        "distnet/transports/vde.py",
+        "distnet/switch/plugs/vde.py",
         "            self._data.read_rest()\n",
         "            pass\n",
         ("tests/integration/test_vde_clients.py::test_what_was_sent_before_leaving",),
@@ -144,7 +144,7 @@ MUTATIONS = (
     Mutation(
         "hot-bridge-rest-in-both",
         "in order for each pair of endpoints",
-        "distnet/transports/framedescriptor.py",
+        "distnet/switch/plugs/descriptor.py",
         "        if self._endpoint.hot is not None:\n            self._endpoint.hot.let_go()\n",
         "",
         (f"{_NATIVE}::test_what_came_from_one_that_leaves",),

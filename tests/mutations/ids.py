@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Mutation
 
-_REGISTRY = "distnet/core/registry.py"
-_ROUTER = "distnet/core/router.py"
-_TESTS = "tests.unit.core.test_registry"
-_BACK = "tests.unit.core.test_lifecycle.IdsGoBackTests"
-_REFUSALS = "tests.unit.core.test_router.RefusalTests"
-_PINNED = "tests.unit.core.test_router.PinnedTests"
+_REGISTRY = "distnet/master/core/registry.py"
+_ROUTER = "distnet/master/core/router.py"
+_TESTS = "tests.unit.master.core.test_registry"
+_BACK = "tests.unit.master.core.test_lifecycle.IdsGoBackTests"
+_REFUSALS = "tests.unit.master.core.test_router.RefusalTests"
+_PINNED = "tests.unit.master.core.test_router.PinnedTests"
 
 MUTATIONS = (
     Mutation(
@@ -108,7 +108,7 @@ MUTATIONS = (
         "",
         (
             f"{_TESTS}.SequentialTests.test_standing",
-            "tests.unit.core.test_router.DeliveryTests.test_broadcast_before_the_others",
+            "tests.unit.master.core.test_router.DeliveryTests.test_broadcast_before_the_others",
         ),
     ),
     Mutation(

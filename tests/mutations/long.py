@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Mutation, Runner
 
-_BRIDGE = "distnet/ethernet/bridge.py"
-_DELIVERY = "distnet/ethernet/delivery.py"
-_VLAN = "distnet/ethernet/vlan.py"
-_WIRE = "distnet/ethernet/vdewire.py"
-_CONSOLE = "distnet/ethernet/console.py"
-_VDE = "distnet/transports/vde.py"
+_BRIDGE = "distnet/switch/core/bridge.py"
+_DELIVERY = "distnet/switch/core/delivery.py"
+_VLAN = "distnet/switch/core/vlans.py"
+_WIRE = "distnet/switch/core/vdewire.py"
+_CONSOLE = "distnet/switch/console/machine.py"
+_VDE = "distnet/switch/plugs/vde.py"
 
-_SANS_IO = ("tests.unit.ethernet.test_long_run.LongRunTests.test_sans_io",)
+_SANS_IO = ("tests.unit.switch.core.test_long_run.LongRunTests.test_sans_io",)
 _SOCKETS = ("tests/integration/test_long_run.py::test_sockets",)
 
 MUTATIONS = (

@@ -5,12 +5,12 @@ from __future__ import annotations
 from tests.mutations.mutation import Mutation, Runner
 
 _C = "distnet/_native/router.c"
-_HOT = "distnet/transports/hotrouter.py"
-_ROUTER = "distnet/core/router.py"
-_OUTBOX = "distnet/core/outbox.py"
-_WIRE = "distnet/core/wire.py"
+_HOT = "distnet/master/native.py"
+_ROUTER = "distnet/master/core/router.py"
+_OUTBOX = "distnet/master/core/outbox.py"
+_WIRE = "distnet/wire.py"
 
-_PAST = "tests.unit.core.test_past_the_router.PastTheRouterTests"
+_PAST = "tests.unit.master.core.test_past_the_router.PastTheRouterTests"
 _NATIVE = "tests/integration/test_native.py"
 _FUZZ = (f"{_NATIVE}::test_random_input[full-size]",)
 _TINY = (f"{_NATIVE}::test_random_input[tiny]",)

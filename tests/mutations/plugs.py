@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Mutation, Runner
 
-_DGRAM = "distnet/transports/dgram.py"
-_PEER = "distnet/transports/dgrampeer.py"
-_PLACE = "distnet/transports/dgramplace.py"
-_TAP = "distnet/transports/tuntap.py"
-_OPTIONS = "distnet/vde_tap.py"
+_DGRAM = "distnet/switch/plugs/dgram.py"
+_PEER = "distnet/switch/plugs/dgrampeer.py"
+_PLACE = "distnet/switch/plugs/dgramplace.py"
+_TAP = "distnet/switch/plugs/tap.py"
+_OPTIONS = "distnet/switch/options.py"
 
-_UNIX = "tests.unit.transports.test_dgram.UnixPeerTests"
-_UDP = "tests.unit.transports.test_dgram.UdpPeerTests"
-_PLACES = "tests.unit.transports.test_dgram.PlaceTests"
-_TUNTAP = "tests.unit.transports.test_tuntap"
-_COMMAND_LINE = "tests.unit.test_vde_tap.OptionsTests"
+_UNIX = "tests.unit.switch.plugs.test_dgram.UnixPeerTests"
+_UDP = "tests.unit.switch.plugs.test_dgram.UdpPeerTests"
+_PLACES = "tests.unit.switch.plugs.test_dgram.PlaceTests"
+_TUNTAP = "tests.unit.switch.plugs.test_tap"
+_COMMAND_LINE = "tests.unit.switch.test_options.OptionsTests"
 _REAL_DGRAM = "tests/integration/test_dgram.py"
 _REAL_TAP = "tests/integration/test_tap_interface.py"
 
@@ -64,15 +64,15 @@ MUTATIONS = (
     Mutation(
         "module-of-vde-for-all",
         "port/print says what kind of link an endpoint has",
-        "distnet/ethernet/console_ports.py",
+        "distnet/switch/console/ports.py",
         "{endpoint.link.module:<12}",
         "{'unix prog':<12}",
-        ("tests.unit.ethernet.test_console_shows.PrintTests.test_port",),
+        ("tests.unit.switch.console.test_shows.PrintTests.test_port",),
     ),
     Mutation(
         "failed-start-leaves-sockets",
         "a failed start leaves no sockets and directories behind",
-        "distnet/process.py",
+        "distnet/daemon/process.py",
         "            self._undo()\n",
         "",
         (f"{_REAL_TAP}::test_nothing_is_left",),
@@ -163,7 +163,7 @@ MUTATIONS = (
     Mutation(
         "live-socket-of-datagrams-is-something-else",
         "a path where a live switch listens is refused, with what to do",
-        "distnet/transports/listen.py",
+        "distnet/sockets/listen.py",
         "            if error.errno != errno.EPROTOTYPE:\n",
         "            if error.errno:\n",
         (f"{_REAL_DGRAM}::test_stale_socket",),
@@ -183,7 +183,7 @@ MUTATIONS = (
         _DGRAM,
         "                self._arrived(stray, source)\n",
         "                self.bridge.received(peer.endpoint, stray)\n",
-        ("tests.unit.transports.test_dgram.StraysTests.test_strays",),
+        ("tests.unit.switch.plugs.test_dgram.StraysTests.test_strays",),
     ),
     Mutation(
         "held-less-than-a-frame",

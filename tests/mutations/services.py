@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Mutation, Runner
 
-_CONTROL = "distnet/control.py"
-_LISTEN = "distnet/transports/listen.py"
-_MASTER = "distnet/master.py"
-_PROCESS = "distnet/process.py"
-_STATE = "distnet/state.py"
-_STREAM = "distnet/transports/stream.py"
-_TLS = "distnet/transports/tls.py"
-_UNREAD = "distnet/transports/unread.py"
+_CONTROL = "distnet/control/server.py"
+_LISTEN = "distnet/sockets/listen.py"
+_MASTER = "distnet/master/service.py"
+_PROCESS = "distnet/daemon/process.py"
+_STATE = "distnet/master/state.py"
+_STREAM = "distnet/master/links.py"
+_TLS = "distnet/master/tls.py"
+_UNREAD = "distnet/master/unread.py"
 
 
 def _tests(*names: str) -> tuple[str, ...]:
@@ -88,7 +88,7 @@ MUTATIONS = (
     Mutation(
         "any-host-name",
         "the server's name verified on the client's side",
-        "distnet/channel.py",
+        "distnet/client/channel.py",
         "    context.minimum_version",
         "    context.check_hostname = False\n    context.minimum_version",
         _tests("test_client_tls.py::test_tls_checks_the_name"),
@@ -190,7 +190,7 @@ MUTATIONS = (
     Mutation(
         "sends-what-panics-kernels",
         "refuses less than 16 and more than 4096 bytes without --force",
-        "distnet/cli.py",
+        "distnet/cli/main.py",
         "range(16, 4097)",
         "range(15, 4098)",
         _tests("test_cli.py::test_sizes_on_which_a_kernel_panics"),

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Mutation
 
-_LIFECYCLE = "distnet/core/lifecycle.py"
-_ROUTER = "distnet/core/router.py"
-_OUTBOX = "distnet/core/outbox.py"
-_MAILBOX = "distnet/core/mailbox.py"
-_WATCH = "distnet/transports/watch.py"
-_HELD = "tests.unit.core.test_lifecycle.HeldTests"
-_POLL = "tests.unit.core.test_lifecycle.PollTests"
-_SEGMENT = "tests.unit.core.test_outbox.SegmentTests"
-_STREAM = "tests.unit.core.test_outbox.StreamTests"
-_WATCHES = "tests.unit.transports.test_watch.WatchTests"
+_LIFECYCLE = "distnet/master/core/lifecycle.py"
+_ROUTER = "distnet/master/core/router.py"
+_OUTBOX = "distnet/master/core/outbox.py"
+_MAILBOX = "distnet/master/core/mailbox.py"
+_WATCH = "distnet/master/watch.py"
+_HELD = "tests.unit.master.core.test_lifecycle.HeldTests"
+_POLL = "tests.unit.master.core.test_lifecycle.PollTests"
+_SEGMENT = "tests.unit.master.core.test_outbox.SegmentTests"
+_STREAM = "tests.unit.master.core.test_outbox.StreamTests"
+_WATCHES = "tests.unit.master.test_watch.WatchTests"
 
 MUTATIONS = (
     Mutation(
@@ -30,7 +30,7 @@ MUTATIONS = (
         _ROUTER,
         "session.link.observable and session.link.unread() == 0:",
         "session.link.observable:",
-        ("tests.unit.core.test_lifecycle.LookTests.test_has_not_read",),
+        ("tests.unit.master.core.test_lifecycle.LookTests.test_has_not_read",),
     ),
     Mutation(
         "unsettled-is-sent-to",
@@ -140,7 +140,7 @@ MUTATIONS = (
         (
             f"{_SEGMENT}.test_batches_from_the_mailbox",
             f"{_SEGMENT}.test_first_mail",
-            "tests.unit.core.test_mailbox.BatchTests.test_exactly",
+            "tests.unit.master.core.test_mailbox.BatchTests.test_exactly",
         ),
     ),
     Mutation(
@@ -149,7 +149,7 @@ MUTATIONS = (
         _MAILBOX,
         "size = whole_messages(chunk, self._head, limit)[0] or",
         "size = whole_messages(chunk, self._head, limit - 1)[0] or",
-        (f"{_SEGMENT}.test_batches", "tests.unit.core.test_mailbox.BatchTests.test_exactly"),
+        (f"{_SEGMENT}.test_batches", "tests.unit.master.core.test_mailbox.BatchTests.test_exactly"),
     ),
     Mutation(
         "next-batch-at-once",

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Mutation
 
-_CONSOLE = "distnet/transports/console.py"
-_DIRECTORY = "distnet/transports/vdedir.py"
-_DUMP = "distnet/ethernet/pdump.py"
-_SWITCH = "distnet/switch.py"
-_TAP = "distnet/vde_tap.py"
+_CONSOLE = "distnet/switch/console/sockets.py"
+_DIRECTORY = "distnet/switch/plugs/vdedir.py"
+_DUMP = "distnet/switch/console/pdump.py"
+_SWITCH = "distnet/switch/service.py"
+_TAP = "distnet/switch/options.py"
 
-_ETHERNET = "tests.unit.ethernet"
-_TRANSPORTS = "tests.unit.transports"
 
 MUTATIONS = (
     Mutation(
@@ -21,8 +19,8 @@ MUTATIONS = (
         'word.startswith("--") or (len(word) > 2 and bool(meant))',
         'word.startswith("--")',
         (
-            "tests.unit.test_vde_tap.OptionsTests.test_help_and_version",
-            "tests.unit.test_vde_tap.OptionsTests.test_refusals",
+            "tests.unit.switch.test_options.OptionsTests.test_help_and_version",
+            "tests.unit.switch.test_options.OptionsTests.test_refusals",
         ),
     ),
     Mutation(
@@ -32,8 +30,8 @@ MUTATIONS = (
         'takes_next = "=" not in word and any(names[full] for full in meant)',
         "takes_next = False",
         (
-            "tests.unit.test_vde_tap.DoubleDashesTests.test_an_exact_name_wins",
-            "tests.unit.test_vde_tap.DoubleDashesTests.test_values_are_left_alone",
+            "tests.unit.switch.test_options.DoubleDashesTests.test_an_exact_name_wins",
+            "tests.unit.switch.test_options.DoubleDashesTests.test_values_are_left_alone",
         ),
     ),
     Mutation(
@@ -43,8 +41,8 @@ MUTATIONS = (
         '["numports", "n", "32",',
         '["numports", "n", "64",',
         (
-            "tests.unit.test_vde_tap.OptionsTests.test_as_users_type_it",
-            "tests.unit.test_vde_tap.OptionsTests.test_defaults",
+            "tests.unit.switch.test_options.OptionsTests.test_as_users_type_it",
+            "tests.unit.switch.test_options.OptionsTests.test_defaults",
         ),
     ),
     Mutation(
@@ -53,7 +51,7 @@ MUTATIONS = (
         _DIRECTORY,
         '"/var/run/vde.ctl" if os.geteuid() == 0 else "/tmp/vde.ctl"',
         '"/tmp/vde.ctl"',
-        ("tests.unit.test_vde_tap.OptionsTests.test_defaults",),
+        ("tests.unit.switch.test_options.OptionsTests.test_defaults",),
     ),
     Mutation(
         "decimal-modes",
@@ -62,8 +60,8 @@ MUTATIONS = (
         "        return int(text, 8)\n",
         "        return int(text)\n",
         (
-            "tests.unit.test_vde_tap.OptionsTests.test_all_settings",
-            "tests.unit.test_vde_tap.OptionsTests.test_permissions",
+            "tests.unit.switch.test_options.OptionsTests.test_all_settings",
+            "tests.unit.switch.test_options.OptionsTests.test_permissions",
         ),
     ),
     Mutation(
@@ -73,8 +71,8 @@ MUTATIONS = (
         "self._in_the_foreground() and not",
         "not",
         (
-            "tests.unit.test_vde_tap.OptionsTests.test_management",
-            "tests.unit.test_vde_tap.OptionsTests.test_standard_input",
+            "tests.unit.switch.test_options.OptionsTests.test_management",
+            "tests.unit.switch.test_options.OptionsTests.test_standard_input",
         ),
     ),
     Mutation(
@@ -83,7 +81,7 @@ MUTATIONS = (
         _TAP,
         "if os.path.isfile(script)",
         "if False",
-        ("tests.unit.test_vde_tap.OptionsTests.test_usual_scripts",),
+        ("tests.unit.switch.test_options.OptionsTests.test_usual_scripts",),
     ),
     Mutation(
         "spanning-tree-pretended",
@@ -91,7 +89,7 @@ MUTATIONS = (
         _SWITCH,
         "        if self.settings.spanning_tree:\n",
         "        if False:\n",
-        ("tests.unit.test_switch.ServiceTests.test_no_spanning_tree",),
+        ("tests.unit.switch.test_service.ServiceTests.test_no_spanning_tree",),
     ),
     Mutation(
         "script-fails-in-silence",
@@ -99,7 +97,7 @@ MUTATIONS = (
         _SWITCH,
         "        for line in failed:\n",
         "        for line in ():\n",
-        ("tests.unit.test_switch.ServiceTests.test_script",),
+        ("tests.unit.switch.test_service.ServiceTests.test_script",),
     ),
     Mutation(
         "no-script-no-matter",
@@ -107,7 +105,7 @@ MUTATIONS = (
         _SWITCH,
         "        except OSError as error:\n            raise StartupError",
         "        except OSError as error:\n            return None\n            raise StartupError",
-        ("tests.unit.test_switch.ServiceTests.test_no_script",),
+        ("tests.unit.switch.test_service.ServiceTests.test_no_script",),
     ),
     Mutation(
         "slow-in-silence",
@@ -115,7 +113,7 @@ MUTATIONS = (
         _SWITCH,
         '"{who} does not read in time: ',
         '"{who} is slow: ',
-        ("tests.unit.test_switch.LogTests.test_comings_and_goings",),
+        ("tests.unit.switch.test_service.LogTests.test_comings_and_goings",),
     ),
     Mutation(
         "line-without-end-waits",
@@ -123,7 +121,7 @@ MUTATIONS = (
         _CONSOLE,
         "        if self._clock is not None and session is not None and session.incomplete:\n",
         "        if False:\n",
-        (f"{_TRANSPORTS}.test_console.ProtocolTests.test_silence",),
+        ("tests.unit.switch.console.test_sockets.ProtocolTests.test_silence",),
     ),
     Mutation(
         "last-line-lost",
@@ -132,8 +130,8 @@ MUTATIONS = (
         "            session.finish()\n",
         "            pass\n",
         (
-            f"{_TRANSPORTS}.test_console.ProtocolTests.test_end_of_input",
-            f"{_TRANSPORTS}.test_console.ProtocolTests.test_end_of_input_while_not_read",
+            "tests.unit.switch.console.test_sockets.ProtocolTests.test_end_of_input",
+            "tests.unit.switch.console.test_sockets.ProtocolTests.test_end_of_input_while_not_read",
         ),
     ),
     Mutation(
@@ -142,7 +140,7 @@ MUTATIONS = (
         _CONSOLE,
         "            cast(Any, self.transport).pauseProducing()\n",
         "            pass\n",
-        (f"{_TRANSPORTS}.test_console.ProtocolTests.test_not_read",),
+        ("tests.unit.switch.console.test_sockets.ProtocolTests.test_not_read",),
     ),
     Mutation(
         "sessions-leak",
@@ -151,7 +149,7 @@ MUTATIONS = (
         "        if self._session is not None:\n            self._session.close()\n"
         "        self._await_silence()\n",
         "        self._await_silence()\n",
-        (f"{_TRANSPORTS}.test_console.ProtocolTests.test_nothing_is_left",),
+        ("tests.unit.switch.console.test_sockets.ProtocolTests.test_nothing_is_left",),
     ),
     Mutation(
         "console-for-everybody",
@@ -159,7 +157,7 @@ MUTATIONS = (
         _CONSOLE,
         ":mode={self._mode:o}",
         ":mode=666",
-        (f"{_TRANSPORTS}.test_console.ManagementServiceTests.test_modes",),
+        ("tests.unit.switch.console.test_sockets.ManagementServiceTests.test_modes",),
     ),
     Mutation(
         "console-of-no-group",
@@ -168,8 +166,8 @@ MUTATIONS = (
         "        if self._group is not None:\n",
         "        if False:\n",
         (
-            f"{_TRANSPORTS}.test_console.ManagementServiceTests.test_group",
-            f"{_TRANSPORTS}.test_console.ManagementServiceTests.test_not_our_group",
+            "tests.unit.switch.console.test_sockets.ManagementServiceTests.test_group",
+            "tests.unit.switch.console.test_sockets.ManagementServiceTests.test_not_our_group",
         ),
     ),
     Mutation(
@@ -178,7 +176,7 @@ MUTATIONS = (
         _CONSOLE,
         "        for protocol in list(self._open):\n            protocol.close()\n",
         "",
-        (f"{_TRANSPORTS}.test_console.ManagementServiceTests.test_end",),
+        ("tests.unit.switch.console.test_sockets.ManagementServiceTests.test_end",),
     ),
     Mutation(
         "dump-for-everybody",
@@ -186,7 +184,7 @@ MUTATIONS = (
         _CONSOLE,
         "os.open(path, flags, 0o600)",
         "os.open(path, flags, 0o644)",
-        (f"{_TRANSPORTS}.test_console.MachineTests.test_dump",),
+        ("tests.unit.switch.console.test_sockets.MachineTests.test_dump",),
     ),
     Mutation(
         "endless-script",
@@ -194,7 +192,7 @@ MUTATIONS = (
         _CONSOLE,
         "    if len(data) > MAX_SCRIPT:\n",
         "    if False:\n",
-        (f"{_TRANSPORTS}.test_console.MachineTests.test_script",),
+        ("tests.unit.switch.console.test_sockets.MachineTests.test_script",),
     ),
     Mutation(
         "old-pcap",
@@ -202,7 +200,7 @@ MUTATIONS = (
         _DUMP,
         "_HEADER.pack(_MAGIC, 2, 4,",
         "_HEADER.pack(_MAGIC, 2, 3,",
-        (f"{_ETHERNET}.test_pdump.FormatTests.test_header",),
+        ("tests.unit.switch.console.test_pdump.FormatTests.test_header",),
     ),
     Mutation(
         "cut-in-silence",
@@ -210,7 +208,7 @@ MUTATIONS = (
         _DUMP,
         "            len(frame),\n",
         "            len(kept),\n",
-        (f"{_ETHERNET}.test_pdump.FormatTests.test_long_frame",),
+        ("tests.unit.switch.console.test_pdump.FormatTests.test_long_frame",),
     ),
     Mutation(
         "frames-not-cut",
@@ -218,7 +216,7 @@ MUTATIONS = (
         _DUMP,
         "bytes(frame[:SNAPSHOT_LENGTH])",
         "bytes(frame)",
-        (f"{_ETHERNET}.test_pdump.FormatTests.test_long_frame",),
+        ("tests.unit.switch.console.test_pdump.FormatTests.test_long_frame",),
     ),
     Mutation(
         "never-buffered",
@@ -226,7 +224,7 @@ MUTATIONS = (
         _DUMP,
         "            if not self.buffered:\n",
         "            if True:\n",
-        (f"{_ETHERNET}.test_pdump.DumpTests.test_buffered",),
+        ("tests.unit.switch.console.test_pdump.DumpTests.test_buffered",),
     ),
     Mutation(
         "always-buffered",
@@ -235,8 +233,8 @@ MUTATIONS = (
         "            if not self.buffered:\n",
         "            if False:\n",
         (
-            f"{_ETHERNET}.test_pdump.DumpTests.test_another_file",
-            f"{_ETHERNET}.test_pdump.DumpTests.test_only_while_active",
+            "tests.unit.switch.console.test_pdump.DumpTests.test_another_file",
+            "tests.unit.switch.console.test_pdump.DumpTests.test_only_while_active",
         ),
     ),
     Mutation(
@@ -245,7 +243,7 @@ MUTATIONS = (
         _DUMP,
         "        if sink is None or not self.active:\n",
         "        if sink is None:\n",
-        (f"{_ETHERNET}.test_pdump.DumpTests.test_only_while_active",),
+        ("tests.unit.switch.console.test_pdump.DumpTests.test_only_while_active",),
     ),
     Mutation(
         "kept-back-at-the-pause",
@@ -253,7 +251,7 @@ MUTATIONS = (
         _DUMP,
         "            self._attempt(self._sink.flush)\n\n    def set_f",
         "            pass\n\n    def set_f",
-        (f"{_ETHERNET}.test_pdump.DumpTests.test_buffered",),
+        ("tests.unit.switch.console.test_pdump.DumpTests.test_buffered",),
     ),
     Mutation(
         "former-file-left",
@@ -263,6 +261,6 @@ MUTATIONS = (
         "        active = self.active\n        self.close()\n",
         "        active = self.active\n        self.close()\n"
         "        sink = self._opened(filename)\n",
-        (f"{_ETHERNET}.test_pdump.DumpTests.test_another_file",),
+        ("tests.unit.switch.console.test_pdump.DumpTests.test_another_file",),
     ),
 )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Mutation
 
-_FRAMES = "distnet/transports/framedescriptor.py"
-_SOCKETS = "distnet/transports/vde.py"
-_DIRECTORY = "distnet/transports/vdedir.py"
-_WIRE = "distnet/ethernet/vdewire.py"
+_FRAMES = "distnet/switch/plugs/descriptor.py"
+_SOCKETS = "distnet/switch/plugs/vde.py"
+_DIRECTORY = "distnet/switch/plugs/vdedir.py"
+_WIRE = "distnet/switch/core/vdewire.py"
 
-_ETHERNET = "tests.unit.ethernet"
-_TRANSPORTS = "tests.unit.transports"
 
 MUTATIONS = (
     Mutation(
@@ -19,7 +17,7 @@ MUTATIONS = (
         _WIRE,
         "    if version not in (*_V1_TYPES, _V3):\n        raise",
         "    if version not in (*_V1_TYPES, 2, _V3):\n        raise",
-        (f"{_ETHERNET}.test_vdewire.RequestTests.test_refusals",),
+        ("tests.unit.switch.core.test_vdewire.RequestTests.test_refusals",),
     ),
     Mutation(
         "port-elsewhere",
@@ -28,8 +26,8 @@ MUTATIONS = (
         "number & 0xFF, number >> 8",
         "number & 0xFF, number >> 16",
         (
-            f"{_ETHERNET}.test_vdewire.RequestTests.test_version_3",
-            f"{_TRANSPORTS}.test_vde_control.PlugTests.test_refused_by_the_switch",
+            "tests.unit.switch.core.test_vdewire.RequestTests.test_version_3",
+            "tests.unit.switch.plugs.test_vde_control.PlugTests.test_refused_by_the_switch",
         ),
     ),
     Mutation(
@@ -38,7 +36,7 @@ MUTATIONS = (
         _WIRE,
         "_V1_ADDRESS_AT: Final = 14",
         "_V1_ADDRESS_AT: Final = 12",
-        (f"{_ETHERNET}.test_vdewire.RequestTests.test_version_1",),
+        ("tests.unit.switch.core.test_vdewire.RequestTests.test_version_1",),
     ),
     Mutation(
         "description-without-end",
@@ -46,7 +44,7 @@ MUTATIONS = (
         _WIRE,
         "_ADDRESS.size :][:MAX_DESCRIPTION]",
         "_ADDRESS.size :]",
-        (f"{_ETHERNET}.test_vdewire.RequestTests.test_description_is_one_harmless_line",),
+        ("tests.unit.switch.core.test_vdewire.RequestTests.test_description_is_one_harmless_line",),
     ),
     Mutation(
         "description-forges-lines",
@@ -54,7 +52,7 @@ MUTATIONS = (
         _WIRE,
         'character if character.isprintable() else "?"',
         "character",
-        (f"{_ETHERNET}.test_vdewire.RequestTests.test_description_is_one_harmless_line",),
+        ("tests.unit.switch.core.test_vdewire.RequestTests.test_description_is_one_harmless_line",),
     ),
     Mutation(
         "short-reply",
@@ -63,8 +61,8 @@ MUTATIONS = (
         "    return _ADDRESS.pack(_AF_UNIX, path)",
         '    return _ADDRESS.pack(_AF_UNIX, path).rstrip(b"\\0") + b"\\0"',
         (
-            f"{_ETHERNET}.test_vdewire.ReplyTests.test_format",
-            f"{_TRANSPORTS}.test_vde.ControlProtocolTests.test_one_request",
+            "tests.unit.switch.core.test_vdewire.ReplyTests.test_format",
+            "tests.unit.switch.plugs.test_vde.ControlProtocolTests.test_one_request",
         ),
     ),
     Mutation(
@@ -73,7 +71,7 @@ MUTATIONS = (
         _WIRE,
         "if len(data) < address_at + 3:",
         "if len(data) < address_at + _ADDRESS.size:",
-        (f"{_ETHERNET}.test_vdewire.RequestTests.test_an_address_may_be_cut",),
+        ("tests.unit.switch.core.test_vdewire.RequestTests.test_an_address_may_be_cut",),
     ),
     Mutation(
         "rubbish-in-the-path",
@@ -82,8 +80,8 @@ MUTATIONS = (
         'field.partition(b"\\0")[0]',
         'field.rstrip(b"\\0")',
         (
-            f"{_ETHERNET}.test_vdewire.RequestTests.test_refusals",
-            f"{_ETHERNET}.test_vdewire.RequestTests.test_what_follows_the_path",
+            "tests.unit.switch.core.test_vdewire.RequestTests.test_refusals",
+            "tests.unit.switch.core.test_vdewire.RequestTests.test_what_follows_the_path",
         ),
     ),
     Mutation(
@@ -92,7 +90,7 @@ MUTATIONS = (
         _WIRE,
         "    if len(path) > MAX_PATH:\n",
         "    if False:\n",
-        (f"{_ETHERNET}.test_vdewire.RequestTests.test_refusals",),
+        ("tests.unit.switch.core.test_vdewire.RequestTests.test_refusals",),
     ),
     Mutation(
         "waits-for-the-wrong",
@@ -101,8 +99,8 @@ MUTATIONS = (
         "        return True\n",
         "        return False\n",
         (
-            f"{_ETHERNET}.test_vdewire.RequestTests.test_nothing_to_wait_for",
-            f"{_TRANSPORTS}.test_vde.ControlProtocolTests.test_refused",
+            "tests.unit.switch.core.test_vdewire.RequestTests.test_nothing_to_wait_for",
+            "tests.unit.switch.plugs.test_vde.ControlProtocolTests.test_refused",
         ),
     ),
     Mutation(
@@ -111,7 +109,9 @@ MUTATIONS = (
         _DIRECTORY,
         "(mode & 0o444) >> 2 | (mode & 0o222) >> 1",
         "(mode & 0o444) >> 2",
-        (f"{_TRANSPORTS}.test_vdedir.PermissionsTests.test_what_one_option_says_of_the_other",),
+        (
+            "tests.unit.switch.plugs.test_vdedir.PermissionsTests.test_what_one_option_says_of_the_other",
+        ),
     ),
     Mutation(
         "dirmode-alone",
@@ -119,7 +119,9 @@ MUTATIONS = (
         _DIRECTORY,
         "mode = directory & 0o666",
         "mode = _PRIVATE",
-        (f"{_TRANSPORTS}.test_vdedir.PermissionsTests.test_what_one_option_says_of_the_other",),
+        (
+            "tests.unit.switch.plugs.test_vdedir.PermissionsTests.test_what_one_option_says_of_the_other",
+        ),
     ),
     Mutation(
         "live-sockets-swept",
@@ -128,8 +130,8 @@ MUTATIONS = (
         "    return False\n",
         "    return True\n",
         (
-            f"{_TRANSPORTS}.test_vdedir.VdeDirectoryTests.test_data_sockets",
-            f"{_TRANSPORTS}.test_vdedir.VdeDirectoryTests.test_only_what_is_dead_is_removed",
+            "tests.unit.switch.plugs.test_vdedir.VdeDirectoryTests.test_data_sockets",
+            "tests.unit.switch.plugs.test_vdedir.VdeDirectoryTests.test_only_what_is_dead_is_removed",
         ),
     ),
     Mutation(
@@ -138,7 +140,9 @@ MUTATIONS = (
         _DIRECTORY,
         "if known and is_dead(str(entry)):",
         "if is_dead(str(entry)):",
-        (f"{_TRANSPORTS}.test_vdedir.VdeDirectoryTests.test_only_what_is_dead_is_removed",),
+        (
+            "tests.unit.switch.plugs.test_vdedir.VdeDirectoryTests.test_only_what_is_dead_is_removed",
+        ),
     ),
     Mutation(
         "dead-sockets-stay",
@@ -146,7 +150,9 @@ MUTATIONS = (
         _DIRECTORY,
         "                        entry.unlink()\n",
         "",
-        (f"{_TRANSPORTS}.test_vdedir.VdeDirectoryTests.test_only_what_is_dead_is_removed",),
+        (
+            "tests.unit.switch.plugs.test_vdedir.VdeDirectoryTests.test_only_what_is_dead_is_removed",
+        ),
     ),
     Mutation(
         "path-too-long-later",
@@ -154,7 +160,7 @@ MUTATIONS = (
         _DIRECTORY,
         '_LONGEST_NAME: Final = "/0000.000000"',
         '_LONGEST_NAME: Final = "/ctl"',
-        (f"{_TRANSPORTS}.test_vdedir.VdeDirectoryTests.test_refused",),
+        ("tests.unit.switch.plugs.test_vdedir.VdeDirectoryTests.test_refused",),
     ),
     Mutation(
         "takes-tmp-away",
@@ -162,7 +168,7 @@ MUTATIONS = (
         _DIRECTORY,
         "            if mode & stat.S_ISVTX:\n",
         "            if False:\n",
-        (f"{_TRANSPORTS}.test_vdedir.VdeDirectoryTests.test_refused",),
+        ("tests.unit.switch.plugs.test_vdedir.VdeDirectoryTests.test_refused",),
     ),
     Mutation(
         "beside-another-switch",
@@ -170,7 +176,7 @@ MUTATIONS = (
         _DIRECTORY,
         "        claim_path(self.ctl)\n",
         "",
-        (f"{_TRANSPORTS}.test_vdedir.VdeDirectoryTests.test_another_switch",),
+        ("tests.unit.switch.plugs.test_vdedir.VdeDirectoryTests.test_another_switch",),
     ),
     Mutation(
         "mode-before-claim",
@@ -178,7 +184,7 @@ MUTATIONS = (
         _DIRECTORY,
         "        claim_path(self.ctl)\n",
         "        self._set(self.path, self.permissions.directory)\n        claim_path(self.ctl)\n",
-        (f"{_TRANSPORTS}.test_vdedir.VdeDirectoryTests.test_another_switch",),
+        ("tests.unit.switch.plugs.test_vdedir.VdeDirectoryTests.test_another_switch",),
     ),
     Mutation(
         "owner-forgotten",
@@ -186,7 +192,7 @@ MUTATIONS = (
         _DIRECTORY,
         "user if root else -1",
         "-1",
-        (f"{_TRANSPORTS}.test_vdedir.VdeDirectoryTests.test_owners",),
+        ("tests.unit.switch.plugs.test_vdedir.VdeDirectoryTests.test_owners",),
     ),
     Mutation(
         "data-sockets-for-everybody",
@@ -195,8 +201,8 @@ MUTATIONS = (
         "(0o700 if root or private else 0o777)",
         "0o777",
         (
-            f"{_TRANSPORTS}.test_vdedir.VdeDirectoryTests.test_data_sockets",
-            f"{_TRANSPORTS}.test_vdedir.VdeDirectoryTests.test_owners",
+            "tests.unit.switch.plugs.test_vdedir.VdeDirectoryTests.test_data_sockets",
+            "tests.unit.switch.plugs.test_vdedir.VdeDirectoryTests.test_owners",
         ),
     ),
     Mutation(
@@ -205,7 +211,9 @@ MUTATIONS = (
         _DIRECTORY,
         "            Path(path).unlink()\n            raise\n",
         "            raise\n",
-        (f"{_TRANSPORTS}.test_vdedir.VdeDirectoryTests.test_nothing_is_left_of_what_fails",),
+        (
+            "tests.unit.switch.plugs.test_vdedir.VdeDirectoryTests.test_nothing_is_left_of_what_fails",
+        ),
     ),
     Mutation(
         "relative-paths",
@@ -213,7 +221,7 @@ MUTATIONS = (
         _DIRECTORY,
         "os.path.realpath(path)",
         "path",
-        (f"{_TRANSPORTS}.test_vdedir.VdeDirectoryTests.test_whole_paths",),
+        ("tests.unit.switch.plugs.test_vdedir.VdeDirectoryTests.test_whole_paths",),
     ),
     Mutation(
         "directory-stays",
@@ -222,8 +230,8 @@ MUTATIONS = (
         "            Path(self.path).rmdir()\n",
         "            Path(self.path)\n",
         (
-            f"{_TRANSPORTS}.test_vde_control.PlugTests.test_closed",
-            f"{_TRANSPORTS}.test_vdedir.VdeDirectoryTests.test_left",
+            "tests.unit.switch.plugs.test_vde_control.PlugTests.test_closed",
+            "tests.unit.switch.plugs.test_vdedir.VdeDirectoryTests.test_left",
         ),
     ),
     Mutation(
@@ -232,7 +240,7 @@ MUTATIONS = (
         _FRAMES,
         "            if not frame and self.empty_is_the_end:\n",
         "            if False:\n",
-        (f"{_TRANSPORTS}.test_vde.DataSocketTests.test_goodbye",),
+        ("tests.unit.switch.plugs.test_vde.DataSocketTests.test_goodbye",),
     ),
     Mutation(
         "endpoint-outlives-its-connection",
@@ -240,7 +248,7 @@ MUTATIONS = (
         _SOCKETS,
         "            self._data.read_rest()\n        self._detach()\n",
         "            self._data.read_rest()\n",
-        (f"{_TRANSPORTS}.test_vde_control.PlugTests.test_end_of_the_control_connection",),
+        ("tests.unit.switch.plugs.test_vde_control.PlugTests.test_end_of_the_control_connection",),
     ),
     Mutation(
         "waits-for-ever",
@@ -248,7 +256,9 @@ MUTATIONS = (
         _SOCKETS,
         "callLater(REQUEST_SECONDS, self._answer)",
         "callLater(1000 * REQUEST_SECONDS, self._answer)",
-        (f"{_TRANSPORTS}.test_vde.ControlProtocolTests.test_waits_for_the_rest_for_a_while",),
+        (
+            "tests.unit.switch.plugs.test_vde.ControlProtocolTests.test_waits_for_the_rest_for_a_while",
+        ),
     ),
     Mutation(
         "answered-twice",
@@ -256,7 +266,7 @@ MUTATIONS = (
         _SOCKETS,
         "        if self._timeout is not None:\n            self._request",
         "        if True:\n            self._request",
-        (f"{_TRANSPORTS}.test_vde.ControlProtocolTests.test_one_request",),
+        ("tests.unit.switch.plugs.test_vde.ControlProtocolTests.test_one_request",),
     ),
     Mutation(
         "refused-but-open",
@@ -265,8 +275,8 @@ MUTATIONS = (
         "            self._control.refusals.refuse(str(error))\n            self.unplug()\n",
         "            self._control.refusals.refuse(str(error))\n",
         (
-            f"{_TRANSPORTS}.test_vde.ControlProtocolTests.test_refused",
-            f"{_TRANSPORTS}.test_vde.ControlProtocolTests.test_waits_for_the_rest_for_a_while",
+            "tests.unit.switch.plugs.test_vde.ControlProtocolTests.test_refused",
+            "tests.unit.switch.plugs.test_vde.ControlProtocolTests.test_waits_for_the_rest_for_a_while",
         ),
     ),
     Mutation(
@@ -278,8 +288,8 @@ MUTATIONS = (
         "                0, control.directory.bind, sock, path, user, private=managed\n"
         "            )\n",
         (
-            f"{_TRANSPORTS}.test_vde_control.PlugTests.test_closed",
-            f"{_TRANSPORTS}.test_vde_control.PlugTests.test_end_of_the_control_connection",
+            "tests.unit.switch.plugs.test_vde_control.PlugTests.test_closed",
+            "tests.unit.switch.plugs.test_vde_control.PlugTests.test_end_of_the_control_connection",
         ),
     ),
     Mutation(
@@ -289,8 +299,8 @@ MUTATIONS = (
         "            sock.connect(path)\n",
         "",
         (
-            f"{_TRANSPORTS}.test_vde_control.PlugTests.test_its_socket_is_another_thing",
-            f"{_TRANSPORTS}.test_vde_control.PlugTests.test_reached_from_its_client_alone",
+            "tests.unit.switch.plugs.test_vde_control.PlugTests.test_its_socket_is_another_thing",
+            "tests.unit.switch.plugs.test_vde_control.PlugTests.test_reached_from_its_client_alone",
         ),
     ),
     Mutation(
@@ -299,7 +309,7 @@ MUTATIONS = (
         _SOCKETS,
         "0 if managed else request.port or None",
         "request.port or None",
-        (f"{_TRANSPORTS}.test_vde_control.PlugTests.test_wishes",),
+        ("tests.unit.switch.plugs.test_vde_control.PlugTests.test_wishes",),
     ),
     Mutation(
         "port-0-for-everybody",
@@ -308,8 +318,8 @@ MUTATIONS = (
         "0 if managed else request.port or None",
         "0 if managed else request.port",
         (
-            f"{_TRANSPORTS}.test_vde_control.PlugTests.test_plugged",
-            f"{_TRANSPORTS}.test_vde_control.PlugTests.test_wishes",
+            "tests.unit.switch.plugs.test_vde_control.PlugTests.test_plugged",
+            "tests.unit.switch.plugs.test_vde_control.PlugTests.test_wishes",
         ),
     ),
     Mutation(
@@ -318,15 +328,17 @@ MUTATIONS = (
         _SOCKETS,
         "groups=peer_groups(self.transport.socket)",
         "groups=[]",
-        (f"{_TRANSPORTS}.test_vde_control.PlugTests.test_whose_port",),
+        ("tests.unit.switch.plugs.test_vde_control.PlugTests.test_whose_port",),
     ),
     Mutation(
         "refusals-fill-the-log",
         "what repeats is rate-limited",
-        "distnet/transports/refusing.py",
+        "distnet/sockets/once.py",
         "        if now < self._quiet_until:\n",
         "        if False:\n",
-        (f"{_TRANSPORTS}.test_vde.ControlProtocolTests.test_refusals_do_not_fill_the_log",),
+        (
+            "tests.unit.switch.plugs.test_vde.ControlProtocolTests.test_refusals_do_not_fill_the_log",
+        ),
     ),
     Mutation(
         "unplugged-but-there",
@@ -334,7 +346,7 @@ MUTATIONS = (
         _SOCKETS,
         "                Path(self._path).unlink()\n",
         "                pass\n",
-        (f"{_TRANSPORTS}.test_vde_control.PlugTests.test_end_of_the_control_connection",),
+        ("tests.unit.switch.plugs.test_vde_control.PlugTests.test_end_of_the_control_connection",),
     ),
     Mutation(
         "not-tried-again",
@@ -342,7 +354,7 @@ MUTATIONS = (
         _FRAMES,
         "if self._tries < TRIES and self._retry is None:",
         "if False:",
-        (f"{_TRANSPORTS}.test_vde.DataSocketTests.test_tried_before_poll_says_so",),
+        ("tests.unit.switch.plugs.test_vde.DataSocketTests.test_tried_before_poll_says_so",),
     ),
     Mutation(
         "tried-for-ever",
@@ -350,7 +362,9 @@ MUTATIONS = (
         _FRAMES,
         "            self._tries += 1\n",
         "",
-        (f"{_TRANSPORTS}.test_vde.DataSocketTests.test_a_dead_client_is_not_tried_for_ever",),
+        (
+            "tests.unit.switch.plugs.test_vde.DataSocketTests.test_a_dead_client_is_not_tried_for_ever",
+        ),
     ),
     Mutation(
         "reads-on-when-paused",
@@ -359,7 +373,7 @@ MUTATIONS = (
         "            if not received(endpoint, frame) or not self._open:\n"
         "                return False\n",
         "            received(endpoint, frame)\n",
-        (f"{_TRANSPORTS}.test_vde.DataSocketTests.test_a_paused_one_is_not_read_on",),
+        ("tests.unit.switch.plugs.test_vde.DataSocketTests.test_a_paused_one_is_not_read_on",),
     ),
     Mutation(
         "pause-without-effect",
@@ -368,8 +382,8 @@ MUTATIONS = (
         "        self._paused = True\n        self._reactor.removeReader(self)\n",
         "        self._paused = True\n",
         (
-            f"{_TRANSPORTS}.test_vde.DataSocketTests.test_a_paused_one_is_not_read_on",
-            f"{_TRANSPORTS}.test_vde.DataSocketTests.test_pause_and_resume",
+            "tests.unit.switch.plugs.test_vde.DataSocketTests.test_a_paused_one_is_not_read_on",
+            "tests.unit.switch.plugs.test_vde.DataSocketTests.test_pause_and_resume",
         ),
     ),
     Mutation(
@@ -379,8 +393,8 @@ MUTATIONS = (
         "        if self._open and self._endpoint is not None:\n",
         "        if not self._open and self._endpoint is not None:\n",
         (
-            f"{_TRANSPORTS}.test_vde.DataSocketTests.test_a_paused_one_is_not_read_on",
-            f"{_TRANSPORTS}.test_vde.DataSocketTests.test_pause_and_resume",
+            "tests.unit.switch.plugs.test_vde.DataSocketTests.test_a_paused_one_is_not_read_on",
+            "tests.unit.switch.plugs.test_vde.DataSocketTests.test_pause_and_resume",
         ),
     ),
     Mutation(
@@ -389,7 +403,7 @@ MUTATIONS = (
         _FRAMES,
         "        self._errors.count(error)\n        if self._endpoint is not None:\n",
         "        if self._endpoint is not None:\n",
-        (f"{_TRANSPORTS}.test_vde.DataSocketTests.test_errors_are_counted",),
+        ("tests.unit.switch.plugs.test_vde.DataSocketTests.test_errors_are_counted",),
     ),
     Mutation(
         "log-with-what-clients-write",
@@ -397,7 +411,9 @@ MUTATIONS = (
         _SOCKETS,
         "    name = printable(path)\n",
         "    name = os.fsdecode(path)\n",
-        (f"{_TRANSPORTS}.test_vde.ControlProtocolTests.test_a_path_cannot_disturb_the_log",),
+        (
+            "tests.unit.switch.plugs.test_vde.ControlProtocolTests.test_a_path_cannot_disturb_the_log",
+        ),
     ),
     Mutation(
         "one-client-takes-all",
@@ -405,6 +421,8 @@ MUTATIONS = (
         _FRAMES,
         "for _ in range(FRAMES_AT_ONCE):",
         "while True:",
-        (f"{_TRANSPORTS}.test_vde.DataSocketTests.test_no_more_than_a_fair_share_at_once",),
+        (
+            "tests.unit.switch.plugs.test_vde.DataSocketTests.test_no_more_than_a_fair_share_at_once",
+        ),
     ),
 )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Mutation
 
-_FILE = "distnet/core/wire.py"
-_ROUTER = "distnet/core/router.py"
-_WIRE = "tests.unit.core.test_wire"
-_BAD_PEERS = "tests.unit.core.test_router.BadPeerTests"
+_FILE = "distnet/wire.py"
+_ROUTER = "distnet/master/core/router.py"
+_WIRE = "tests.unit.test_wire"
+_BAD_PEERS = "tests.unit.master.core.test_router.BadPeerTests"
 
 MUTATIONS = (
     Mutation(
@@ -35,7 +35,7 @@ MUTATIONS = (
         _FILE,
         "runs.append(Run(dest, self._source.join(rest), count))",
         "runs.append(Run(dest, _ADDRESS.pack(9).join(rest), count))",
-        ("tests.unit.core.test_router.DeliveryTests.test_readdressed",),
+        ("tests.unit.master.core.test_router.DeliveryTests.test_readdressed",),
     ),
     Mutation(
         "id-with-a-newline",
@@ -45,7 +45,7 @@ MUTATIONS = (
         'return b"%d\\n" % check_id(node)',
         (
             f"{_WIRE}.IdTests.test_digits_and_nothing_else",
-            "tests.unit.core.test_lifecycle.HeldTests.test_id_alone",
+            "tests.unit.master.core.test_lifecycle.HeldTests.test_id_alone",
         ),
     ),
     Mutation(
@@ -112,7 +112,7 @@ MUTATIONS = (
         "                rests[dest].insert(1, data[position + 4 : following])\n",
         (
             f"{_WIRE}.SplitterTests.test_pieces_do_not_matter",
-            "tests.unit.core.test_router.DeliveryTests.test_mixed_dests_in_one_read",
+            "tests.unit.master.core.test_router.DeliveryTests.test_mixed_dests_in_one_read",
         ),
     ),
     Mutation(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from distnet.core.wire import MAX_ID, QUIT_ID
+from distnet.wire import MAX_ID, QUIT_ID
 
 ids = st.integers(0, MAX_ID).filter(lambda node: node != QUIT_ID)
 messages = st.lists(st.tuples(ids, st.binary(max_size=40)), max_size=8)

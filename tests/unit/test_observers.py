@@ -9,9 +9,9 @@ from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogPublish
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from distnet.core.counters import Reason, Tally
-from distnet.core.events import IObserver
-from distnet.core.session import Session
+from distnet.master.core.counters import Reason, Tally
+from distnet.master.core.events import IObserver
+from distnet.master.core.session import Session
 from distnet.observers import NodeLog, amount, broadcast, volume
 from distnet.testing import FakeLink, NotingObserver
 

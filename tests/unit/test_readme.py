@@ -13,10 +13,10 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from distnet.cli import make_parser
-from distnet.options import DaemonOptions
-from distnet.tap import Options as MasterOptions
-from distnet.vde_tap import Options as SwitchOptions
+from distnet.cli.main import make_parser
+from distnet.daemon.options import DaemonOptions
+from distnet.master.options import Options as MasterOptions
+from distnet.switch.options import Options as SwitchOptions
 
 ROOT: Final = Path(__file__).parent.parent.parent
 ENGLISH: Final = "README.md"

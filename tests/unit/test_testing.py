@@ -5,12 +5,12 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from distnet.core.counters import Reason, Tally
-from distnet.core.events import Episode, IObserver
-from distnet.core.session import Session
-from distnet.core.wire import encode_message
-from distnet.interfaces import ILink
+from distnet.master.core.counters import Reason, Tally
+from distnet.master.core.events import Episode, IObserver
+from distnet.master.core.link import ILink
+from distnet.master.core.session import Session
 from distnet.testing import FakeLink, NotingObserver
+from distnet.wire import encode_message
 
 
 class FakeLinkTests(SynchronousTestCase):

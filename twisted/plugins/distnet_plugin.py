@@ -4,14 +4,14 @@ from twisted.application.service import ServiceMaker
 
 distnet_master = ServiceMaker(
     "distnet master",
-    "distnet.tap",
+    "distnet.master.options",
     "The master of a distributed operating system: gives kernels ids and routes their messages.",
     "distnet",
 )
 
 distnet_switch = ServiceMaker(
     "distnet switch",
-    "distnet.vde_tap",
+    "distnet.switch.options",
     "A virtual Ethernet switch: vde_switch's place taken, options and all.",
     "distnet-vde",
 )

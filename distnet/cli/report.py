@@ -1,0 +1,94 @@
+"""The status of a master as text, from what its control interface says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distnet.master.core.counters import Tally
+from distnet.observers import amount
+
+_GAP = "  "
+
+
+def show_status(status: dict[str, Any], now: float) -> str:
+    """
+    What C{distnet status} prints.
+
+    @param status: of C{/status}.
+    @param now: in seconds since the epoch.
+    """
+    lines = [
+        f"distnet {status['distnet']}, pid {status['pid']},"
+        f" up {duration(now - status['started'])}, {status['ids']} ids"
+    ]
+    lines += [f"  listening at {_listener(listener)}" for listener in status["listeners"]]
+    nodes = status["nodes"]
+    lines.append("")
+    if nodes:
+        lines += table(
+            ["ID", "STATE", "FROM", "SINCE", "SENT", "GOT", "WAITING"],
+            [_node(node, now) for node in nodes],
+        )
+    else:
+        lines.append("no nodes are connected")
+    absent = [box for box in status["mailboxes"] if not box["connected"]]
+    if absent:
+        lines.append("")
+        lines += [f"waiting for node {box['id']}: {_amount(box['waiting'])}" for box in absent]
+    counters = status["counters"]
+    lines += ["", f"received {_amount(counters['received'])}"]
+    lines.append(f"delivered {_amount(counters['delivered'])}")
+    lines += [
+        f"not delivered, {reason}: {_amount(tally)}"
+        for reason, tally in counters["undelivered"].items()
+        if tally["messages"]
+    ]
+    return "\n".join(lines)
+
+
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """Lines of columns that are as wide as they need to be."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    return [
+        _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [head, *rows]
+    ]
+
+
+def duration(seconds: float) -> str:
+    """A time span as people read it: C{12s}, C{3m12s}, C{2h05m}."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+
+
+def _listener(listener: dict[str, Any]) -> str:
+    if listener["tools"]:
+        whom = "tools"
+    elif listener["node"] is not None:
+        whom = f"node {listener['node']}"
+    else:
+        whom = "kernels"
+    return f"{listener['address']} for {whom}"
+
+
+def _node(node: dict[str, Any], now: float) -> list[str]:
+    state = node["state"]
+    if state == "paused":
+        state = f"paused for {node['paused_for']}"
+    return [
+        str(node["id"]),
+        state,
+        node["peer"],
+        duration(now - node["since"]),
+        _amount(node["received"]),
+        _amount(node["delivered"]),
+        _amount(node["waiting"]) if node["waiting"]["messages"] else "-",
+    ]
+
+
+def _amount(tally: dict[str, int]) -> str:
+    return amount(Tally(**tally))

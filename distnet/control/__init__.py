@@ -1,0 +1,1 @@
+"""The control interface: where its socket is, what answers there, and how to ask."""

@@ -1,1 +1,0 @@
-"""The master without I/O: wire, ids, sessions, mailboxes, routing."""

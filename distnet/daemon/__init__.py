@@ -1,0 +1,1 @@
+"""What the twistd commands share: their process, and how options are read."""

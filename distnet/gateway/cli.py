@@ -1,0 +1,163 @@
+"""C{distnet gateway}: its arguments."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from distnet.address import BadAddress, UnixAddress, parse
+from distnet.control.paths import default_control
+from distnet.errors import LocalError
+from distnet.gateway.frames import Plan
+from distnet.gateway.guests import parse_maps
+from distnet.gateway.places import Near, NoPlace, near
+
+CONSOLE_DESCRIPTOR: Final = 3
+"""Where a gateway that is supervised finds the console of its switch."""
+MAX_PORT: Final = 65535
+_DEFAULT_DIRECTORY: Final = "/var/run/vde.ctl" if os.geteuid() == 0 else "/tmp/vde.ctl"
+
+
+class BadMap(LocalError):
+    """Addresses cannot be mapped to nodes as they are given."""
+
+
+def add_gateway(commands: Any) -> None:
+    """Add the command C{gateway} to the subcommands of a parser."""
+    about = (
+        "Plug into a VDE switch, and give its guests the master at 10.0.2.16:1234, 10.0.2.2, and"
+        " DHCP, until it is stopped. 'twistd distnet-vde --gateway' does the same as a part of the"
+        " switch."
+    )
+    gateway = commands.add_parser(
+        "gateway", help="Put the master on a VDE switch at 10.0.2.16:1234.", description=about
+    )
+    gateway.set_defaults(run=run)
+    _add_arguments(gateway)
+
+
+def check_words(words: Sequence[str]) -> list[str]:
+    """
+    Words that may follow C{distnet gateway}, with paths that do not depend on where we are.
+
+    Raises ValueError or LocalError, in one line, if they may not.
+    """
+    parser = _Strict(prog="distnet gateway", add_help=False)
+    _add_arguments(parser)
+    arguments = parser.parse_args(words)
+    _read_maps(arguments)
+    checked = [
+        word for word in words if not word.startswith(("--control=", "--master=", "--sock="))
+    ]
+    checked += [f"--sock={_absolute(arguments.sock)}", f"--control={_absolute(arguments.control)}"]
+    if arguments.master is not None:
+        checked.append(f"--master={arguments.master}")
+    return checked
+
+
+def _add_arguments(gateway: argparse.ArgumentParser) -> None:
+    gateway.add_argument(
+        "--sock",
+        metavar="DIRECTORY",
+        default=_DEFAULT_DIRECTORY,
+        help="of the switch (default: %(default)s)",
+    )
+    gateway.add_argument(
+        "--port", type=_port, default=0, metavar="N", help="of the switch (default: any)"
+    )
+    gateway.add_argument(
+        "--mgmt",
+        metavar="PATH",
+        help="the switch's management socket (-M): with it, a guest that dies is noticed",
+    )
+    gateway.add_argument(
+        "--control",
+        metavar="PATH",
+        default=default_control(),
+        help="the control socket of the master (default: %(default)s)",
+    )
+    gateway.add_argument(
+        "--master",
+        metavar="ADDRESS",
+        type=_read_master,
+        help="where it listens: HOST:PORT, unix:PATH (default: ask it, else 127.0.0.1:1234)",
+    )
+    gateway.add_argument(
+        "--map",
+        metavar="IP=N",
+        action="append",
+        default=[],
+        help="the guest with this address is node N, for which the master has --node N=...; may"
+        " be repeated",
+    )
+    gateway.add_argument(
+        "--map-zcore",
+        action="store_true",
+        help="the guest at 10.0.2.(15+n), a zCore with IP=n, is node n",
+    )
+    gateway.add_argument(
+        "--nat",
+        action="store_true",
+        help="let guests reach the network of this machine, but not the machine's own loopback",
+    )
+    # How 'distnet-vde --gateway' starts it; see supervise.
+    gateway.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+
+
+def run(arguments: Any) -> None:
+    """Run a gateway in this process, until SIGTERM or SIGINT. Raises DistnetError."""
+    # Twisted is not for everybody who only wants another command.
+    from distnet.gateway.process import run_gateway
+    from distnet.gateway.service import Settings
+
+    management: str | int | None = arguments.mgmt and _absolute(arguments.mgmt)
+    if arguments.supervised:
+        os.set_inheritable(CONSOLE_DESCRIPTOR, False)
+        management = CONSOLE_DESCRIPTOR
+    run_gateway(
+        Settings(
+            directory=_absolute(arguments.sock),
+            control=_absolute(arguments.control),
+            port=arguments.port,
+            management=management,
+            master=arguments.master,
+            nodes=_read_maps(arguments),
+            nat=arguments.nat,
+        ),
+        supervised=arguments.supervised,
+    )
+
+
+def _read_maps(arguments: Any) -> dict[bytes, int]:
+    try:
+        return parse_maps(arguments.map, arguments.map_zcore, Plan())
+    except ValueError as error:
+        raise BadMap(f"--map: {error}") from None
+
+
+def _read_master(text: str) -> Near:
+    try:
+        address = near(parse(text))
+    except (BadAddress, NoPlace) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return UnixAddress(_absolute(address.path)) if isinstance(address, UnixAddress) else address
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) <= MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not the number of a port")
+    return int(text)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute())
+
+
+class _Strict(argparse.ArgumentParser):
+    """Raises what it does not like, instead of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message.removeprefix("argument "))

@@ -1,0 +1,1 @@
+"""The master: gives kernels ids, and routes messages between ids."""

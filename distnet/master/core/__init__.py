@@ -1,0 +1,1 @@
+"""The master without I/O: ids, sessions, mailboxes, routing."""

@@ -1,0 +1,69 @@
+"""One connection as a node: what is known of it. What it goes through is in L{lifecycle}."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from distnet.master.core.counters import Reason, Tally
+from distnet.master.core.lifecycle import Lifecycle
+from distnet.master.core.link import ILink
+from distnet.master.core.outbox import Outbox
+from distnet.wire import Run, Splitter
+
+
+class Session:
+    """
+    A connection that has an id.
+
+    @ivar node: the id.
+    @ivar pinned: the id belongs to this node's listener.
+    @ivar tool: it is a tool or an observer, not a kernel.
+    @ivar since: when it connected, in seconds as the clock counts.
+    @ivar settled_by: how it was known that it had read its id, or None while it has not.
+    @ivar settled_at: when, in seconds as the clock counts.
+    @ivar process: what tells the process that connected from all others, or None if unknown.
+    @ivar resumed: it goes on with a connection that an earlier run of the master had.
+    @ivar runs: received, but held up while the session is paused.
+    @ivar paused_for: the id whose full mailbox it waits for, or None.
+    @ivar pause_ends: when it has been paused long enough, or None while its link is read.
+    @ivar received: messages it sent.
+    @ivar delivered: messages handed to the operating system for it.
+    @ivar undelivered: messages it sent that could not be delivered.
+    """
+
+    lifecycle: Lifecycle
+    splitter: Splitter
+    outbox: Outbox
+
+    def __init__(
+        self, node: int, link: ILink, since: float, *, pinned: bool = False, tool: bool = False
+    ) -> None:
+        self.node = node
+        self.link = link
+        self.since = since
+        self.pinned = pinned
+        self.tool = tool
+        self.settled = False
+        self.settled_by: str | None = None
+        self.settled_at: float | None = None
+        self.process: str | None = None
+        self.resumed = False
+        self.gone = False
+        self.runs: deque[Run] = deque()
+        self.paused_for: int | None = None
+        self.pause_timer: Any = None
+        self.pause_ends: float | None = None
+        self.received = Tally()
+        self.delivered = Tally()
+        self.undelivered = Tally()
+        self.refusals: set[tuple[int, Reason]] = set()
+
+    @property
+    def state(self) -> str:
+        """C{unsettled}, C{settled}, C{paused} or C{gone}."""
+        if self.gone:
+            return "gone"
+        if not self.settled:
+            return "unsettled"
+        return "settled" if self.paused_for is None else "paused"

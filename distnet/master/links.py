@@ -1,0 +1,322 @@
+"""Stream connections as links of the router: TCP and unix written at once, TLS by Twisted."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import Any, Final
+
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IHandshakeListener, IPushProducer
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import Attribute, Interface, implementer
+
+from distnet.master.core.limits import KIB
+from distnet.master.core.link import ILink
+from distnet.master.core.session import Session
+from distnet.master.unread import SockDiag, how_to_tell, unsent
+from distnet.master.watch import UnreadWatch
+from distnet.sockets.listen import Listener
+from distnet.sockets.peers import describe_peer, host_port
+from distnet.sockets.unbuffered import WrittenAtOnce
+
+CLOSE_SECONDS: Final = 0.2
+"""How long a peer has to close its side after we have closed ours, before it is reset."""
+CLOSE_TRIES: Final = 10
+"""How many times longer it has if it has not even taken over all that was sent."""
+HANDSHAKE_SECONDS: Final = 10
+"""How long a TLS handshake may take."""
+
+READ_SIZE: Final = 128 * KIB
+"""
+How much is read of a node at once: the more, the more there is for each of its receivers in one
+write. A paused sender waits with that much, and the rest of a message. Memory for more than this is
+had from the system, and given back to it, with every read.
+"""
+
+
+class IHot(Interface):
+    """The native half of a node: what reads and writes its socket past the link."""
+
+    reads: bool = Attribute("Whether the node is read natively.")
+
+    def open() -> None:
+        """Nothing waits for the node: it may be written natively."""
+
+    def close() -> None:
+        """Something waits for it."""
+
+    def let_go() -> None:
+        """Read and write it no more; give the router what has come."""
+
+
+class _Link:
+    """
+    What all links share: who the peer is, whether it has read, and the end.
+
+    @ivar hot: its native half, or None.
+    """
+
+    hot: IHot | None = None
+
+    def __init__(
+        self, protocol: NodeProtocol, transport: Any, sock: socket.socket, peer: str
+    ) -> None:
+        self.peer = peer
+        self._protocol = protocol
+        self._transport = transport
+        self._socket = sock
+        self._watch = protocol.watch
+        self._unread, self.observable = how_to_tell(
+            sock, protocol.diag, protocol.listener.acked_is_read
+        )
+
+    def unread(self) -> int | None:
+        """See L{ILink}."""
+        return self._unread()
+
+    def watch_unread(self, eager: bool) -> None:
+        """See L{ILink}."""
+        self._watch.watch(self, self._protocol.was_read, eager)
+
+    def pause(self) -> None:
+        """See L{ILink}."""
+        self._transport.pauseProducing()
+
+    def resume(self) -> None:
+        """See L{ILink}."""
+        self._transport.resumeProducing()
+
+    def abort(self) -> None:
+        """See L{ILink}."""
+        self.let_go()
+        self._transport.abortConnection()
+
+    def ended(self) -> None:
+        """The connection is over."""
+        self.let_go()
+        self._watch.forget(self)
+
+    def let_go(self) -> None:
+        """Have its native half, if there is one, end."""
+        hot, self.hot = self.hot, None
+        if hot is not None:
+            hot.let_go()
+
+
+@implementer(ILink)
+class SocketLink(_Link, WrittenAtOnce):
+    """A TCP or unix connection that is written at once."""
+
+    def __init__(self, protocol: NodeProtocol, transport: Any, peer: str) -> None:
+        super().__init__(protocol, transport, transport.socket, peer)
+        self._closing: Any = None
+        self.write_to(transport)
+
+    def send(self, data: bytes | bytearray | memoryview) -> int:
+        """See L{ILink}."""
+        try:
+            written = self.write(data)
+        except ConnectionLost:
+            self.abort()
+            return 0
+        if self.is_full and self.hot is not None:
+            self.hot.close()
+        return written
+
+    def has_room(self) -> None:
+        """See L{WrittenAtOnce}."""
+        self._protocol.writable()
+        if not self.is_full and self.hot is not None:
+            self.hot.open()
+
+    @property
+    def connected(self) -> bool:
+        """Whether it can still be read and written."""
+        return bool(self._transport.connected) and not self._transport.disconnecting
+
+    def fileno(self) -> int:
+        """The descriptor of its socket."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """
+        See L{ILink}.
+
+        On TCP our side is closed first; a peer that does not close its own soon is reset: a QEMU
+        with C{reconnect} connects again after a reset, and does not notice less.
+        """
+        self.let_go()
+        self._transport.unregisterProducer()
+        if self._socket.family == socket.AF_UNIX:
+            self._transport.loseConnection()
+            return
+        self._transport.loseWriteConnection()
+        self._transport.resumeProducing()
+        self._close_soon(CLOSE_TRIES)
+
+    def ended(self) -> None:
+        """The connection is over."""
+        super().ended()
+        if self._closing is not None and self._closing.active():
+            self._closing.cancel()
+
+    def _close_soon(self, tries: int) -> None:
+        self._closing = self._protocol.clock.callLater(CLOSE_SECONDS, self._reset, tries)
+
+    def _reset(self, tries: int) -> None:
+        if tries and unsent(self._socket):
+            self._close_soon(tries - 1)
+        else:
+            self.abort()
+
+
+@implementer(ILink, IPushProducer)
+class TLSLink(_Link):
+    """A TLS connection. Twisted encrypts and buffers; what it has taken counts as written."""
+
+    def __init__(self, protocol: NodeProtocol, transport: Any, peer: str) -> None:
+        # Twisted's TLS transport wraps the protocol side; the socket is one further down.
+        super().__init__(protocol, transport, transport.transport.socket, peer)
+        self._full = False
+        transport.registerProducer(self, True)
+
+    def send(self, data: bytes | bytearray | memoryview) -> int:
+        """See L{ILink}."""
+        if self._full:
+            return 0
+        self._transport.write(bytes(data))
+        return len(data)
+
+    def unread(self) -> int | None:
+        """See L{ILink}."""
+        return 1 if self._full else super().unread()
+
+    def pauseProducing(self) -> None:
+        """Twisted's buffer is full."""
+        self._full = True
+
+    def resumeProducing(self) -> None:
+        """Twisted's buffer has emptied."""
+        if self._full:
+            self._full = False
+            self._protocol.writable()
+
+    def stopProducing(self) -> None:
+        """The connection is over."""
+
+    def close(self) -> None:
+        """See L{ILink}."""
+        self._transport.unregisterProducer()
+        self._transport.loseConnection()
+
+
+class INodes(Interface):
+    """What connections tell the master."""
+
+    def connected(protocol: NodeProtocol) -> None:
+        """A connection has a link and wants to be a node."""
+
+    def ended(protocol: NodeProtocol, reason: Failure) -> None:
+        """A connection that had a link is over; it may never have become a node."""
+
+    def received(session: Session, data: bytes) -> None:
+        """Bytes have come from a node."""
+
+    def writable(session: Session) -> None:
+        """A link takes more bytes."""
+
+    def was_read(session: Session) -> None:
+        """A peer has read all that it was sent."""
+
+
+@implementer(IHandshakeListener)
+class NodeProtocol(Protocol):
+    """
+    One connection to a listener of the master.
+
+    @ivar listener: the L{distnet.sockets.listen.Listener} it came to.
+    @ivar link: its link, once there is one: over TLS that takes a handshake.
+    @ivar session: its session, once it is a node.
+    """
+
+    transport: Any
+    link: SocketLink | TLSLink | None = None
+    session: Any = None
+
+    def __init__(
+        self, nodes: INodes, listener: Listener, clock: Any, watch: UnreadWatch, diag: SockDiag
+    ) -> None:
+        self.listener = listener
+        self.clock = clock
+        self.watch = watch
+        self.diag = diag
+        self._nodes = nodes
+        self._started = False
+        self._early = bytearray()
+        self._handshake: Any = None
+
+    # What Twisted calls
+
+    def connectionMade(self) -> None:
+        """A connection has come."""
+        if self.listener.tls:
+            self._handshake = self.clock.callLater(
+                HANDSHAKE_SECONDS, self.transport.abortConnection
+            )
+            return
+        sock = self.transport.socket
+        self.transport.bufferSize = READ_SIZE
+        # What is written in part looks as if the peer took no more.
+        self.transport.SEND_LIMIT = sys.maxsize
+        if sock.family != socket.AF_UNIX:
+            self.transport.setTcpNoDelay(True)
+            self.transport.setTcpKeepAlive(True)
+        self.link = SocketLink(self, self.transport, describe_peer(sock))
+        self._nodes.connected(self)
+
+    def handshakeCompleted(self) -> None:
+        """A TLS connection has come, and its certificate is one that we trust."""
+        self._handshake.cancel()
+        sock = self.transport.transport.socket
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        subject = self.transport.getPeerCertificate().get_subject().commonName
+        self.link = TLSLink(self, self.transport, f"tls {host_port(sock)} CN={subject}")
+        self._nodes.connected(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes have come, from now on or from before the node was greeted."""
+        if self._started:
+            if self.link is not None and self.link.hot is not None and self.link.hot.reads:
+                # It ends, or else this would not come here.
+                self.link.let_go()
+            self._nodes.received(self.session, data)
+        else:
+            self._early += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is over."""
+        if self._handshake is not None and self._handshake.active():
+            self._handshake.cancel()
+        if self.link is not None:
+            self.link.ended()
+            self._nodes.ended(self, reason)
+
+    # What the master and the link call
+
+    def start(self) -> None:
+        """The node has been greeted: what it sends is messages from now on."""
+        self._started = True
+        if self._early:
+            early, self._early = bytes(self._early), bytearray()
+            self._nodes.received(self.session, early)
+
+    def writable(self) -> None:
+        """The link takes more bytes."""
+        self._nodes.writable(self.session)
+
+    def was_read(self) -> None:
+        """The peer has read all that was sent to it."""
+        self._nodes.was_read(self.session)

@@ -1,0 +1,210 @@
+"""C{twistd distnet}: its options, and the wiring of the services that they ask for."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from twisted.application.service import IService
+from twisted.internet.ssl import CertificateOptions
+
+from distnet import __version__
+from distnet.control.paths import default_control, tools_beside
+from distnet.control.server import ControlService
+from distnet.daemon.options import DaemonOptions, seconds, show_size, size, whole_number
+from distnet.daemon.process import Daemon
+from distnet.errors import LocalError
+from distnet.master.core.limits import Limits, Overflow
+from distnet.master.core.registry import IdPolicy, Registry
+from distnet.master.service import MasterService
+from distnet.master.state import StateFile
+from distnet.master.tls import server_options
+from distnet.sockets.listen import Listener, check_description, unix_description
+
+_DEFAULT: Final = Limits()
+
+
+class Options(DaemonOptions):
+    """The options of the master."""
+
+    synopsis = "[options]"
+    longdesc = (
+        "Gives every kernel that connects an id, and routes messages between ids. A kernel connects"
+        " to 10.0.2.16:1234 inside QEMU's user network; 'distnet qemu-args' prints the options of"
+        " QEMU that bring it here. An ENDPOINT is a port number or a Twisted endpoint description:"
+        " tcp:PORT, tcp:PORT:interface=ADDRESS, tcp6:PORT, unix:PATH, systemd:domain=INET:index=0."
+        " TCP listens on loopback unless an interface is named. A SIZE is in bytes, or 64K, 64M,"
+        " 1G."
+    )
+
+    optParameters = [
+        ["port", "p", None, "ENDPOINT for all kernels. [default: 1234, unless --listen, --node or"
+         " --tls is given]"],
+        ["tls-cert", None, None, "FILE: the certificate for --tls, PEM, its chain after it."],
+        ["tls-key", None, None, "FILE: its private key, PEM."],
+        ["tls-client-ca", None, None, "FILE: the CAs whose clients are let in, PEM."],
+        ["ids", None, IdPolicy.SEQUENTIAL.value, "sequential: 0, 1, 2, ..., never reused once"
+         " settled; lowest: the lowest free id."],
+        ["highest-id", None, _DEFAULT.highest_id, "The highest id that a kernel gets, and that can"
+         " be sent to."],
+        ["second-connection", None, "refuse", "refuse or replace: what a second connection for a"
+         " pinned node does while the first one lives."],
+        ["max-payload", None, show_size(_DEFAULT.max_payload), "SIZE of the payload of a message;"
+         " who announces more is disconnected."],
+        ["max-waiting-per-id", None, show_size(_DEFAULT.max_waiting_per_id), "SIZE of all that"
+         " waits for one id."],
+        ["max-waiting", None, show_size(_DEFAULT.max_waiting), "SIZE of all that waits."],
+        ["reserve", None, show_size(_DEFAULT.reserve), "SIZE that may wait for a settled node"
+         " whatever waits for others."],
+        ["pause-seconds", None, _DEFAULT.pause_seconds, "How long a sender to a full mailbox is"
+         " paused before messages are dropped; 0: never, inf: for ever. A paused guest stands"
+         " still."],
+        ["overflow", None, _DEFAULT.overflow.value, "drop-newest, or disconnect (the slow"
+         " receiver): what happens then."],
+        ["pace", None, "segment", "segment: whole messages of at most 1460 bytes at once, the next"
+         " when the node has read them, for kernels; stream: no such care, for readers that loop."],
+        ["settle-seconds", None, _DEFAULT.settle_seconds, "From the moment a node is seen to have"
+         " taken its id until messages are delivered to it."],
+        ["settle-remote", None, "first-byte", "first-byte or acked: what shows that a node on"
+         " another machine has read its id: its first byte, or that its machine has it."],
+        ["grace-seconds", None, 2.0, "How long a stopping master goes on delivering; it"
+         " has ended within three times that."],
+        ["state", None, None, "FILE to remember ids and waiting messages in over a restart."],
+        ["control", None, None, "PATH of the control socket, or none. [default: in"
+         " $XDG_RUNTIME_DIR/distnet, /run/distnet or /tmp/distnet-UID]"],
+        ["tools", None, None, "PATH of the socket for tools, or none. [default: beside the control"
+         " socket]"],
+    ]  # fmt: skip
+
+    optFlags = [
+        ["keep-mail", None, "Keep what waits for a pinned node when it leaves, for its next"
+         " connection."],
+    ]  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listeners: list[Listener] = []
+        self.limits = _DEFAULT
+        self.policy = IdPolicy.SEQUENTIAL
+        self.grace_seconds = 0.0
+        self.tls: CertificateOptions | None = None
+        self["listen"], self["node"], self["tls"] = [], [], []
+
+    def opt_listen(self, endpoint: str) -> None:
+        """ENDPOINT for all kernels; may be repeated."""
+        self["listen"].append(endpoint)
+
+    opt_l = opt_listen
+
+    def opt_node(self, pin: str) -> None:
+        """N=ENDPOINT: whoever connects there is node N; may be repeated."""
+        self["node"].append(pin)
+
+    def opt_tls(self, endpoint: str) -> None:
+        """ENDPOINT for kernels and clients over TLS with a certificate; may be repeated."""
+        self["tls"].append(endpoint)
+
+    def check(self) -> None:
+        """See L{DaemonOptions}."""
+        self.policy = IdPolicy(self._one_of("ids", *IdPolicy))
+        self.limits = Limits(
+            max_payload=self.read("max-payload", size),
+            max_waiting_per_id=self.read("max-waiting-per-id", size),
+            max_waiting=self.read("max-waiting", size),
+            reserve=self.read("reserve", size),
+            highest_id=self.read("highest-id", whole_number),
+            pause_seconds=self.read("pause-seconds", seconds),
+            overflow=Overflow(self._one_of("overflow", *Overflow)),
+            segment=_DEFAULT.segment
+            if self._one_of("pace", "segment", "stream") == "segment"
+            else None,
+            settle_seconds=self.read("settle-seconds", seconds),
+            keep_pinned=bool(self["keep-mail"]),
+            replace_pinned=self._one_of("second-connection", "refuse", "replace") == "replace",
+        )
+        problem = self.limits.problem()
+        if problem is not None:
+            raise ValueError(problem)
+        self.grace_seconds = self.read("grace-seconds", seconds)
+        if not 0 <= self.grace_seconds < float("inf"):
+            raise ValueError(f"--grace-seconds {self['grace-seconds']} is not a number of seconds")
+        self._check_tls()
+        self._find_listeners()
+
+    def _one_of(self, option: str, *allowed: str) -> str:
+        value: str = self[option]
+        if value not in allowed:
+            raise ValueError(f"--{option} {value}: it is {' or '.join(allowed)}")
+        return value
+
+    def _check_tls(self) -> None:
+        files = ("tls-cert", "tls-key", "tls-client-ca")
+        missing = [name for name in files if not self[name]]
+        if self["tls"] and missing:
+            raise ValueError(f"--tls needs --{' and --'.join(missing)} too")
+        if not self["tls"] and len(missing) < len(files):
+            raise ValueError("--tls-cert, --tls-key and --tls-client-ca are for --tls ENDPOINT")
+        if self["tls"]:
+            self.tls = server_options(self["tls-cert"], self["tls-key"], self["tls-client-ca"])
+
+    def _find_listeners(self) -> None:
+        from twisted.internet import reactor
+
+        acked = self._one_of("settle-remote", "first-byte", "acked") == "acked"
+
+        def add(option: str, endpoint: str, **what: Any) -> None:
+            try:
+                description = check_description(reactor, endpoint)
+            except ValueError as error:
+                raise ValueError(f"--{option}: {error}") from error
+            self.listeners.append(Listener(description, acked_is_read=acked, **what))
+
+        if self["port"] is None and not (self["listen"] or self["node"] or self["tls"]):
+            self["port"] = "1234"
+        if self["port"] is not None:
+            add("port", self["port"])
+        for endpoint in self["listen"]:
+            add("listen", endpoint)
+        for pin in self["node"]:
+            node, equals, endpoint = pin.partition("=")
+            if not equals or not node.isdecimal():
+                raise ValueError(f"--node {pin}: it is N=ENDPOINT, like 3=unix:/tmp/node3")
+            add("node", endpoint, node=whole_number(node))
+        for endpoint in self["tls"]:
+            add("tls", endpoint, tls=True)
+        try:
+            Registry(self.policy, 0, self.limits.highest_id, self._pinned())
+        except LocalError as error:
+            raise ValueError(f"--node: {error} (--highest-id)") from error
+        self["control"] = self["control"] or default_control()
+        if self["tools"] is None:
+            self["tools"] = "none" if self["control"] == "none" else tools_beside(self["control"])
+        if self["tools"] != "none":
+            self.listeners.append(Listener(unix_description(self["tools"]), tools=True))
+
+    def _pinned(self) -> list[int]:
+        pinned = [listener.node for listener in self.listeners if listener.node is not None]
+        for node in pinned:
+            if pinned.count(node) > 1:
+                raise ValueError(f"--node {node}=... is given twice")
+        return pinned
+
+
+def makeService(options: Options) -> IService:
+    """Wire the services that the options ask for. Opens nothing."""
+    from twisted.internet import reactor
+
+    daemon = Daemon(reactor)
+    state = StateFile(options["state"], reactor) if options["state"] else None
+    master = MasterService(
+        reactor,
+        options.listeners,
+        options.limits,
+        options.policy,
+        state=state,
+        tls=options.tls,
+        grace_seconds=options.grace_seconds,
+    )
+    if options["control"] != "none":
+        ControlService(reactor, options["control"], master, __version__).setServiceParent(daemon)
+    master.setServiceParent(daemon)
+    return daemon

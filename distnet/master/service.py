@@ -1,0 +1,337 @@
+"""The master as a service: listeners, connections, state and control around the router."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+from collections.abc import Sequence
+from typing import Any, Final
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.protocol import ServerFactory
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from distnet._native import NotNative
+from distnet.address import Address, TlsAddress
+from distnet.errors import Refused
+from distnet.master.core.counters import Reason, Tally
+from distnet.master.core.events import IObserver
+from distnet.master.core.limits import Limits
+from distnet.master.core.mailbox import Mail
+from distnet.master.core.registry import IdPolicy
+from distnet.master.core.router import Router
+from distnet.master.core.session import Session
+from distnet.master.links import INodes, NodeProtocol
+from distnet.master.native import PATIENCE_SECONDS, HotRouter
+from distnet.master.state import Recorder, Remembered, StateFile
+from distnet.master.unread import SockDiag, unsent
+from distnet.master.watch import UnreadWatch
+from distnet.observers import NodeLog, amount, broadcast
+from distnet.qemu import guest_arguments
+from distnet.sockets.listen import Listener, address_of, listen
+from distnet.sockets.peers import peer_credentials, process_identity
+
+_log = Logger(namespace="distnet")
+
+_LOOK_SECONDS: Final = 0.02
+
+
+class NodeFactory(ServerFactory):
+    """Makes the protocols of one listener."""
+
+    noisy = False
+
+    def __init__(self, master: MasterService, listener: Listener) -> None:
+        self._master = master
+        self._listener = listener
+
+    def buildProtocol(self, addr: object) -> NodeProtocol:
+        """A connection has come."""
+        return self._master.make_protocol(self._listener)
+
+
+@implementer(INodes)
+class MasterService(Service):
+    """
+    Gives every kernel that connects an id, and routes messages between ids.
+
+    @ivar router: the master without its sockets.
+    @ivar listeners: where it listens.
+    @ivar started: when, in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        listeners: Sequence[Listener],
+        limits: Limits,
+        policy: IdPolicy = IdPolicy.SEQUENTIAL,
+        *,
+        state: StateFile | None = None,
+        tls: Any = None,
+        grace_seconds: float = 2.0,
+        observers: Sequence[IObserver] = (),
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self.listeners = listeners
+        self.started = 0.0
+        self._reactor = reactor
+        self._state = state
+        self._tls = tls
+        self._grace_seconds = grace_seconds
+        self._ports: list[tuple[Listener, IListeningPort]] = []
+        self._protocols: set[NodeProtocol] = set()
+        self._watch = UnreadWatch(reactor)
+        self._diag = SockDiag()
+        self._resumable: dict[int, str] = {}
+        self._refusals: dict[Listener, str] = {}
+        self._stopping = False
+        everybody: list[Any] = [NodeLog(reactor), *observers]
+        self._hot: HotRouter | None = None
+        try:
+            self._hot = HotRouter(reactor, limits, patience_seconds)
+            everybody.append(self._hot)
+        except NotNative as why:
+            self._not_native = str(why)
+        self._recorder = Recorder(state, policy) if state is not None else None
+        if self._recorder is not None:
+            everybody.append(self._recorder)
+        self.router = Router(
+            limits,
+            broadcast(IObserver, *everybody),
+            reactor,
+            policy,
+            [listener.node for listener in listeners if listener.node is not None],
+        )
+        if self._hot is not None:
+            self._hot.router = self.router
+
+    # Start
+
+    def privilegedStartService(self) -> None:
+        """Listen, while there may be privileges. Raises L{StartupError}."""
+        for listener in self.listeners:
+            factory: Any = NodeFactory(self, listener)
+            if listener.tls:
+                factory = TLSMemoryBIOFactory(self._tls, False, factory, self._reactor)
+                factory.noisy = False
+            self._ports.append((listener, listen(self._reactor, listener, factory)))
+
+    def startService(self) -> None:
+        """Remember, and begin. Raises L{StartupError}."""
+        super().startService()
+        self.started = self._reactor.seconds()
+        if self._state is not None:
+            self._remember(self._state.open())
+            self._state.start()
+        if self._hot is not None:
+            self._hot.start()
+            _log.info("messages are routed by native code")
+        else:
+            _log.info(
+                "messages are routed by Python, not by native code: {why}", why=self._not_native
+            )
+        for listener, port in self._ports:
+            self._say_where(listener, port)
+
+    def _remember(self, remembered: Remembered) -> None:
+        registry = self.router.registry
+        registry.restore(
+            remembered.pinned if registry.policy is IdPolicy.LOWEST else remembered.used
+        )
+        self._resumable = remembered.resumable
+        unwanted = self.router.give_mail(remembered.mail)
+        if unwanted.messages:
+            _log.warn(
+                "remembered: {unwanted} discarded, for ids that nobody can have any more",
+                unwanted=amount(unwanted),
+            )
+        if remembered.used or remembered.mail:
+            _log.info(
+                "remembered: {ids} ids given out, {mail} bytes waiting, to resume: {resumable}",
+                ids=len(remembered.used),
+                mail=self.router.mailboxes.waiting,
+                resumable=sorted(remembered.resumable) or "none",
+            )
+
+    def _say_where(self, listener: Listener, port: IListeningPort) -> None:
+        address = address_of(listener, port)
+        if listener.tools:
+            _log.info("listening at {address} for tools", address=address)
+            return
+        whom = "kernels" if listener.node is None else f"node {listener.node}"
+        _log.info("listening at {address} for {whom}", address=address, whom=whom)
+        if not isinstance(address, TlsAddress):
+            _log.info("    QEMU: {arguments}", arguments=shlex.join(guest_arguments(address)))
+
+    def addresses(self) -> list[tuple[Listener, Address]]:
+        """Where it listens now."""
+        return [(listener, address_of(listener, port)) for listener, port in self._ports]
+
+    def count(self) -> None:
+        """Bring the router's counters, and those of its sessions, up to date."""
+        if self._hot is not None:
+            self._hot.count()
+
+    def hot_nodes(self) -> tuple[int, int]:
+        """How many nodes are written by native code, and how many are read by it."""
+        return self._hot.nodes if self._hot is not None else (0, 0)
+
+    # Connections
+
+    def make_protocol(self, listener: Listener) -> NodeProtocol:
+        """The protocol of a new connection."""
+        return NodeProtocol(self, listener, self._reactor, self._watch, self._diag)
+
+    def connected(self, protocol: NodeProtocol) -> None:
+        """See L{INodes}."""
+        link = protocol.link
+        assert link is not None
+        listener = protocol.listener
+        self._protocols.add(protocol)
+        try:
+            session = self.router.connect(link, pinned=listener.node, tool=listener.tools)
+        except Refused as refusal:
+            if self._refusals.get(listener) != str(refusal):
+                self._refusals[listener] = str(refusal)
+                _log.warn(
+                    "a connection from {peer} is refused: {why}; said once",
+                    peer=link.peer,
+                    why=refusal,
+                )
+            link.abort()
+            return
+        self._refusals.pop(listener, None)
+        protocol.session = session
+        if self._state is None or session.tool:
+            self._begin(protocol, session, resume=False)
+            return
+        link.pause()
+        session.process = _process(protocol)
+        resume = (
+            session.process is not None
+            and self._resumable.pop(session.node, None) == session.process
+        )
+        recorded = self._state.given(session.node, session.pinned, session.process, resume)
+        recorded.addCallbacks(
+            lambda _: self._begin(protocol, session, resume),
+            lambda failure: self._not_recorded(session, failure),
+        )
+
+    def _begin(self, protocol: NodeProtocol, session: Session, resume: bool) -> None:
+        if session.gone:
+            return
+        if resume:
+            self.router.resume(session)
+        else:
+            self.router.greet(session)
+        if self._state is not None and not self._stopping:
+            session.link.resume()
+        protocol.start()
+
+    def _not_recorded(self, session: Session, failure: Failure) -> None:
+        session.link.abort()
+        self.router.lost(session, f"error: its id cannot be recorded: {failure.getErrorMessage()}")
+
+    def ended(self, protocol: NodeProtocol, reason: Failure) -> None:
+        """See L{INodes}."""
+        self._protocols.discard(protocol)
+        if protocol.session is not None:
+            why = "closed" if reason.check(ConnectionDone) else "error: connection reset"
+            self.router.lost(protocol.session, why)
+
+    def received(self, session: Session, data: bytes) -> None:
+        """See L{INodes}."""
+        self.router.received(session, data)
+
+    def writable(self, session: Session) -> None:
+        """See L{INodes}."""
+        self.router.writable(session)
+
+    def was_read(self, session: Session) -> None:
+        """See L{INodes}."""
+        self.router.was_read(session)
+
+    # Stop
+
+    def stopService(self) -> Deferred[None]:
+        """Deliver what can be delivered within the grace, keep or count the rest, and close."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self._stopping = True
+        if self._recorder is not None:
+            self._recorder.stopping = True
+        for _, port in self._ports:
+            await maybeDeferred(port.stopListening)
+        router = self.router
+        if self._hot is not None:
+            self._hot.stop()
+        router.stop()
+        await self._wait(lambda: not any(router.undrained()))
+        await self._keep(router.take_mail())
+        # Messages that were begun, and what is on its way: a reset would lose it.
+        await self._wait(
+            lambda: not (any(router.undrained()) or any(map(_is_on_its_way, self._protocols)))
+        )
+        for protocol in list(self._protocols):
+            if protocol.session is not None:
+                router.lost(protocol.session, "the master stops")
+            if protocol.link is not None:
+                protocol.link.close()
+        await self._wait(lambda: not self._protocols)
+        for protocol in list(self._protocols):
+            if protocol.link is not None:
+                protocol.link.abort()
+        if self._state is not None:
+            await self._state.close()
+        self._diag.close()
+
+    async def _keep(self, mail: list[Mail]) -> None:
+        """Keep what was waiting for ids that can come back; count the rest as not delivered."""
+        kept: list[Mail] = []
+        lost = Tally()
+        for node, data, messages in mail:
+            if self._state is not None and self.router.is_awaited(node):
+                kept.append((node, data, messages))
+            else:
+                lost.add(messages, len(data))
+        if self._state is not None and kept:
+            await self._state.keep(kept)
+        self.router.counters.undelivered[Reason.STOPPED].add(lost.messages, lost.bytes)
+        if mail:
+            _log.info(
+                "the master stops: {kept} kept, {lost} discarded of what still waited",
+                kept=sum(messages for _, _, messages in kept),
+                lost=amount(lost),
+            )
+
+    async def _wait(self, done: Any) -> None:
+        deadline = self._reactor.seconds() + self._grace_seconds
+        while not done() and self._reactor.seconds() < deadline:
+            await deferLater(self._reactor, _LOOK_SECONDS)
+
+
+def _is_on_its_way(protocol: NodeProtocol) -> bool:
+    """Whether the machine of a TCP peer has not taken over all that was written."""
+    session = protocol.session
+    if session is None or session.gone or not session.settled or protocol.listener.tls:
+        return False
+    sock = protocol.transport.socket
+    return sock.family != socket.AF_UNIX and bool(unsent(sock))
+
+
+def _process(protocol: NodeProtocol) -> str | None:
+    """Which process is connected to a pinned unix listener, so that it can be known again."""
+    sock = protocol.transport.socket if not protocol.listener.tls else None
+    if protocol.listener.node is None or sock is None or sock.family != socket.AF_UNIX:
+        return None
+    return process_identity(peer_credentials(sock).pid)

@@ -1,0 +1,1 @@
+"""The switch: Ethernet among kernels, in the place of vde_switch."""

@@ -1,0 +1,371 @@
+"""The management console's ends: the unix socket of C{-M}, and standard input under twistd -n.
+
+And what the console needs of the machine: files, and the names of users.
+"""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, cast
+
+from twisted.application.service import Service
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import quoteStringArgument
+from twisted.internet.interfaces import (
+    IAddress,
+    IHalfCloseableProtocol,
+    IListeningPort,
+    IPushProducer,
+    ITransport,
+)
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.stdio import StandardIO
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from distnet.errors import StartupError
+from distnet.sockets.listen import Listener, complete_description, listen
+from distnet.switch.console.machine import Console, ConsoleSession
+from distnet.switch.console.pdump import Sink
+from distnet.switch.console.records import MAX_SCRIPT, Surroundings
+
+_TOO_MANY: Final = f"1{errno.EUSERS:03d} {os.strerror(errno.EUSERS)}\n".encode()
+SILENCE_SECONDS: Final = 0.1
+"""After which a line is whole: pieces of one follow one another at once."""
+_BLOCK: Final = 64 * 1024
+
+
+@implementer(IHalfCloseableProtocol, IPushProducer)
+class ConsoleProtocol(Protocol):
+    """
+    One console, over anything that is a stream.
+
+    It reads only while the other side reads what it is answered.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        prompts: bool = True,
+        greets: bool = True,
+        clock: Any = None,
+        done: Callable[[ConsoleProtocol], None] = lambda _: None,
+    ) -> None:
+        """
+        @param prompts: show a prompt before each command.
+        @param greets: say who we are first.
+        @param clock: with it, a line needs no end that nothing follows for L{SILENCE_SECONDS};
+            vdeterm sends none.
+        @param done: called once, when the connection is over.
+        """
+        self._console = console
+        self._prompts = prompts
+        self._greets = greets
+        self._clock = clock
+        self._silence: Any = None
+        self._done = done
+        self._session: ConsoleSession | None = None
+        self._closing = False
+        self._read_all = False
+
+    def connectionMade(self) -> None:
+        """Begin a session, if there are not too many."""
+        transport = cast(Any, self.transport)
+        self._session = self._console.new_session(self._write, prompts=self._prompts)
+        if self._session is None:
+            transport.write(_TOO_MANY)
+            transport.loseConnection()
+            return
+        transport.registerProducer(self, True)
+        if self._greets:
+            self._session.greet()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Something was typed."""
+        if self._session is not None:
+            self._session.feed(data)
+            self._look_for_end()
+            self._await_silence()
+
+    def readConnectionLost(self) -> None:
+        """Nothing more will be typed: answer what is there, then close."""
+        self._read_all = True
+        self._look_for_end()
+
+    def writeConnectionLost(self) -> None:
+        """Nobody reads any more."""
+        self.close()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """It is over."""
+        if self._session is not None:
+            self._session.close()
+        self._await_silence()
+        self._done(self)
+
+    def pauseProducing(self) -> None:
+        """The other side does not read."""
+        if self._session is not None:
+            self._session.pause()
+        if not self._read_all:
+            cast(Any, self.transport).pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """The other side reads again."""
+        if not (self._read_all or self._closing):
+            cast(Any, self.transport).resumeProducing()
+        if self._session is not None:
+            self._session.resume()
+            self._look_for_end()
+            self._await_silence()
+
+    def stopProducing(self) -> None:
+        """The connection is over; L{connectionLost} comes too."""
+
+    def close(self) -> None:
+        """Close, when what was written is out."""
+        if not self._closing:
+            self._closing = True
+            transport = cast(Any, self.transport)
+            if self._session is not None:
+                self._session.close()
+                # Without this the transport waits for us to write more.
+                transport.unregisterProducer()
+            transport.loseConnection()
+
+    def _look_for_end(self) -> None:
+        session = self._session
+        if session is None:
+            return
+        if self._read_all and not (session.paused or session.ended):
+            session.finish()
+        if session.ended or (self._read_all and not session.paused):
+            self.close()
+
+    def _await_silence(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+        session = self._session
+        if self._clock is not None and session is not None and session.incomplete:
+            self._silence = self._clock.callLater(SILENCE_SECONDS, self._silent)
+
+    def _silent(self) -> None:
+        self._silence = None
+        if self._session is not None:
+            self._session.finish()
+            self._look_for_end()
+
+    def _write(self, data: bytes) -> None:
+        if not self._closing:
+            cast(ITransport, self.transport).write(data)
+
+
+class ManagementService(Service):
+    """
+    Listens for consoles at a unix socket.
+
+    @ivar path: where.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        console: Console,
+        path: str,
+        mode: int = 0o600,
+        group: int | None = None,
+    ) -> None:
+        """
+        @param mode: who may connect, as permissions of the socket.
+        @param group: the gid that the socket is given, or None.
+        """
+        self.path = path
+        self._reactor = reactor
+        self._console = console
+        self._mode = mode
+        self._group = group
+        self._port: IListeningPort | None = None
+        self._open: set[ConsoleProtocol] = set()
+
+    def startService(self) -> None:
+        """Listen. Raises StartupError, in one line."""
+        description = complete_description(
+            f"unix:address={quoteStringArgument(self.path)}:mode={self._mode:o}"
+        )
+        self._port = listen(self._reactor, Listener(description), _Consoles(self))
+        if self._group is not None:
+            try:
+                os.chown(self.path, -1, self._group)
+            except OSError as error:
+                raise StartupError(
+                    f"cannot give {self.path} to group {self._group}: {error.strerror}"
+                ) from error
+        super().startService()
+        self.log.info("the console is at {path}", path=self.path)
+
+    async def _stop(self) -> None:
+        port, self._port = self._port, None
+        if port is not None:
+            # Somebody may have removed the socket.
+            with suppress(FileNotFoundError):
+                await cast(Any, port.stopListening())
+        for protocol in list(self._open):
+            protocol.close()
+
+    def stopService(self) -> Any:
+        """Listen no more, and close all consoles. Returns a Deferred."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    def make_protocol(self) -> ConsoleProtocol:
+        """For one more connection."""
+        protocol = ConsoleProtocol(self._console, clock=self._reactor, done=self._open.discard)
+        self._open.add(protocol)
+        return protocol
+
+
+class _Consoles(Factory):
+    noisy = False
+
+    def __init__(self, service: ManagementService) -> None:
+        self._service = service
+
+    def buildProtocol(self, addr: IAddress | UNIXAddress | None) -> ConsoleProtocol:
+        return self._service.make_protocol()
+
+
+class StandardInputService(Service):
+    """
+    A console on standard input and output. At a terminal it prompts.
+
+    Nothing ends with it but at a terminal, where the end of input stops the switch: elsewhere
+    input is often /dev/null.
+    """
+
+    def __init__(self, reactor: Any, console: Console) -> None:
+        self._reactor = reactor
+        self._console = console
+        self._protocol: ConsoleProtocol | None = None
+        self._descriptors: list[int] = []
+
+    def startService(self) -> None:
+        """Begin to read; do nothing if there is no standard input."""
+        super().startService()
+        try:
+            self._descriptors = [_reopen(0, os.O_RDONLY), _reopen(1, os.O_WRONLY)]
+        except OSError:
+            return
+        terminal = os.isatty(0)
+        done = self._at_end if terminal else self._forget
+        self._protocol = ConsoleProtocol(
+            self._console, prompts=terminal, greets=terminal, done=done
+        )
+        stdin, stdout = self._descriptors
+        # Its stubs know fewer arguments.
+        cast(Any, StandardIO)(self._protocol, stdin=stdin, stdout=stdout, reactor=self._reactor)
+
+    def stopService(self) -> None:
+        """End the session."""
+        super().stopService()
+        if self._protocol is not None:
+            self._protocol.close()
+
+    def _at_end(self, protocol: ConsoleProtocol) -> None:
+        self._forget(protocol)
+        if self.running:
+            self._console.shut_down()
+
+    def _forget(self, protocol: ConsoleProtocol) -> None:
+        self._protocol = None
+
+
+def _reopen(descriptor: int, flags: int) -> int:
+    """
+    The same file, opened anew where that is possible.
+
+    What Twisted reads is set not to block, and that would hold for the log on the same terminal.
+    Two openings of a regular file would write over each other, and it never blocks.
+    """
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.dup(descriptor)
+    try:
+        return os.open(f"/proc/self/fd/{descriptor}", flags | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError:
+        return os.dup(descriptor)
+
+
+def surroundings(shut_down: Callable[[], None], wall_clock: Callable[[], float]) -> Surroundings:
+    """What the console needs of this machine."""
+    return Surroundings(
+        wall_clock=wall_clock,
+        read_script=read_script,
+        open_dump=open_dump,
+        shut_down=shut_down,
+        user_id=user_id,
+        group_id=group_id,
+        user_name=user_name,
+        group_name=group_name,
+    )
+
+
+def read_script(path: str) -> bytes:
+    """All of a file of at most L{MAX_SCRIPT} bytes, never waiting for it. Raises OSError."""
+    # A fifo would wait for whoever writes to it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        data = file.read(MAX_SCRIPT + 1)
+    if len(data) > MAX_SCRIPT:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return data
+
+
+def open_dump(path: str) -> Sink:
+    """A new file, or a fifo that somebody reads. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC
+    return open(os.open(path, flags, 0o600), "wb", buffering=_BLOCK)
+
+
+def user_id(name: str) -> int:
+    """The uid of a user, by name or number. Raises KeyError."""
+    return _number(name) if name.isdigit() else pwd.getpwnam(name).pw_uid
+
+
+def group_id(name: str) -> int:
+    """The gid of a group, by name or number. Raises KeyError."""
+    return _number(name) if name.isdigit() else grp.getgrnam(name).gr_gid
+
+
+def user_name(number: int) -> str:
+    """The name of a uid, or the uid itself."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def group_name(number: int) -> str:
+    """The name of a gid, or the gid itself."""
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
+
+
+def _number(digits: str) -> int:
+    if not digits.isascii() or len(digits) > 10 or int(digits) >= 2**32 - 1:
+        raise KeyError(digits)
+    return int(digits)

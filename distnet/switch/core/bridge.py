@@ -1,0 +1,332 @@
+"""The bridge: where a frame goes. It learns, floods, and keeps VLANs apart; no spanning tree."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from distnet.switch.core.counters import Reason
+from distnet.switch.core.delivery import Delivery
+from distnet.switch.core.errors import AlreadyExists, InvalidValue
+from distnet.switch.core.events import IBridgeObserver
+from distnet.switch.core.fdb import Address, ForwardingDatabase
+from distnet.switch.core.frame import (
+    MIN_TAGGED_FRAME,
+    TAG_TYPE,
+    insert_tag,
+    problem,
+    strip_tag,
+    tag_of,
+    vlan_in_tag,
+)
+from distnet.switch.core.limits import BridgeLimits
+from distnet.switch.core.link import IFrameLink
+from distnet.switch.core.port import Endpoint
+from distnet.switch.core.ports import DEFAULT_NUMPORTS, PortTable
+from distnet.switch.core.vlans import Vlan, VlanTable
+
+
+class Bridge:
+    """
+    A switch.
+
+    What is tagged for a VLAN that its port is a member of is of that VLAN. Any other tag passes:
+    such a frame is, tag and all, of its port's untagged VLAN, as if the bridge knew nothing of
+    tags; on a C{strict} one it is refused. A frame is never sent to where its tag, or one that was
+    hidden behind its tag, would show it as of a VLAN that it is not in.
+
+    @ivar ports: create, look at, and remove ports.
+    @ivar vlans: create, look at, and remove VLANs; which ports are in them.
+    @ivar fdb: which address is where; its tunables.
+    @ivar strict: refuse tags of VLANs that a port is not in, as vde_switch does.
+    @ivar limits: which may not be changed.
+    """
+
+    def __init__(
+        self,
+        limits: BridgeLimits,
+        observer: IBridgeObserver,
+        clock: Any,
+        *,
+        numports: int = DEFAULT_NUMPORTS,
+        hub: bool = False,
+        strict: bool = False,
+    ) -> None:
+        self.limits = limits
+        self.strict = strict
+        self._observer = observer
+        self._clock = clock
+        self._seconds = clock.seconds
+        self._hub = hub
+        self._max_frame = limits.max_frame
+        self._sweep_timer: Any = None
+        self._endpoints_ever = 0
+        self.fdb = ForwardingDatabase(
+            limits.max_addresses,
+            learned=self._address_learned,
+            forgotten=observer.address_forgotten,
+            full=observer.addresses_full,
+        )
+        self.vlans = VlanTable(self.fdb)
+        self.ports = PortTable(self.vlans, observer, numports)
+        self._delivery = Delivery(limits, observer, clock, self._forward)
+        self._deliver = self._delivery.deliver
+
+    # Endpoints
+
+    def attach(
+        self,
+        link: IFrameLink,
+        number: int | None = None,
+        *,
+        user: int | None = None,
+        groups: Collection[int] = (),
+        description: str = "",
+        endpoint_number: int | None = None,
+    ) -> Endpoint:
+        """
+        Plug something in.
+
+        @param number: the port, or None for the first free one from 1.
+        @param user: the uid of whoever it is, if known; all endpoints of a port have the same.
+        @param groups: the gids of whoever it is.
+        @param endpoint_number: its number at its port; else one that no endpoint had before.
+        @raise InvalidValue: there can be no such port.
+        @raise InUse: somebody else has plugged in there.
+        @raise NotPermitted: the port is for another user or group.
+        @raise NoFreePort: none is free.
+        @raise AlreadyExists: the port has an endpoint of this number.
+        """
+        port = self.ports.obtain(number, user, groups)
+        taken = {endpoint.number for endpoint in port.endpoints}
+        if endpoint_number is None:
+            self._endpoints_ever += 1
+            while self._endpoints_ever in taken:
+                self._endpoints_ever += 1
+            endpoint_number = self._endpoints_ever
+        elif endpoint_number in taken:
+            raise AlreadyExists(f"port {port.number} has an endpoint {endpoint_number}")
+        endpoint = Endpoint(port, link, endpoint_number, user, description)
+        port.user = user
+        port.endpoints = (*port.endpoints, endpoint)
+        self.vlans.endpoints_changed(port)
+        self._observer.endpoint_attached(endpoint)
+        return endpoint
+
+    def detach(self, endpoint: Endpoint) -> None:
+        """Something was unplugged. Nothing happens if that was known."""
+        if endpoint.gone:
+            return
+        if endpoint.hot is not None:
+            endpoint.hot.let_go()
+        port = endpoint.port
+        port.endpoints = tuple(each for each in port.endpoints if each is not endpoint)
+        self.vlans.endpoints_changed(port)
+        if not port.endpoints:
+            port.user = None
+            self.fdb.forget_port(port)
+        self._delivery.detach(endpoint)
+        if not port.endpoints:
+            # What was held of it may have been learned from just now.
+            self.fdb.forget_port(port)
+        self._observer.endpoint_detached(endpoint)
+
+    def close_endpoint(self, number: int, endpoint_number: int) -> None:
+        """Unplug an endpoint of a port and end its connection (C{port/epclose})."""
+        endpoint = self.ports.endpoint(number, endpoint_number)
+        self.detach(endpoint)
+        endpoint.link.close()
+
+    def describe(self, endpoint: Endpoint, description: str) -> None:
+        """An endpoint says what it is."""
+        endpoint.description = description
+        self._observer.endpoint_described(endpoint)
+
+    def writable(self, endpoint: Endpoint) -> None:
+        """The link of an endpoint, which has refused a frame, takes more."""
+        if not endpoint.gone:
+            self._delivery.writable(endpoint)
+
+    def send_failed(self, endpoint: Endpoint, frame: bytes) -> None:
+        """
+        The operating system has refused a frame for good that a link took or is about to take.
+
+        It is counted so, and not as sent. A link may say so from within its C{send}.
+        """
+        self._delivery.send_failed(endpoint, frame)
+
+    def overrun(self, endpoint: Endpoint, frames: int) -> None:
+        """The operating system has dropped frames of an endpoint, before they could be read."""
+        endpoint.port.counters.lose(Reason.OVERRUN, 0, frames)
+
+    def received_for(self, endpoint: Endpoint, target: Endpoint, frame: bytes) -> None:
+        """
+        A frame that has come from an endpoint is still to be delivered to one other.
+
+        It was counted as received, and all else was done with it, by native code.
+        """
+        self._delivery.deliver_late(endpoint, target, frame)
+
+    @property
+    def is_tapped(self) -> bool:
+        """Somebody has put something of his own in the place of L{received}."""
+        return "received" in vars(self)
+
+    # Configuration that is not of ports, VLANs, or addresses alone
+
+    @property
+    def hub(self) -> bool:
+        """Every frame goes to all ports of its VLAN, and no address is learned."""
+        return self._hub
+
+    def set_hub(self, hub: bool) -> None:
+        """Be a hub, or a switch; all addresses are forgotten."""
+        self._hub = hub
+        self.fdb.clear()
+
+    def set_sweep(self, seconds: float) -> None:
+        """Look for old addresses so often; 0 never. Raises L{InvalidValue} if negative."""
+        if not seconds >= 0:
+            raise InvalidValue(f"{seconds} is not a number of seconds")
+        self.fdb.sweep_seconds = seconds
+        self.stop()
+        self._sweep_later()
+
+    def stop(self) -> None:
+        """Look for old addresses no more; the endpoints' owners detach them."""
+        if self._sweep_timer is not None:
+            self._sweep_timer.cancel()
+            self._sweep_timer = None
+
+    # Frames
+
+    def received(self, endpoint: Endpoint, frame: bytes) -> bool:
+        """
+        A frame has come from an endpoint. It is kept if it cannot be delivered at once.
+
+        @return: whether to hand over more now. If not, C{link.resume} will be called; what is
+            handed over nevertheless is held in order, within limits.
+        """
+        if endpoint.paused:
+            if not endpoint.gone:
+                endpoint.port.counters.received.add(len(frame))
+                self._delivery.hold(endpoint, frame)
+            return False
+        received = endpoint.port.counters.received
+        received.frames += 1
+        received.bytes += len(frame)
+        self._forward(endpoint, frame)
+        return not endpoint.paused
+
+    def _forward(self, endpoint: Endpoint, frame: bytes) -> None:
+        """Decide where a frame goes. The case of one known destination is fast."""
+        port = endpoint.port
+        if not MIN_TAGGED_FRAME <= len(frame) <= self._max_frame:
+            reason = problem(frame, self._max_frame)
+            if reason is not None:
+                port.counters.lose(reason, len(frame))
+                return
+        if frame[12:14] == TAG_TYPE:
+            self._forward_tagged(endpoint, frame)
+            return
+        vlan = port.home
+        if vlan is None:
+            port.counters.lose(Reason.NO_VLAN, len(frame))
+            return
+        if self._hub:
+            self._flood(endpoint, vlan, frame, frame, None)
+            return
+        addresses = vlan.addresses
+        known = addresses.get(frame[6:12])
+        if known is not None and known.port is port:
+            known.seen = self._seconds()
+        else:
+            self.fdb.learn(vlan.number, frame[6:12], port, self._seconds())
+        known = addresses.get(frame[:6])
+        if known is None:
+            self._flood(endpoint, vlan, frame, frame, None)
+        elif known.port is port:
+            port.counters.lose(Reason.LOCAL, len(frame))
+        elif known.port.home is vlan:
+            self._deliver(endpoint, known.port.endpoints, frame)
+        else:
+            self._deliver(endpoint, known.port.endpoints, insert_tag(frame, vlan.number))
+
+    def _forward_tagged(self, endpoint: Endpoint, frame: bytes) -> None:
+        port = endpoint.port
+        number = vlan_in_tag(frame)
+        home = port.home
+        if number in port.tagged:
+            vlan, plain, tagged = self.vlans[number], strip_tag(frame), frame
+        elif home is not None and number == home.number and (number or self.strict):
+            # But a tag of VLAN 0 says a priority and no VLAN, which vde_switch does not know.
+            vlan, plain, tagged = home, strip_tag(frame), frame
+        elif self.strict or home is None:
+            reason = Reason.NOT_MEMBER if self.strict else Reason.NO_VLAN
+            port.counters.lose(reason, len(frame))
+            return
+        else:
+            vlan, plain, tagged = home, frame, insert_tag(frame, home.number)
+        known = None
+        if not self._hub:
+            self.fdb.learn(vlan.number, frame[6:12], port, self._seconds())
+            known = vlan.addresses.get(frame[:6])
+        if known is None:
+            self._flood(endpoint, vlan, frame, plain, tagged)
+        elif known.port is port:
+            port.counters.lose(Reason.LOCAL, len(frame))
+        elif known.port.home is vlan:
+            self._deliver_plain(endpoint, known.port.endpoints, plain)
+        else:
+            self._deliver(endpoint, known.port.endpoints, tagged)
+
+    def _flood(
+        self, endpoint: Endpoint, vlan: Vlan, frame: bytes, plain: bytes, tagged: bytes | None
+    ) -> None:
+        """
+        To all ports of a VLAN but the one it came from.
+
+        @param frame: as it came.
+        @param plain: without a tag of this VLAN.
+        @param tagged: with it, if that is at hand; if not, C{plain} has no tag at all.
+        """
+        if vlan.is_alone(endpoint.port):
+            endpoint.port.counters.lose(Reason.NOBODY, len(frame))
+            return
+        if tagged is None:
+            self._deliver(endpoint, vlan.plain_out, plain)
+        else:
+            self._deliver_plain(endpoint, vlan.plain_out, plain)
+        if vlan.tagged_out:
+            self._deliver(endpoint, vlan.tagged_out, tagged or insert_tag(plain, vlan.number))
+
+    def _deliver_plain(
+        self, endpoint: Endpoint, targets: tuple[Endpoint, ...], frame: bytes
+    ) -> None:
+        """Deliver what may show a tag where that is not taken for one of a VLAN it is not in."""
+        shown = tag_of(frame)
+        misled = [target for target in targets if shown in target.port.tagged]
+        if not misled:
+            self._deliver(endpoint, targets, frame)
+            return
+        for target in misled:
+            if target.port is not endpoint.port:
+                target.port.counters.lose(Reason.HIDDEN_TAG, len(frame))
+        others = [target for target in targets if shown not in target.port.tagged]
+        self._deliver(endpoint, others, frame)
+
+    # Addresses
+
+    def _address_learned(self, address: Address) -> None:
+        self._observer.address_learned(address)
+        if self._sweep_timer is None:
+            self._sweep_later()
+
+    def _sweep_later(self) -> None:
+        if self.fdb.sweep_seconds and len(self.fdb):
+            self._sweep_timer = self._clock.callLater(self.fdb.sweep_seconds, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweep_timer = None
+        self.fdb.sweep(self._seconds())
+        self._sweep_later()

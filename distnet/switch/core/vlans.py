@@ -1,0 +1,184 @@
+"""VLANs 0 to 4094: which ports are in them, and which endpoints a flooded frame goes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from distnet.switch.core.errors import AlreadyExists, InUse, InvalidValue, NoSuchThing
+from distnet.switch.core.fdb import ForwardingDatabase, Table
+from distnet.switch.core.port import NO_VLAN, Endpoint, Port
+
+HIGHEST_VLAN = 4094
+DEFAULT_VLAN = 0
+
+
+class Vlan:
+    """
+    @ivar number: 0 to 4094.
+    @ivar addresses: what the forwarding database knows of it.
+    @ivar untagged: its ports, by number, whose untagged frames are its; inactive ones too.
+    @ivar tagged: its other ports, by number, where its frames are tagged.
+    """
+
+    __slots__ = (
+        "_changed",
+        "_plain_out",
+        "_tagged_out",
+        "addresses",
+        "number",
+        "tagged",
+        "untagged",
+    )
+
+    def __init__(self, number: int, addresses: Table, changed: Callable[[Vlan], None]) -> None:
+        """
+        @param changed: told of each change of its ports or of their endpoints.
+        """
+        self._changed = changed
+        self.number = number
+        self.addresses = addresses
+        self.untagged: dict[int, Port] = {}
+        self.tagged: dict[int, Port] = {}
+        self._plain_out: tuple[Endpoint, ...] | None = None
+        self._tagged_out: tuple[Endpoint, ...] | None = None
+
+    @property
+    def plain_out(self) -> tuple[Endpoint, ...]:
+        """All endpoints to which its frames go without a tag."""
+        if self._plain_out is None:
+            self._plain_out = _endpoints(self.untagged.values())
+        return self._plain_out
+
+    @property
+    def tagged_out(self) -> tuple[Endpoint, ...]:
+        """All endpoints to which its frames go with a tag."""
+        if self._tagged_out is None:
+            self._tagged_out = _endpoints(self.tagged.values())
+        return self._tagged_out
+
+    def is_alone(self, port: Port) -> bool:
+        """Whether this port of it is the only one that has endpoints."""
+        return len(self.plain_out) + len(self.tagged_out) == len(port.endpoints)
+
+    def changed(self) -> None:
+        """Its ports, or their endpoints, are others than they were."""
+        self._plain_out = self._tagged_out = None
+        self._changed(self)
+
+
+def _endpoints(ports: Iterable[Port]) -> tuple[Endpoint, ...]:
+    return tuple(endpoint for port in ports for endpoint in port.endpoints)
+
+
+class VlanTable:
+    """The VLANs there are (C{vlan/*}), by number. 0 is always there; new ports are in it."""
+
+    def __init__(self, fdb: ForwardingDatabase) -> None:
+        self._fdb = fdb
+        self._vlans: dict[int, Vlan] = {}
+        self._observer: Callable[[Vlan], None] | None = None
+        self.create(DEFAULT_VLAN)
+
+    def __iter__(self) -> Iterator[Vlan]:
+        """All, by number."""
+        return (self._vlans[number] for number in sorted(self._vlans))
+
+    def __len__(self) -> int:
+        return len(self._vlans)
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._vlans
+
+    def __getitem__(self, number: int) -> Vlan:
+        """Raises L{NoSuchThing}."""
+        try:
+            return self._vlans[number]
+        except KeyError:
+            raise NoSuchThing(f"there is no VLAN {number}") from None
+
+    def observe(self, changed: Callable[[Vlan], None]) -> None:
+        """Have somebody told when the ports of a VLAN, or their endpoints, have changed."""
+        self._observer = changed
+
+    def create(self, number: int) -> Vlan:
+        """Raises L{InvalidValue}, L{AlreadyExists}."""
+        if not 0 <= number <= HIGHEST_VLAN:
+            raise InvalidValue(f"VLAN {number} is not between 0 and {HIGHEST_VLAN}")
+        if number in self._vlans:
+            raise AlreadyExists(f"there is a VLAN {number}")
+        vlan = self._vlans[number] = Vlan(number, self._fdb.table(number), self._vlan_changed)
+        return vlan
+
+    def remove(self, number: int) -> None:
+        """Raises L{NoSuchThing}; L{InUse} while a port is in it, and for VLAN 0."""
+        vlan = self[number]
+        if vlan.untagged or vlan.tagged or number == DEFAULT_VLAN:
+            raise InUse(f"VLAN {number} is in use")
+        del self._vlans[number]
+
+    def set_untagged(self, port: Port, number: int) -> None:
+        """
+        Untagged frames of this port are of this VLAN, or with L{NO_VLAN} refused.
+
+        If it was a tagged member of that, it is so no longer. Raises L{InvalidValue},
+        L{NoSuchThing}.
+        """
+        if not 0 <= number <= NO_VLAN:
+            raise InvalidValue(f"VLAN {number} is not between 0 and {HIGHEST_VLAN}")
+        home = None if number == NO_VLAN else self[number]
+        if home is port.home:
+            return
+        self._fdb.forget_port(port)
+        self._leave_home(port)
+        port.home = home
+        if home is not None:
+            if number in port.tagged:
+                port.tagged.discard(number)
+                del home.tagged[port.number]
+            home.untagged[port.number] = port
+            home.changed()
+
+    def add_tagged(self, number: int, port: Port) -> None:
+        """
+        Frames of this VLAN come and go through this port with a tag.
+
+        Without an effect if they do, or do without a tag. Raises L{NoSuchThing}.
+        """
+        vlan = self[number]
+        if vlan is not port.home:
+            # What it carried of this tag until now was of its untagged VLAN.
+            port.tagged.add(number)
+            vlan.tagged[port.number] = port
+            vlan.changed()
+
+    def remove_tagged(self, number: int, port: Port) -> None:
+        """This port is not a tagged member any more. Raises L{NoSuchThing} without such a VLAN."""
+        vlan = self[number]
+        if vlan.tagged.pop(port.number, None) is not None:
+            port.tagged.discard(number)
+            self._fdb.forget_port(port, number)
+            vlan.changed()
+
+    def remove_port(self, port: Port) -> None:
+        """A port is in no VLAN any more."""
+        self._fdb.forget_port(port)
+        self._leave_home(port)
+        for number in list(port.tagged):
+            self.remove_tagged(number, port)
+
+    def endpoints_changed(self, port: Port) -> None:
+        """Something was plugged in or out."""
+        if port.home is not None:
+            port.home.changed()
+        for number in port.tagged:
+            self._vlans[number].changed()
+
+    def _vlan_changed(self, vlan: Vlan) -> None:
+        if self._observer is not None:
+            self._observer(vlan)
+
+    def _leave_home(self, port: Port) -> None:
+        if port.home is not None:
+            del port.home.untagged[port.number]
+            port.home.changed()
+            port.home = None

@@ -1,0 +1,1 @@
+"""What plugs into the switch, by kind: VDE, streams, datagrams, tap interfaces."""

@@ -1,0 +1,363 @@
+"""Frames over TCP and unix streams: where QEMU's C{-netdev stream} plugs into the switch."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from distnet.sockets.listen import (
+    Listener,
+    absolute_description,
+    address_of,
+    check_description,
+    listen,
+)
+from distnet.sockets.once import Refusals
+from distnet.sockets.peers import describe_peer, peer_credentials, peer_groups
+from distnet.sockets.unbuffered import WrittenAtOnce
+from distnet.switch.core.bridge import Bridge
+from distnet.switch.core.errors import BridgeError
+from distnet.switch.core.link import IFrameLink
+from distnet.switch.core.port import Endpoint
+from distnet.switch.core.streamwire import StreamFrames, encode_frame
+from distnet.switch.plugs.descriptor import (
+    FRAMES_AT_ONCE,
+    RETRY_SECONDS,
+    TRIES,
+    grow_send_buffer,
+)
+
+SEND_BUFFER: Final = 512 * 1024
+"""
+Bytes of SO_SNDBUF of a connection: what may wait for its reader in the kernel, as with VDE.
+
+Set, since TCP would have it grow to megabytes, all of which a slow reader must read before what is
+sent to it now, and a unix stream would hold 90 frames of 1500 bytes.
+"""
+
+_log = Logger(namespace="distnet")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlace:
+    """
+    One place to listen at for frames.
+
+    @ivar description: a Twisted endpoint description, complete.
+    @ivar port: the number of the port of whoever connects there, or None for the first free one.
+    """
+
+    description: str
+    port: int | None = None
+
+
+def parse_stream_place(reactor: Any, text: str) -> StreamPlace:
+    """
+    The place that C{ENDPOINT} or C{N=ENDPOINT} means; opens nothing.
+
+    @raise ValueError: it means none; in one line.
+    """
+    parts = re.fullmatch(r"(?:([0-9]{1,9})=)?(.*)", text, re.DOTALL)
+    assert parts is not None
+    description = absolute_description(check_description(reactor, parts[2]))
+    return StreamPlace(description, int(parts[1]) if parts[1] else None)
+
+
+class FrameStreamService(Service):
+    """
+    Listens, and plugs in whoever connects.
+
+    @ivar refusals: of those for whom there was no port.
+    """
+
+    def __init__(self, reactor: Any, bridge: Bridge, places: Sequence[StreamPlace]) -> None:
+        self.reactor = reactor
+        self.bridge = bridge
+        self.refusals = Refusals(reactor, "a stream")
+        self._places = places
+        self._ports: list[tuple[StreamPlace, Listener, IListeningPort]] = []
+        self._connections: set[FrameConnection] = set()
+
+    def privilegedStartService(self) -> None:
+        """Listen, while there may be privileges. Raises L{StartupError}."""
+        for place in self._places:
+            listener = Listener(place.description)
+            port = listen(self.reactor, listener, FrameFactory(self, place.port))
+            self._ports.append((place, listener, port))
+
+    def startService(self) -> None:
+        """Say where it listens."""
+        super().startService()
+        for place, listener, port in self._ports:
+            _log.info(
+                "listening at {address} for -netdev stream{port}",
+                address=(address := address_of(listener, port)),
+                port="" if place.port is None else f", port {place.port}",
+            )
+            _log.info(
+                "    QEMU: distnet qemu-args --stream {address} prints its options", address=address
+            )
+
+    def stopService(self) -> Deferred[None]:
+        """Unplug everybody."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        ports, self._ports = self._ports, []
+        for place, _, port in ports:
+            try:
+                await maybeDeferred(port.stopListening)
+            except OSError as error:
+                _log.warn("{place}: {why}", place=place.description, why=error.strerror)
+        for connection in list(self._connections):
+            connection.unplug()
+        while self._connections:
+            await deferLater(self.reactor, 0)
+
+    # What connections tell
+
+    def connected(self, connection: FrameConnection) -> None:
+        """There is a connection."""
+        self._connections.add(connection)
+
+    def disconnected(self, connection: FrameConnection) -> None:
+        """It is over."""
+        self._connections.discard(connection)
+
+
+class FrameFactory(ServerFactory):
+    """Makes the protocols of one place."""
+
+    noisy = False
+
+    def __init__(self, service: FrameStreamService, port: int | None) -> None:
+        self._service = service
+        self._port = port
+
+    def buildProtocol(self, addr: object) -> FrameConnection:
+        """A connection has come."""
+        return FrameConnection(self._service, self._port)
+
+
+@implementer(IFrameLink)
+class FrameConnection(WrittenAtOnce, Protocol):
+    """
+    One connection: an endpoint as long as it lasts. No time limit applies to it.
+
+    What the socket took of a frame in part goes on before anything else; that is all that is ever
+    kept here of what is sent.
+
+    @ivar description: who is at the other end.
+    @ivar module: what kind of link it is.
+    """
+
+    module = "stream"
+    transport: Any
+
+    def __init__(self, service: FrameStreamService, port: int | None) -> None:
+        self.description = ""
+        self._service = service
+        self._bridge = service.bridge
+        self._port = port
+        self._endpoint: Endpoint | None = None
+        self._frames = StreamFrames(service.bridge.limits.max_frame)
+        self._paused = False
+        self._turn: Any = None
+        self._rest = b""
+        self._refused = False
+        self._tries = 0
+        self._retry: Any = None
+
+    # What Twisted calls
+
+    def connectionMade(self) -> None:
+        """Somebody has connected: plug in."""
+        self._service.connected(self)
+        sock = self.transport.socket
+        user, groups = None, []
+        try:
+            self.description = describe_peer(sock)
+            if sock.family == socket.AF_UNIX:
+                user, groups = peer_credentials(sock).uid, peer_groups(sock)
+            else:
+                self.transport.setTcpNoDelay(True)
+            grow_send_buffer(sock, SEND_BUFFER)
+        except OSError:
+            # It has gone already.
+            self.transport.abortConnection()
+            return
+        self.write_to(self.transport)
+        try:
+            self._endpoint = self._bridge.attach(
+                self,
+                self._port,
+                user=user,
+                groups=groups,
+                description=self.description,
+                # As with VDE, so that the two never have the same.
+                endpoint_number=sock.fileno(),
+            )
+        except BridgeError as error:
+            self._service.refusals.refuse(f"{self.description}: {error}")
+            self.unplug()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Frames have come, or parts of them."""
+        self._frames.feed(data)
+        if not self._paused and self._turn is None:
+            self._hand_over()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """It is over. What had come before is delivered, as far as that goes at once."""
+        endpoint = self._endpoint
+        if endpoint is not None:
+            while (frame := self._frames.take()) is not None:
+                self._bridge.received(endpoint, frame)
+        self._detach()
+        self._service.disconnected(self)
+
+    # What the bridge calls
+
+    def send(self, frame: bytes) -> bool:
+        """See L{IFrameLink}."""
+        if not self._rest:
+            data = encode_frame(frame)
+            try:
+                written = self.write(data)
+            except ConnectionLost:
+                # Reading will end it, once all that it has sent was read.
+                if self._endpoint is not None:
+                    self._bridge.send_failed(self._endpoint, frame)
+                return True
+            if written == len(data):
+                self._tries = 0
+                return True
+            self._retry_soon()
+            if written:
+                self._rest = data[written:]
+                return True
+        self._refused = True
+        return False
+
+    def pause(self) -> None:
+        """See L{IFrameLink}."""
+        self._paused = True
+        self.transport.pauseProducing()
+
+    def resume(self) -> None:
+        """See L{IFrameLink}."""
+        self._paused = False
+        if self._frames.waiting:
+            self._hand_over_later()
+        elif self._endpoint is not None and self._turn is None:
+            self.transport.resumeProducing()
+
+    def close(self) -> None:
+        """See L{IFrameLink}."""
+        self._endpoint = None
+        self.unplug()
+
+    # What comes
+
+    def _hand_over(self) -> None:
+        """Hand some frames to the bridge, as far as it takes them; then it is others' turn."""
+        take, received, endpoint = self._frames.take, self._bridge.received, self._endpoint
+        if endpoint is None:
+            return
+        for _ in range(FRAMES_AT_ONCE):
+            frame = take()
+            if frame is None:
+                break
+            if not received(endpoint, frame):
+                # What is left is kept here until it is called for.
+                return
+        error = self._frames.error
+        if error is not None:
+            _log.warn(
+                "port {port} ({who}): {why}; the connection is closed",
+                port=endpoint.port.number,
+                who=self.description,
+                why=error,
+            )
+            self.unplug()
+        elif self._frames.waiting:
+            self.transport.pauseProducing()
+            self._hand_over_later()
+
+    def _hand_over_later(self) -> None:
+        if self._turn is None:
+            self._turn = self._service.reactor.callLater(0, self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._turn = None
+        if self._paused or self._endpoint is None:
+            return
+        self._hand_over()
+        if not self._paused and self._turn is None and self._endpoint is not None:
+            self.transport.resumeProducing()
+
+    # What goes out
+
+    def has_room(self) -> None:
+        """See L{WrittenAtOnce}."""
+        self._stop_retrying()
+        if self._rest:
+            try:
+                written = self.write(self._rest)
+            except ConnectionLost:
+                self.unplug()
+                return
+            if written:
+                self._tries = 0
+            self._rest = self._rest[written:]
+            if self._rest:
+                self._retry_soon()
+                return
+        if self._refused and self._endpoint is not None:
+            self._refused = False
+            self._bridge.writable(self._endpoint)
+
+    def _retry_soon(self) -> None:
+        # As with a datagram socket, poll(2) waits until most of the buffer has been read.
+        if self._tries < TRIES and self._retry is None:
+            self._tries += 1
+            self._retry = self._service.reactor.callLater(RETRY_SECONDS, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self.resumeProducing()
+
+    def _stop_retrying(self) -> None:
+        retry, self._retry = self._retry, None
+        if retry is not None:
+            retry.cancel()
+
+    # The end
+
+    def unplug(self) -> None:
+        """End the endpoint and the connection."""
+        self._detach()
+        self.transport.abortConnection()
+
+    def _detach(self) -> None:
+        self._stop_retrying()
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.cancel()
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is not None:
+            self._bridge.detach(endpoint)

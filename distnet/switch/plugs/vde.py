@@ -1,0 +1,271 @@
+"""VDE's sockets: the control socket that gives out ports, and the data sockets of frames."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from distnet.errors import StartupError
+from distnet.sockets.listen import BACKLOG
+from distnet.sockets.once import Refusals
+from distnet.sockets.peers import peer_groups
+from distnet.switch.core.bridge import Bridge
+from distnet.switch.core.errors import BridgeError
+from distnet.switch.core.port import Endpoint
+from distnet.switch.core.vdewire import (
+    MAX_REQUEST,
+    BadRequest,
+    Request,
+    RequestType,
+    encode_reply,
+    is_whole,
+    parse_request,
+    printable,
+)
+from distnet.switch.plugs.descriptor import Errors, FrameDescriptor, grow_send_buffer
+from distnet.switch.plugs.vdedir import VdeDirectory
+
+SEND_BUFFER: Final = 512 * 1024
+"""
+Bytes of SO_SNDBUF of a data socket: what may wait for its client, 456 frames of 1500 bytes.
+
+A client's data socket and ours are connected to each other, so the kernel limits what waits by this
+and not by max_dgram_qlen; its default holds 93. What waits for us is limited by the client's own
+SO_SNDBUF; SO_RCVBUF means nothing here.
+"""
+REQUEST_SECONDS: Final = 0.25
+"""How long a request may take; then it is read as far as it came, as vde_switch would."""
+
+_log = Logger(namespace="distnet")
+
+
+class ControlSocket(ServerFactory):
+    """
+    The socket C{ctl} in a switch's directory, and the clients that are connected to it.
+
+    @ivar errors: operations on data sockets that failed; others may count there too.
+    @ivar refusals: of requests.
+    """
+
+    noisy = False
+
+    def __init__(
+        self, reactor: Any, bridge: Bridge, directory: VdeDirectory, errors: Errors | None = None
+    ) -> None:
+        self.errors = Errors() if errors is None else errors
+        self.refusals = Refusals(reactor)
+        self.reactor = reactor
+        self.bridge = bridge
+        self.directory = directory
+        self._port: Any = None
+        self._clients: set[ControlProtocol] = set()
+
+    def open(self) -> None:
+        """Listen. Raises L{StartupError}."""
+        self.directory.claim()
+        ctl, mode = self.directory.ctl, self.directory.permissions.mode
+        try:
+            self._port = self.reactor.listenUNIX(ctl, self, BACKLOG, mode, wantPID=False)
+        except CannotListenError as error:
+            raise StartupError(
+                f"cannot listen at {ctl}: {error.socketError.strerror or error.socketError}"
+            ) from None
+        self.directory.opened()
+
+    async def close(self) -> None:
+        """Unplug everybody, and leave nothing behind."""
+        port, self._port = self._port, None
+        for client in list(self._clients):
+            client.unplug()
+        if port is not None:
+            try:
+                await maybeDeferred(port.stopListening)
+            except OSError as error:
+                _log.warn("{ctl}: {why}", ctl=self.directory.ctl, why=error.strerror)
+        while self._clients:
+            await deferLater(self.reactor, 0)
+        self.directory.leave()
+
+    def buildProtocol(self, addr: object) -> ControlProtocol:
+        """A client has come."""
+        return ControlProtocol(self)
+
+    # What connections and data sockets tell
+
+    def connected(self, client: ControlProtocol) -> None:
+        """A client is connected."""
+        self._clients.add(client)
+
+    def disconnected(self, client: ControlProtocol) -> None:
+        """A client is not connected any more."""
+        self._clients.discard(client)
+
+
+class ControlProtocol(Protocol):
+    """One connection to the control socket: a request, and then an endpoint as long as it lasts."""
+
+    transport: Any
+
+    def __init__(self, control: ControlSocket) -> None:
+        self._control = control
+        self._request = b""
+        self._timeout: Any = None
+        self._data: DataSocket | None = None
+        self._endpoint: Endpoint | None = None
+
+    def connectionMade(self) -> None:
+        """A client has come."""
+        self._control.connected(self)
+        self._timeout = self._control.reactor.callLater(REQUEST_SECONDS, self._answer)
+
+    def dataReceived(self, data: bytes) -> None:
+        """A request, or a part of it; what follows it means nothing."""
+        if self._timeout is not None:
+            self._request += data[:MAX_REQUEST]
+            if is_whole(self._request):
+                self._timeout.cancel()
+                self._answer()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The client has gone."""
+        if self._timeout is not None:
+            self._timeout.cancel()
+            self._timeout = None
+        if self._data is not None:
+            self._data.read_rest()
+        self._detach()
+        self._control.disconnected(self)
+
+    def unplug(self) -> None:
+        """End the endpoint and the connection."""
+        self._detach()
+        self.transport.loseConnection()
+
+    def closed(self) -> None:
+        """The bridge has ended the endpoint."""
+        self._endpoint = None
+        self.unplug()
+
+    def _answer(self) -> None:
+        self._timeout = None
+        try:
+            reply = self._plug(parse_request(self._request))
+        except (BadRequest, BridgeError) as error:
+            self._control.refusals.refuse(str(error))
+            self.unplug()
+        else:
+            self.transport.write(reply)
+
+    def _plug(self, request: Request) -> bytes:
+        control = self._control
+        sock, user = connect_to_client(request.path)
+        data = self._data = DataSocket(control, self, sock, request.description)
+        managed = request.type is RequestType.MANAGEMENT
+        endpoint = self._endpoint = control.bridge.attach(
+            data,
+            0 if managed else request.port or None,
+            user=user,
+            groups=peer_groups(self.transport.socket),
+            description=request.description,
+            endpoint_number=sock.fileno(),
+        )
+        path = control.directory.data_path(endpoint.port.number, sock.fileno())
+        try:
+            control.directory.bind(sock, path, user, private=managed)
+        except OSError as error:
+            raise BadRequest(f"its data socket {path}: {error.strerror}") from None
+        data.bound(endpoint, path)
+        return encode_reply(os.fsencode(path))
+
+    def _detach(self) -> None:
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is not None:
+            self._control.bridge.detach(endpoint)
+        if self._data is not None:
+            self._data.release()
+
+
+class DataSocket(FrameDescriptor):
+    """
+    The unix datagram socket of one endpoint, connected to its client's.
+
+    @ivar description: what the client says of itself.
+    """
+
+    module = "unix prog"
+    is_only_read = True
+
+    def __init__(
+        self, control: ControlSocket, owner: ControlProtocol, sock: socket.socket, description: str
+    ) -> None:
+        super().__init__(
+            control.reactor,
+            control.bridge,
+            control.errors,
+            description,
+            receive=sock.recv,
+            transmit=sock.send,
+        )
+        self._owner = owner
+        self._socket = sock
+        self._path: str | None = None
+
+    def bound(self, endpoint: Endpoint, path: str) -> None:
+        """It has a path, and its client is told: read from now on."""
+        self._path = path
+        self.start(endpoint)
+
+    def release(self) -> bool:
+        """Close the socket, and remove it from its directory."""
+        if not super().release():
+            return False
+        self._socket.close()
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                Path(self._path).unlink()
+        return True
+
+    def fileno(self) -> int:
+        """See IFileDescriptor."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """See L{IFrameLink}."""
+        self._owner.closed()
+
+    def ended(self) -> None:
+        """An empty frame is the goodbye of libvdeplug 2."""
+        self._owner.unplug()
+
+
+def connect_to_client(path: bytes) -> tuple[socket.socket, int]:
+    """
+    A datagram socket connected to a client's, and the number of the user who owns that.
+
+    @raise BadRequest: it cannot be.
+    """
+    name = printable(path)
+    # connect(2) asks only for write access; vde_switch for both.
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise BadRequest(f"its socket {name} is not there, or is not for us to read and write")
+    with contextlib.ExitStack() as undo:
+        try:
+            sock = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+            sock.setblocking(False)
+            user = Path(os.fsdecode(path)).stat().st_uid
+            sock.connect(path)
+            grow_send_buffer(sock, SEND_BUFFER)
+        except OSError as error:
+            raise BadRequest(f"its socket {name}: {error.strerror}") from None
+        undo.pop_all()
+    return sock, user

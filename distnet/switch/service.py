@@ -1,0 +1,293 @@
+"""The switch as a service: the bridge, the sockets that plug into it, and its log."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Final
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from distnet._native import NotNative
+from distnet.errors import StartupError
+from distnet.observers import broadcast
+from distnet.switch.console.commands import make_console
+from distnet.switch.console.observer import ConsoleObserver
+from distnet.switch.console.records import About, SpanningTree
+from distnet.switch.console.sockets import ManagementService, StandardInputService, surroundings
+from distnet.switch.core.bridge import Bridge
+from distnet.switch.core.counters import Traffic
+from distnet.switch.core.events import Episode, IBridgeObserver
+from distnet.switch.core.fdb import Address
+from distnet.switch.core.limits import BridgeLimits
+from distnet.switch.core.port import Endpoint, Port
+from distnet.switch.native import HotBridge
+from distnet.switch.plugs.descriptor import Errors
+from distnet.switch.plugs.dgram import dgram_service
+from distnet.switch.plugs.dgramplace import UdpPlace, UnixPlace
+from distnet.switch.plugs.stream import FrameStreamService, StreamPlace
+from distnet.switch.plugs.tap import TapService
+from distnet.switch.plugs.vde import ControlSocket
+from distnet.switch.plugs.vdedir import VdeDirectory
+
+_log = Logger(namespace="distnet")
+
+_LIMITS: Final = BridgeLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """
+    What a switch is like.
+
+    @ivar numports: how many ports there can be, port 0 counted.
+    @ivar hub: send every frame to every port.
+    @ivar strict: refuse frames with tags of VLANs that their port is not in, as vde_switch does.
+    @ivar spanning_tree: it was asked for; there is none yet.
+    @ivar priority: for that.
+    @ivar hash_size: as vde_switch has it; shown, and without an effect.
+    @ivar address: of the switch itself, 6 bytes, or None to make one up.
+    @ivar limits: of frames, queues and addresses.
+    """
+
+    numports: int = 32
+    hub: bool = False
+    strict: bool = False
+    spanning_tree: bool = False
+    priority: int = 0x8000
+    hash_size: int = 128
+    address: bytes | None = None
+    limits: BridgeLimits = _LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class Management:
+    """
+    How a switch is managed.
+
+    @ivar path: of the management socket, or None; C{mode} and C{group} are that socket's.
+    @ivar standard_input: commands are read from there too.
+    @ivar script: the path of a file of commands to begin with, or None.
+    """
+
+    path: str | None = None
+    mode: int = 0o600
+    group: int | None = None
+    standard_input: bool = False
+    script: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plugs:
+    """
+    What plugs into a switch besides clients of VDE.
+
+    @ivar taps: names of tap interfaces.
+    @ivar streams: where QEMU's C{-netdev stream} connects.
+    @ivar dgrams: where QEMU's C{-netdev dgram} sends.
+    """
+
+    taps: tuple[str, ...] = ()
+    streams: tuple[StreamPlace, ...] = ()
+    dgrams: tuple[UnixPlace | UdpPlace, ...] = ()
+
+
+class SwitchService(MultiService):
+    """
+    A switch, and the directory where clients of VDE find it.
+
+    @ivar bridge: the switch without its sockets.
+    @ivar control: its control socket.
+    @ivar console: what its management socket and standard input talk to.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        directory: VdeDirectory,
+        settings: Settings,
+        management: Management,
+        plugs: Plugs,
+        *,
+        version: str,
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self._management = management
+        observer = ConsoleObserver()
+        everybody: list[Any] = [SwitchLog(reactor), observer]
+        self._hot: HotBridge | None = None
+        try:
+            self._hot = HotBridge(reactor, settings.limits)
+            everybody.append(self._hot)
+        except NotNative as why:
+            self._not_native = str(why)
+        self.bridge = Bridge(
+            settings.limits,
+            broadcast(IBridgeObserver, *everybody),
+            reactor,
+            numports=settings.numports,
+            hub=settings.hub,
+            strict=settings.strict,
+        )
+        if self._hot is not None:
+            self._hot.work_for(self.bridge)
+        self.bridge.fdb.set_size(settings.hash_size)
+        self._errors = Errors()
+        self.control = ControlSocket(reactor, self.bridge, directory, self._errors)
+        self.console = make_console(
+            self.bridge,
+            observer,
+            clock=reactor.seconds,
+            about=About(
+                version=version,
+                pid=os.getpid(),
+                mac=settings.address or make_address(),
+                started=reactor.seconds(),
+                directory=directory.path,
+                mode=directory.permissions.mode,
+                management=(management.path, management.mode) if management.path else None,
+            ),
+            surroundings=surroundings(reactor.stop, reactor.seconds),
+            spanning_tree=SpanningTree(settings.spanning_tree, settings.priority),
+        )
+        if management.path is not None:
+            ManagementService(
+                reactor, self.console, management.path, management.mode, management.group
+            ).setServiceParent(self)
+        if management.standard_input:
+            StandardInputService(reactor, self.console).setServiceParent(self)
+        for name in plugs.taps:
+            TapService(reactor, self.bridge, name, self._errors).setServiceParent(self)
+        for place in plugs.dgrams:
+            dgram_service(reactor, self.bridge, place, self._errors).setServiceParent(self)
+        if plugs.streams:
+            FrameStreamService(reactor, self.bridge, plugs.streams).setServiceParent(self)
+
+    def startService(self) -> None:
+        """
+        Listen. Raises L{StartupError}.
+
+        Not before twistd has given up its privileges: clients come and go as long as it runs, and
+        sockets must then be made where it has put its first one.
+        """
+        super().startService()
+        if self._hot is not None:
+            self._hot.start()
+            _log.info("frames are forwarded by native code")
+        else:
+            _log.info(
+                "frames are forwarded by Python, not by native code: {why}", why=self._not_native
+            )
+        if self._management.script is not None:
+            self._run_script(self._management.script)
+        self.control.open()
+        _log.info("listening in {directory} for VDE", directory=self.control.directory.path)
+        if self.settings.spanning_tree:
+            _log.warn("there is no spanning tree yet (-F): the network must not have loops")
+
+    def _run_script(self, path: str) -> None:
+        try:
+            failed = self.console.run_startup_script(path)
+        except OSError as error:
+            raise StartupError(f"cannot read the commands in {path}: {error.strerror}") from None
+        for line in failed:
+            _log.warn("{path}: {line}", path=path, line=line)
+
+    def stopService(self) -> Deferred[None]:
+        """Unplug everybody."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        await maybeDeferred(super().stopService)
+        self.console.close()
+        self.bridge.stop()
+        await self.control.close()
+        if self._hot is not None:
+            self._hot.stop()
+        self._say_what_failed()
+
+    def _say_what_failed(self) -> None:
+        happened = [
+            f"{count} {what}"
+            for count, what in (
+                (self.control.refusals.count, "clients were refused"),
+                (self.console.events_dropped, "events were not told to consoles that did not read"),
+                (self._errors.total(), f"operations on sockets and taps failed ({self._errors})"),
+            )
+            if count
+        ]
+        if happened:
+            _log.info("in all, {what}", what="; ".join(happened))
+
+
+def make_address() -> bytes:
+    """A MAC address for the switch itself: made up, of one station, locally administered."""
+    made_up = bytearray(os.urandom(6))
+    made_up[0] = made_up[0] & 0xFC | 0x02
+    return bytes(made_up)
+
+
+@implementer(IBridgeObserver)
+class SwitchLog:
+    """Says in the log who comes and goes, and who does not keep up."""
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+
+    def port_created(self, port: Port) -> None:
+        """See L{IBridgeObserver}."""
+
+    def port_removed(self, port: Port) -> None:
+        """See L{IBridgeObserver}."""
+
+    def endpoint_attached(self, endpoint: Endpoint) -> None:
+        """See L{IBridgeObserver}."""
+        _log.info("{who} is plugged in", who=_name(endpoint))
+
+    def endpoint_described(self, endpoint: Endpoint) -> None:
+        """See L{IBridgeObserver}."""
+
+    def endpoint_detached(self, endpoint: Endpoint) -> None:
+        """See L{IBridgeObserver}."""
+        _log.info("{who} is unplugged", who=_name(endpoint))
+
+    def address_learned(self, address: Address) -> None:
+        """See L{IBridgeObserver}."""
+
+    def address_forgotten(self, address: Address) -> None:
+        """See L{IBridgeObserver}."""
+
+    def addresses_full(self) -> None:
+        """See L{IBridgeObserver}."""
+        _log.warn("there are more addresses than are remembered: frames for others go everywhere")
+
+    def slow(self, episode: Episode) -> None:
+        """See L{IBridgeObserver}."""
+        _log.warn(
+            "{who} does not read in time: {waiting} wait, more is dropped",
+            who=_name(episode.endpoint),
+            waiting=_amount(episode.waiting),
+        )
+
+    def recovered(self, episode: Episode) -> None:
+        """See L{IBridgeObserver}."""
+        _log.info(
+            "{who} {what} after {seconds:.3f} s: {dropped} were dropped",
+            who=_name(episode.endpoint),
+            what="has gone" if episode.endpoint.gone else "has read",
+            seconds=self._clock.seconds() - episode.since,
+            dropped=_amount(episode.dropped),
+        )
+
+
+def _name(endpoint: Endpoint) -> str:
+    description = f" ({endpoint.description})" if endpoint.description else ""
+    return f"port {endpoint.port.number}, endpoint {endpoint.number}{description}"
+
+
+def _amount(traffic: Traffic) -> str:
+    return f"{traffic.frames} frames of {traffic.bytes} bytes"

@@ -1,1 +1,0 @@
-"""Sockets: thin adapters between Twisted's transports and the sans-IO core."""

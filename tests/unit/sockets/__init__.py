@@ -1,0 +1,1 @@
+"""Tests of sockets, with what can be had without them."""

@@ -1,0 +1,86 @@
+"""A console without its socket, on a bridge without a machine."""
+
+from __future__ import annotations
+
+import errno
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from distnet.switch.console.commands import make_console
+from distnet.switch.console.machine import ConsoleSession
+from distnet.switch.console.observer import ConsoleObserver
+from distnet.switch.console.records import About, Surroundings
+from distnet.switch.core.bridge import Bridge
+from distnet.switch.core.limits import BridgeLimits
+from distnet.testing import FakeFrameLink
+from tests.unit.switch.console.test_pdump import MemoryFile
+
+PROMPT = b"\nvde$ "
+
+
+class ConsoleTestCase(SynchronousTestCase):
+    """A bridge with a console, and no machine around them."""
+
+    def setUp(self) -> None:
+        """A session that was greeted."""
+        self.clock = Clock()
+        self.scripts: dict[str, bytes] = {}
+        self.files: dict[str, MemoryFile] = {}
+        self.shut_down = 0
+        observer = ConsoleObserver()
+        self.bridge = Bridge(BridgeLimits(), observer, self.clock)
+        self.console = make_console(
+            self.bridge,
+            observer,
+            clock=self.clock.seconds,
+            about=About("9", 7, b"\0\xff\1\2\3\4", 0.0, "/sock", 0o660, ("/mgmt", 0o600)),
+            surroundings=Surroundings(
+                wall_clock=self.clock.seconds,
+                read_script=self.read_script,
+                open_dump=self.open_dump,
+                shut_down=self.note_shut_down,
+            ),
+        )
+        self.session, self.output = self.new_session()
+
+    def read_script(self, path: str) -> bytes:
+        """One of C{scripts}."""
+        if path not in self.scripts:
+            raise OSError(errno.ENOENT, "no")
+        return self.scripts[path]
+
+    def open_dump(self, path: str) -> MemoryFile:
+        """Note it in C{files}."""
+        self.files[path] = MemoryFile()
+        return self.files[path]
+
+    def note_shut_down(self) -> None:
+        """Note it."""
+        self.shut_down += 1
+
+    def new_session(self) -> tuple[ConsoleSession, bytearray]:
+        """A session, and what it writes from now on."""
+        output = bytearray()
+        session = self.console.new_session(output.extend)
+        assert session is not None
+        return session, output
+
+    def take(self) -> bytes:
+        """What was written since."""
+        data = bytes(self.output)
+        self.output.clear()
+        return data
+
+    def ask(self, line: bytes | str) -> bytes:
+        """What a line is answered, without the prompt."""
+        self.session.feed((line.encode() if isinstance(line, str) else line) + b"\n")
+        answer = self.take()
+        self.assertTrue(answer.endswith(PROMPT), answer)
+        return answer.removesuffix(PROMPT)
+
+    def plug(self, number: int | None = None, description: str = "a test") -> FakeFrameLink:
+        """Plug something in."""
+        link = FakeFrameLink()
+        self.bridge.attach(link, number, user=0, description=description)
+        return link

@@ -1,0 +1,341 @@
+"""Peers of datagrams when the operating system says no, and where to listen for them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections import deque
+from pathlib import Path
+from typing import Any, cast
+
+from twisted.internet.interfaces import IReadDescriptor, IReadWriteDescriptor
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from distnet.switch.core.bridge import Bridge
+from distnet.switch.core.counters import Reason
+from distnet.switch.core.limits import BridgeLimits
+from distnet.switch.core.link import IFrameLink
+from distnet.switch.plugs.descriptor import Errors
+from distnet.switch.plugs.dgram import DgramService, UdpDgramService, dgram_service
+from distnet.switch.plugs.dgrampeer import Peer, UdpPeer, UnixPeer
+from distnet.switch.plugs.dgramplace import UdpPlace, UnixPlace, parse_dgram_place
+from distnet.switch.service import SwitchLog
+from distnet.testing import FakeFrameLink
+from tests.unit.switch.core.stations import BROADCAST, frame
+
+FRAME = frame(BROADCAST, 1, b"payload")
+
+
+class FakeSocket:
+    """
+    A connected datagram socket whose operations succeed or fail as they are told to.
+
+    @ivar refusals: what C{connect} and C{send} raise, one after the other, or None.
+    @ivar coming: what C{recv} returns or raises.
+    @ivar dropped: what the kernel says that it has dropped.
+    """
+
+    def __init__(self) -> None:
+        self.refusals: deque[int | None] = deque()
+        self.coming: deque[bytes | OSError] = deque()
+        self.dropped = 0
+        self.sent: list[bytes] = []
+        self.connected: list[object] = []
+        self.closed = False
+
+    def _do(self) -> None:
+        number = self.refusals.popleft() if self.refusals else None
+        if number is not None:
+            raise OSError(number, os.strerror(number))
+
+    def fileno(self) -> int:
+        """A descriptor."""
+        return -1 if self.closed else 99
+
+    def connect(self, address: object) -> None:
+        """Connect again."""
+        self._do()
+        self.connected.append(address)
+
+    def send(self, data: bytes) -> None:
+        """Take a datagram, or not."""
+        self._do()
+        self.sent.append(data)
+
+    def recv(self, size: int) -> bytes:
+        """The next datagram."""
+        if not self.coming:
+            raise BlockingIOError(errno.EAGAIN, "again")
+        coming = self.coming.popleft()
+        if isinstance(coming, OSError):
+            raise coming
+        return coming[:size]
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        """SO_MEMINFO."""
+        return bytes(size - 4) + self.dropped.to_bytes(4, "little")
+
+    def close(self) -> None:
+        """Close it."""
+        self.closed = True
+
+
+class PeerCase(SynchronousTestCase):
+    """A bridge, a service that does not listen, and somebody else on the bridge."""
+
+    def setUp(self) -> None:
+        """Make them."""
+        self.reactor = MemoryReactorClock()
+        self.bridge = Bridge(BridgeLimits(), SwitchLog(self.reactor), self.reactor)
+        self.errors = Errors()
+        place = UnixPlace("/nonexistent/place")
+        self.service = dgram_service(self.reactor, self.bridge, place, self.errors)
+        self.service._socket = FakeSocket()
+        self.other = FakeFrameLink()
+        self.other_endpoint = self.bridge.attach(self.other)
+        self.addCleanup(self.bridge.stop)
+
+    def plug(self, kind: type[Peer], address: object = "/a") -> tuple[FakeSocket, Peer]:
+        """A peer that is plugged in."""
+        sock = FakeSocket()
+        peer = kind(self.service, cast(Any, sock), address, "a test")
+        peer.start(self.bridge.attach(peer))
+        peer.begin()
+        self.service.peers[address] = peer
+        return sock, peer
+
+    def say(self) -> None:
+        """The other one sends a frame to everybody."""
+        self.bridge.received(self.other_endpoint, FRAME)
+
+    def lost(self, peer: Peer, reason: Reason) -> int:
+        """How many frames were not delivered at its port for a reason."""
+        return peer.endpoint.port.counters.lost(reason).frames
+
+
+class UnixPeerTests(PeerCase):
+    """Tests for C{UnixPeer}."""
+
+    def test_interfaces(self) -> None:
+        """It is what the bridge and the reactor ask for, and the service what the reactor does."""
+        _, peer = self.plug(UnixPeer)
+        verifyObject(IFrameLink, peer)
+        verifyObject(IReadWriteDescriptor, peer)
+        verifyObject(IReadDescriptor, self.service)
+        self.assertEqual(peer.module, "dgram")
+
+    def test_connected_again(self) -> None:
+        """When nobody is there any more, it is looked for at its path, and gets the same frame."""
+        for number in (errno.ECONNREFUSED, errno.ENOTCONN):
+            sock, peer = self.plug(UnixPeer)
+            sock.refusals.append(number)
+            self.say()
+            self.assertEqual((sock.connected, sock.sent), (["/a"], [FRAME]))
+            self.reactor.advance(1)
+            self.assertFalse(peer.endpoint.gone)
+            self.assertEqual(peer.endpoint.port.counters.sent.frames, 1)
+            peer.endpoint.port.counters.reset()
+            peer.ended()
+
+    def test_connected_again_and_full(self) -> None:
+        """Who is there again and full gets the frame later."""
+        sock, peer = self.plug(UnixPeer)
+        sock.refusals.extend([errno.ECONNREFUSED, None, errno.EAGAIN])
+        self.say()
+        self.assertEqual(sock.sent, [])
+        self.assertIn(peer, self.reactor.getWriters())
+        peer.doWrite()
+        self.assertEqual(sock.sent, [FRAME])
+
+    def test_not_there(self) -> None:
+        """When nobody is at its path either, it is unplugged, but not while the bridge sends."""
+        for refusals in ([errno.ECONNREFUSED, errno.ENOENT],
+                         [errno.ECONNREFUSED, None, errno.ECONNREFUSED]):  # fmt: skip
+            sock, peer = self.plug(UnixPeer)
+            sock.refusals.extend(refusals)
+            self.say()
+            self.assertFalse(peer.endpoint.gone)
+            self.assertEqual(self.lost(peer, Reason.SEND_FAILED), 1)
+            self.reactor.advance(0)
+            self.assertTrue(peer.endpoint.gone)
+            self.assertTrue(sock.closed)
+            self.assertEqual(self.service.peers, {})
+            peer.endpoint.port.counters.reset()
+
+    def test_other_errors(self) -> None:
+        """A frame that cannot be sent is counted, and ends nothing."""
+        sock, peer = self.plug(UnixPeer)
+        sock.refusals.extend([errno.EMSGSIZE, errno.ENOBUFS])
+        self.say()
+        self.say()
+        self.say()
+        self.reactor.advance(1)
+        self.assertFalse(peer.endpoint.gone)
+        self.assertEqual((sock.connected, sock.sent), ([], [FRAME]))
+        self.assertEqual(self.lost(peer, Reason.SEND_FAILED), 2)
+        self.assertEqual(self.errors, {"EMSGSIZE": 1, "ENOBUFS": 1})
+
+    def test_pause(self) -> None:
+        """While one is paused, nothing is read where all send to; when both may, all is."""
+        self.reactor.addReader(self.service)
+        (_, one), (_, other) = self.plug(UnixPeer, "/a"), self.plug(UnixPeer, "/b")
+        one.pause()
+        other.pause()
+        self.assertNotIn(self.service, self.reactor.getReaders())
+        one.resume()
+        self.assertNotIn(self.service, self.reactor.getReaders())
+        other.resume()
+        self.assertIn(self.service, self.reactor.getReaders())
+        one.pause()
+        one.close()
+        self.assertIn(self.service, self.reactor.getReaders())
+
+    def test_unanswerable(self) -> None:
+        """Who has no address to be answered at, or not a whole one, is refused, and so counted."""
+        for count, address in enumerate((None, "", "relative"), 1):
+            self.service._arrived(FRAME, address)
+            self.assertEqual((self.service.refusals.count, self.service.peers), (count, {}))
+        self.assertEqual(self.other.read(), [])
+
+    def test_closed_before_it_leaves(self) -> None:
+        """Who is unplugged by the console when it is found gone is not unplugged again."""
+        sock, peer = self.plug(UnixPeer)
+        sock.refusals.extend([errno.ECONNREFUSED, errno.ENOENT])
+        self.say()
+        self.bridge.close_endpoint(peer.endpoint.port.number, peer.endpoint.number)
+        self.reactor.advance(0)
+        self.assertTrue(sock.closed)
+
+
+class UdpPeerTests(PeerCase):
+    """Tests for C{UdpPeer}."""
+
+    def test_refused(self) -> None:
+        """When its machine says that nobody is there, it is unplugged, whichever way that comes."""
+        sock, peer = self.plug(UdpPeer)
+        sock.refusals.append(errno.ECONNREFUSED)
+        self.say()
+        self.assertFalse(peer.endpoint.gone)
+        self.reactor.advance(0)
+        self.assertTrue(peer.endpoint.gone)
+        sock, peer = self.plug(UdpPeer)
+        sock.coming.append(ConnectionRefusedError(errno.ECONNREFUSED, "refused"))
+        peer.doRead()
+        self.assertEqual((peer.endpoint.gone, sock.closed), (True, True))
+
+    def test_overrun(self) -> None:
+        """What the kernel has dropped is counted once, when its count begins anew too."""
+        sock, peer = self.plug(UdpPeer)
+        for dropped, overrun in ((0, 0), (5, 5), (5, 5), (2**32 - 2, 2**32 - 2), (3, 2**32 + 3)):
+            sock.dropped = dropped
+            sock.coming.append(FRAME)
+            peer.doRead()
+            self.assertEqual(self.lost(peer, Reason.OVERRUN), overrun)
+        counters = peer.endpoint.port.counters
+        self.assertEqual((counters.received.frames, counters.lost(Reason.OVERRUN).bytes), (5, 0))
+        self.assertEqual(len(self.other.read()), 5)
+
+    def test_empty_datagrams(self) -> None:
+        """One without a byte is a frame that is too short, and not an end."""
+        sock, peer = self.plug(UdpPeer)
+        sock.coming.extend([b"", FRAME])
+        peer.doRead()
+        self.assertEqual(self.other.read(), [FRAME])
+        self.assertEqual(self.lost(peer, Reason.RUNT), 1)
+
+    def test_not_read_before_it_may(self) -> None:
+        """It is not read when it was closed or paused at once."""
+        for method in ("close", "pause"):
+            sock = FakeSocket()
+            peer = UdpPeer(self.service, cast(Any, sock), ("127.0.0.1", 1), "a test")
+            peer.start(self.bridge.attach(peer))
+            getattr(peer, method)()
+            peer.begin()
+            self.assertNotIn(peer, self.reactor.getReaders())
+
+
+class PlaceTests(SynchronousTestCase):
+    """Tests for C{parse_dgram_place}."""
+
+    def test_unix(self) -> None:
+        """A path is made absolute, and may have a mode; a colon in it is quoted."""
+        self.assertEqual(parse_dgram_place("unix:/x/y"), UnixPlace("/x/y", 0o600))
+        self.assertEqual(parse_dgram_place("unix:x"), UnixPlace(str(Path("x").absolute())))
+        self.assertEqual(parse_dgram_place("unix:/x:mode=660"), UnixPlace("/x", 0o660))
+        self.assertEqual(parse_dgram_place("unix:/x\\:y"), UnixPlace("/x:y"))
+
+    def test_udp(self) -> None:
+        """A port is on loopback, unless a host is named."""
+        for text, family, address in (
+            ("udp:5", socket.AF_INET, ("127.0.0.1", 5)),
+            ("udp:0.0.0.0:5", socket.AF_INET, ("0.0.0.0", 5)),
+            ("udp:[::1]:5", socket.AF_INET6, ("::1", 5, 0, 0)),
+        ):
+            place = parse_dgram_place(text)
+            self.assertEqual(place, UdpPlace(family, address))
+            self.assertEqual(parse_dgram_place(str(place)), place)
+
+    def test_refusals(self) -> None:
+        """What is no place is refused in one line that has it."""
+        for text in ("", "x", "5", "tcp:5", "unix:", "unix", "unix::mode=600", "unix:/x:mod=6",
+                     "unix:/x:mode=9", "unix:/x:mode=", "unix:/x:mode=77777", "udp", "udp:",
+                     "udp:x", "udp:65536", "udp:-1", "udp:" + "9" * 5000, "udp:٣",
+                     "udp::5", "udp:host.example:5", "udp:::1:5", "udp:[::1]", "udp:[]:5",
+                     "udp:[127.0.0.1:5"):  # fmt: skip
+            error = self.assertRaises(ValueError, parse_dgram_place, text)
+            self.assertIn(repr(text), str(error))
+            self.assertNotIn("\n", str(error))
+
+    def test_services(self) -> None:
+        """Each kind of place has its service."""
+        clock = MemoryReactorClock()
+        bridge = Bridge(BridgeLimits(), SwitchLog(clock), clock)
+        for text in ("unix:/x", "udp:127.0.0.1:5"):
+            service = dgram_service(clock, bridge, parse_dgram_place(text), Errors())
+            assert isinstance(service, DgramService)
+            self.assertEqual(service.where(), text)
+
+
+class StraysTests(SynchronousTestCase):
+    """Tests of UDP with real sockets, and no reactor that runs."""
+
+    def test_strays(self) -> None:
+        """What others send to a peer's socket before that is connected is theirs."""
+        reactor = MemoryReactorClock()
+        bridge = Bridge(BridgeLimits(), SwitchLog(reactor), reactor)
+        self.addCleanup(bridge.stop)
+        service = dgram_service(reactor, bridge, parse_dgram_place("udp:0"), Errors())
+        assert isinstance(service, UdpDgramService)
+        service.startService()
+        self.addCleanup(service.stopService)
+        where = service._socket.getsockname()
+        senders = []
+        for _ in range(2):
+            senders.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            self.addCleanup(senders[-1].close)
+            senders[-1].bind(("127.0.0.1", 0))
+        known, stranger = senders
+
+        class SlowSocket(socket.socket):
+            """Somebody else is faster than its C{connect}."""
+
+            def connect(self, address: Any) -> None:
+                """Connect; the kernel gives a datagram for us to who has bound last."""
+                if address == known.getsockname():
+                    stranger.sendto(frame(BROADCAST, 2), where)
+                super().connect(address)
+
+        make_socket = service._make_socket
+        self.patch(service, "_make_socket", lambda: SlowSocket(fileno=make_socket().detach()))
+        other = FakeFrameLink()
+        bridge.attach(other)
+        known.sendto(frame(BROADCAST, 1), where)
+        service.doRead()
+        self.assertEqual(other.read(), [frame(BROADCAST, 1), frame(BROADCAST, 2)])
+        self.assertEqual(
+            [bridge.ports[number].counters.received.frames for number in (2, 3)], [1, 1]
+        )
+        self.assertEqual(len(service.peers), 2)

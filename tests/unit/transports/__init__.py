@@ -1,1 +1,0 @@
-"""Tests of the transports with what can be had without sockets."""
