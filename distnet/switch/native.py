@@ -143,6 +143,11 @@ class HotBridge(HotPath):
             hot.let_go()
         super().stop()
 
+    def count(self) -> None:
+        """Bring the counters of all ports up to date."""
+        for hot in self._hots.values():
+            hot.count()
+
     def close(self, hot: HotEndpoint) -> None:
         """The bridge delivers to it in another way than at once, until it is seen not to."""
         if hot not in self._closed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from distnet._native import NotNative
+from distnet.divert import Divert
 from distnet.errors import StartupError
 from distnet.observers import broadcast
 from distnet.switch.console.commands import make_console
@@ -22,6 +24,7 @@ from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.counters import Traffic
 from distnet.switch.core.events import Episode, IBridgeObserver
 from distnet.switch.core.fdb import Address
+from distnet.switch.core.frame import format_address
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.port import Endpoint, Port
 from distnet.switch.native import HotBridge
@@ -32,6 +35,16 @@ from distnet.switch.plugs.stream import FrameStreamService, StreamPlace
 from distnet.switch.plugs.tap import TapService
 from distnet.switch.plugs.vde import ControlSocket
 from distnet.switch.plugs.vdedir import VdeDirectory
+from distnet.switch.status import (
+    AddressStatus,
+    CountersStatus,
+    DumpStatus,
+    ErrorStatus,
+    PortStatus,
+    RefusedStatus,
+    SwitchStatus,
+    VlanStatus,
+)
 
 _log = Logger(namespace="distnet")
 
@@ -102,6 +115,7 @@ class SwitchService(MultiService):
     @ivar bridge: the switch without its sockets.
     @ivar control: its control socket.
     @ivar console: what its management socket and standard input talk to.
+    @ivar divert: who needs all frames to go by Python.
     """
 
     def __init__(
@@ -119,7 +133,9 @@ class SwitchService(MultiService):
         self._management = management
         observer = ConsoleObserver()
         everybody: list[Any] = [SwitchLog(reactor), observer]
+        self.divert = Divert()
         self._hot: HotBridge | None = None
+        self._not_native: str | None = None
         try:
             self._hot = HotBridge(reactor, settings.limits)
             everybody.append(self._hot)
@@ -162,10 +178,15 @@ class SwitchService(MultiService):
             StandardInputService(reactor, self.console).setServiceParent(self)
         for name in plugs.taps:
             TapService(reactor, self.bridge, name, self._errors).setServiceParent(self)
-        for place in plugs.dgrams:
-            dgram_service(reactor, self.bridge, place, self._errors).setServiceParent(self)
+        self._seconds = reactor.seconds
+        self._dgrams = [
+            dgram_service(reactor, self.bridge, place, self._errors) for place in plugs.dgrams
+        ]
+        for dgrams in self._dgrams:
+            dgrams.setServiceParent(self)
+        self._streams = FrameStreamService(reactor, self.bridge, plugs.streams)
         if plugs.streams:
-            FrameStreamService(reactor, self.bridge, plugs.streams).setServiceParent(self)
+            self._streams.setServiceParent(self)
 
     def startService(self) -> None:
         """
@@ -188,6 +209,79 @@ class SwitchService(MultiService):
         _log.info("listening in {directory} for VDE", directory=self.control.directory.path)
         if self.settings.spanning_tree:
             _log.warn("there is no spanning tree yet (-F): the network must not have loops")
+
+    # What there is to know
+
+    def count(self) -> None:
+        """Bring the counters of ports up to date."""
+        if self._hot is not None:
+            self._hot.count()
+
+    def status(self) -> SwitchStatus:
+        """All that there is to know now."""
+        bridge, about = self.bridge, self.console.about
+        # First, since it brings the counters up to date for the totals too.
+        ports = tuple(self.ports())
+        return SwitchStatus(
+            version=about.version,
+            pid=about.pid,
+            started=about.started,
+            directory=self.control.directory.path,
+            mac=format_address(about.mac),
+            hub=bridge.hub,
+            strict=bridge.strict,
+            numports=bridge.ports.numports,
+            limits=bridge.limits,
+            not_native=self._not_native,
+            diverted=bool(self.divert),
+            ports=ports,
+            vlans=tuple(self.vlans()),
+            addresses=tuple(self.addresses()),
+            totals=CountersStatus.of(bridge.ports.totals()),
+            refused=self._refused(),
+            events_dropped=self.console.events_dropped,
+            errors=tuple(ErrorStatus(*item) for item in sorted(self._errors.items())),
+            dump=self._dump(),
+        )
+
+    def ports(self) -> Iterator[PortStatus]:
+        """All ports, by number, each made when it is asked for; to be taken at once."""
+        self.count()
+        return map(PortStatus.of, self.bridge.ports)
+
+    def port(self, number: int) -> PortStatus:
+        """One port. Raises L{NoSuchThing}."""
+        self.count()
+        return PortStatus.of(self.bridge.ports[number])
+
+    def vlans(self) -> Iterator[VlanStatus]:
+        """All VLANs, by number, as L{ports}."""
+        return map(VlanStatus.of, self.bridge.vlans)
+
+    def addresses(self) -> Iterator[AddressStatus]:
+        """The forwarding database, by VLAN, as L{ports}."""
+        now = self._seconds()
+        return (AddressStatus.of(entry, now) for entry in self.bridge.fdb)
+
+    def totals(self) -> CountersStatus:
+        """What was counted at all ports, those that were removed too."""
+        self.count()
+        return CountersStatus.of(self.bridge.ports.totals())
+
+    def _refused(self) -> RefusedStatus:
+        return RefusedStatus(
+            vde=self.control.refusals.count,
+            streams=self._streams.refusals.count,
+            dgrams=sum(each.refusals.count for each in self._dgrams),
+            consoles=self.console.refused,
+            addresses=self.bridge.fdb.refused,
+        )
+
+    def _dump(self) -> DumpStatus | None:
+        dump = self.console.dump
+        if dump is None:
+            return None
+        return DumpStatus(dump.filename, dump.active, dump.written, dump.failed)
 
     def _run_script(self, path: str) -> None:
         try:

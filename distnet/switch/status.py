@@ -1,0 +1,289 @@
+"""What there is to know of a switch at one moment, as plain records. No live objects, no JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from distnet.switch.core.counters import Counters, Reason, Traffic
+from distnet.switch.core.fdb import Address
+from distnet.switch.core.frame import format_address
+from distnet.switch.core.limits import BridgeLimits
+from distnet.switch.core.port import Endpoint, Port
+from distnet.switch.core.vlans import Vlan
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Frames and their bytes."""
+
+    frames: int
+    bytes: int
+
+    @classmethod
+    def of(cls, traffic: Traffic) -> Amount:
+        """As it is now."""
+        return cls(traffic.frames, traffic.bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """What was not delivered for one reason."""
+
+    reason: Reason
+    amount: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class CountersStatus:
+    """
+    Of one port, or of all.
+
+    @ivar received: frames that came in.
+    @ivar sent: copies of frames that went out.
+    @ivar undelivered: by reason, in the order of L{Reason}; those that there were.
+    """
+
+    received: Amount
+    sent: Amount
+    undelivered: tuple[Undelivered, ...]
+
+    @classmethod
+    def of(cls, counters: Counters) -> CountersStatus:
+        """As they are now."""
+        lost = counters.undelivered
+        return cls(
+            received=Amount.of(counters.received),
+            sent=Amount.of(counters.sent),
+            undelivered=tuple(
+                Undelivered(reason, Amount.of(lost[reason])) for reason in Reason if reason in lost
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointStatus:
+    """
+    Something that is plugged in.
+
+    @ivar number: its id at its port, as C{port/epclose} takes it.
+    @ivar description: what it says of itself.
+    @ivar module: what kind of link it is, as C{port/print} says it.
+    @ivar user: the uid of whoever it is, or None if that is unknown.
+    @ivar waiting: what waits to be sent to it.
+    @ivar held: what came from it while it was paused, and is not dealt with yet.
+    @ivar paused: it is not read, since somebody that it sends to has no room.
+    @ivar slow_since: since when frames for it are dropped, as it has not drained in time, in
+        seconds since the epoch; or None.
+    """
+
+    number: int
+    description: str
+    module: str
+    user: int | None
+    waiting: Amount
+    held: Amount
+    paused: bool
+    slow_since: float | None
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> EndpointStatus:
+        """As it is now."""
+        return cls(
+            number=endpoint.number,
+            description=endpoint.description,
+            module=endpoint.link.module,
+            user=endpoint.user,
+            waiting=Amount(len(endpoint.queue), endpoint.queued_bytes),
+            held=Amount(len(endpoint.held), endpoint.held_bytes),
+            paused=endpoint.paused,
+            slow_since=None if endpoint.slow is None else endpoint.slow.since,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PortStatus:
+    """
+    A port, in use or not.
+
+    @ivar number: 0 is the management port.
+    @ivar allocatable: it may be given to whoever asks for any port.
+    @ivar vlan: the number of the VLAN of its untagged frames, or None.
+    @ivar tagged_vlans: the numbers of the VLANs that it is a tagged member of, in order.
+    @ivar user: the uid of whoever is plugged in, or None.
+    @ivar allowed_user: the uid that may use it, or None.
+    @ivar allowed_group: the gid that may use it, or None.
+    @ivar endpoints: what is plugged in.
+    @ivar counters: of all its endpoints, those that have left too.
+    """
+
+    number: int
+    allocatable: bool
+    vlan: int | None
+    tagged_vlans: tuple[int, ...]
+    user: int | None
+    allowed_user: int | None
+    allowed_group: int | None
+    endpoints: tuple[EndpointStatus, ...]
+    counters: CountersStatus
+
+    @classmethod
+    def of(cls, port: Port) -> PortStatus:
+        """As it is now."""
+        return cls(
+            number=port.number,
+            allocatable=port.allocatable,
+            vlan=None if port.home is None else port.home.number,
+            tagged_vlans=tuple(sorted(port.tagged)),
+            user=port.user,
+            allowed_user=port.allowed_user,
+            allowed_group=port.allowed_group,
+            endpoints=tuple(map(EndpointStatus.of, port.endpoints)),
+            counters=CountersStatus.of(port.counters),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VlanStatus:
+    """
+    @ivar number: 0 to 4094.
+    @ivar untagged_ports: the numbers of the ports whose untagged frames are its, in order.
+    @ivar tagged_ports: the numbers of the ports where its frames are tagged, in order.
+    @ivar addresses: how many are known in it.
+    """
+
+    number: int
+    untagged_ports: tuple[int, ...]
+    tagged_ports: tuple[int, ...]
+    addresses: int
+
+    @classmethod
+    def of(cls, vlan: Vlan) -> VlanStatus:
+        """As it is now."""
+        return cls(
+            number=vlan.number,
+            untagged_ports=tuple(sorted(vlan.untagged)),
+            tagged_ports=tuple(sorted(vlan.tagged)),
+            addresses=len(vlan.addresses),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AddressStatus:
+    """
+    An entry of the forwarding database.
+
+    @ivar mac: the address, like C{00:ff:41:02:a3:04}.
+    @ivar vlan: the number of the VLAN.
+    @ivar port: the number of the port that it is behind.
+    @ivar age: how long ago a frame came from it, in seconds.
+    """
+
+    mac: str
+    vlan: int
+    port: int
+    age: float
+
+    @classmethod
+    def of(cls, entry: Address, now: float) -> AddressStatus:
+        """As it is now."""
+        return cls(
+            mac=format_address(entry.address),
+            vlan=entry.vlan,
+            port=entry.port.number,
+            # Native code may have said that it was seen a moment after the clock was read.
+            age=max(0.0, now - entry.seen),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedStatus:
+    """
+    How often something was refused since the switch started.
+
+    @ivar vde: clients of VDE that could not plug in.
+    @ivar streams: connections of C{--stream}.
+    @ivar dgrams: datagrams of somebody who could not plug in with C{--dgram}.
+    @ivar consoles: consoles, of which there were too many.
+    @ivar addresses: times that an address was not learned, since there were too many.
+    """
+
+    vde: int
+    streams: int
+    dgrams: int
+    consoles: int
+    addresses: int
+
+
+@dataclass(frozen=True, slots=True)
+class DumpStatus:
+    """
+    The packet dump, while its plugin is loaded.
+
+    @ivar filename: where it writes to.
+    @ivar active: whether it does.
+    @ivar written: frames since it was loaded.
+    @ivar failed: frames that could not be written.
+    """
+
+    filename: str
+    active: bool
+    written: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorStatus:
+    """
+    @ivar error: the name of an error of the operating system, like C{ENOBUFS}.
+    @ivar count: how many operations on sockets and tap interfaces have failed with it.
+    """
+
+    error: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchStatus:
+    """
+    Everything.
+
+    @ivar version: of this program.
+    @ivar pid: of its process.
+    @ivar started: in seconds since the epoch.
+    @ivar directory: where clients of VDE find it.
+    @ivar mac: its own address.
+    @ivar hub: every frame goes to all ports of its VLAN.
+    @ivar strict: tags of VLANs that a port is not in are refused.
+    @ivar numports: how many ports there can be, port 0 counted.
+    @ivar limits: of frames, queues and addresses.
+    @ivar not_native: why native code does not forward frames, or None if it does.
+    @ivar diverted: all frames go by Python just now, since somebody asked for it.
+    @ivar ports: by number; unused ones too.
+    @ivar vlans: by number.
+    @ivar addresses: by VLAN.
+    @ivar totals: of all ports, those that were removed too, since counters were reset.
+    @ivar refused: what was refused.
+    @ivar events_dropped: events that a console was not told of, since it did not read.
+    @ivar errors: by name.
+    @ivar dump: the packet dump, or None.
+    """
+
+    version: str
+    pid: int
+    started: float
+    directory: str
+    mac: str
+    hub: bool
+    strict: bool
+    numports: int
+    limits: BridgeLimits
+    not_native: str | None
+    diverted: bool
+    ports: tuple[PortStatus, ...]
+    vlans: tuple[VlanStatus, ...]
+    addresses: tuple[AddressStatus, ...]
+    totals: CountersStatus
+    refused: RefusedStatus
+    events_dropped: int
+    errors: tuple[ErrorStatus, ...]
+    dump: DumpStatus | None
