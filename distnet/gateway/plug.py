@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import os
 import socket
@@ -21,16 +20,14 @@ from zope.interface import implementer
 from distnet.errors import PeerError
 from distnet.gateway.backoff import Backoff
 from distnet.gateway.frames import LONGEST
+from distnet.sockets.descriptor import error_name, grow_send_buffer
 from distnet.switch.core.vdewire import Request, RequestType, encode_request, parse_reply
-from distnet.switch.plugs.descriptor import grow_send_buffer
 
 DESCRIPTION: Final = "distnet gateway"
 FRAMES_AT_ONCE: Final = 64
 """Frames read from the switch before others have their turn."""
 MOST_WAITING: Final = 512
 """Frames that wait while the switch does not read; libslirp sends what is lost again."""
-SEND_BUFFER: Final = 512 * 1024
-"""Bytes of SO_SNDBUF: by its default the switch would be full with 93 frames."""
 RETRY_SECONDS: Final = 0.002
 """How often a full switch is tried again; poll(2) says so only when it has read most."""
 FIRST_SECONDS: Final = 0.05
@@ -126,7 +123,7 @@ class Plug:
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
         data.bind(str(self._path))
-        grow_send_buffer(data, SEND_BUFFER)
+        grow_send_buffer(data)
         return encode_request(
             Request(3, RequestType.NEW_PORT, self._wanted, os.fsencode(self._path), DESCRIPTION)
         )
@@ -185,7 +182,7 @@ class Plug:
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as error:
-                self.dropped[_name(error)] += 1
+                self.dropped[error_name(error)] += 1
                 break
         self._received(frames)
 
@@ -208,7 +205,7 @@ class Plug:
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as error:
-            self.dropped[_name(error)] += 1
+            self.dropped[error_name(error)] += 1
         return True
 
     def _wait_for_room(self) -> None:
@@ -294,7 +291,3 @@ class _Once(ClientFactory):
         number = getattr(error, "osError", None)
         cause = error.__cause__ or error
         self._made._plug.lost(os.strerror(number) if isinstance(number, int) else str(cause))
-
-
-def _name(error: OSError) -> str:
-    return errno.errorcode.get(error.errno or 0, str(error.errno))

@@ -130,7 +130,7 @@ MUTATIONS = (
         "small-send-buffer",
         "SO_SNDBUF is set on purpose",
         _STREAM,
-        "            grow_send_buffer(sock, SEND_BUFFER)\n",
+        "            grow_send_buffer(sock)\n",
         "",
         (f"{_UNIT}.ComingTests.test_interfaces",),
     ),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import socket
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
@@ -12,6 +10,7 @@ from twisted.internet.interfaces import IReadWriteDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from distnet.sockets.descriptor import error_name
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.link import IFrameLink
 from distnet.switch.core.port import Endpoint
@@ -28,16 +27,13 @@ which for a reader of 10,000 frames in a second takes longer than anybody is pau
 TRIES: Final = 50
 """After so many in vain its reader is taken to be dead, and poll(2) is waited for."""
 
-_SO_SNDBUFFORCE: Final = 32
-_SO_RCVBUFFORCE: Final = 33
-
 
 class Errors(Counter[str]):
     """How many operations on descriptors failed, by the name of the error."""
 
     def count(self, error: OSError) -> None:
         """Count one."""
-        self[errno.errorcode.get(error.errno or 0, str(error.errno))] += 1
+        self[error_name(error)] += 1
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {count} times" for name, count in sorted(self.items()))
@@ -219,20 +215,3 @@ class FrameDescriptor:
         retry, self._retry = self._retry, None
         if retry is not None and retry.active():
             retry.cancel()
-
-
-def grow_send_buffer(sock: socket.socket, size: int) -> None:
-    """Set SO_SNDBUF, beyond net.core.wmem_max with the privilege."""
-    _grow(sock, size, _SO_SNDBUFFORCE, socket.SO_SNDBUF)
-
-
-def grow_receive_buffer(sock: socket.socket, size: int) -> None:
-    """Set SO_RCVBUF, beyond net.core.rmem_max with the privilege."""
-    _grow(sock, size, _SO_RCVBUFFORCE, socket.SO_RCVBUF)
-
-
-def _grow(sock: socket.socket, size: int, forced: int, asked: int) -> None:
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, forced, size)
-    except PermissionError:
-        sock.setsockopt(socket.SOL_SOCKET, asked, size)

@@ -22,26 +22,16 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from distnet.errors import PeerError, StartupError
+from distnet.sockets.descriptor import grow_receive_buffer, grow_send_buffer
 from distnet.sockets.listen import claim_path
 from distnet.sockets.once import Refusals
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
 from distnet.switch.core.vdewire import printable
-from distnet.switch.plugs.descriptor import (
-    FRAMES_AT_ONCE,
-    Errors,
-    grow_receive_buffer,
-    grow_send_buffer,
-)
+from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE, Errors
 from distnet.switch.plugs.dgrampeer import Peer, UdpPeer, UnixPeer
 from distnet.switch.plugs.dgramplace import UdpPlace, UnixPlace, show_udp
 
-SEND_BUFFER: Final = 512 * 1024
-"""
-Bytes of SO_SNDBUF for each peer.
-
-What waits for a unix peer is limited by max_dgram_qlen too (unix(7)), often 10 datagrams.
-"""
 RECEIVE_BUFFER: Final = 2 * 1024 * 1024
 """
 Bytes of SO_RCVBUF for each UDP peer: about 1800 frames of 1500 bytes.
@@ -238,7 +228,7 @@ class UnixDgramService(DgramService):
         try:
             sock.setblocking(False)
             sock.connect(address)
-            grow_send_buffer(sock, SEND_BUFFER)
+            grow_send_buffer(sock)
             user = Path(address).stat().st_uid if isinstance(address, str) else None
         except OSError:
             sock.close()
@@ -274,7 +264,7 @@ class UdpDgramService(DgramService):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(self._socket.getsockname())
             sock.connect(address)
-            grow_send_buffer(sock, SEND_BUFFER)
+            grow_send_buffer(sock)
         except OSError:
             sock.close()
             raise

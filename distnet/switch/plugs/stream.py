@@ -6,7 +6,7 @@ import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from distnet.sockets.descriptor import grow_send_buffer
 from distnet.sockets.listen import (
     Listener,
     absolute_description,
@@ -33,20 +34,7 @@ from distnet.switch.core.errors import BridgeError
 from distnet.switch.core.link import IFrameLink
 from distnet.switch.core.port import Endpoint
 from distnet.switch.core.streamwire import StreamFrames, encode_frame
-from distnet.switch.plugs.descriptor import (
-    FRAMES_AT_ONCE,
-    RETRY_SECONDS,
-    TRIES,
-    grow_send_buffer,
-)
-
-SEND_BUFFER: Final = 512 * 1024
-"""
-Bytes of SO_SNDBUF of a connection: what may wait for its reader in the kernel, as with VDE.
-
-Set, since TCP would have it grow to megabytes, all of which a slow reader must read before what is
-sent to it now, and a unix stream would hold 90 frames of 1500 bytes.
-"""
+from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE, RETRY_SECONDS, TRIES
 
 _log = Logger(namespace="distnet")
 
@@ -195,7 +183,7 @@ class FrameConnection(WrittenAtOnce, Protocol):
                 user, groups = peer_credentials(sock).uid, peer_groups(sock)
             else:
                 self.transport.setTcpNoDelay(True)
-            grow_send_buffer(sock, SEND_BUFFER)
+            grow_send_buffer(sock)
         except OSError:
             # It has gone already.
             self.transport.abortConnection()

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from distnet.errors import StartupError
+from distnet.sockets.descriptor import grow_send_buffer
 from distnet.sockets.listen import BACKLOG
 from distnet.sockets.once import Refusals
 from distnet.sockets.peers import peer_groups
@@ -32,17 +33,9 @@ from distnet.switch.core.vdewire import (
     parse_request,
     printable,
 )
-from distnet.switch.plugs.descriptor import Errors, FrameDescriptor, grow_send_buffer
+from distnet.switch.plugs.descriptor import Errors, FrameDescriptor
 from distnet.switch.plugs.vdedir import VdeDirectory
 
-SEND_BUFFER: Final = 512 * 1024
-"""
-Bytes of SO_SNDBUF of a data socket: what may wait for its client, 456 frames of 1500 bytes.
-
-A client's data socket and ours are connected to each other, so the kernel limits what waits by this
-and not by max_dgram_qlen; its default holds 93. What waits for us is limited by the client's own
-SO_SNDBUF; SO_RCVBUF means nothing here.
-"""
 REQUEST_SECONDS: Final = 0.25
 """How long a request may take; then it is read as far as it came, as vde_switch would."""
 
@@ -264,7 +257,7 @@ def connect_to_client(path: bytes) -> tuple[socket.socket, int]:
             sock.setblocking(False)
             user = Path(os.fsdecode(path)).stat().st_uid
             sock.connect(path)
-            grow_send_buffer(sock, SEND_BUFFER)
+            grow_send_buffer(sock)
         except OSError as error:
             raise BadRequest(f"its socket {name}: {error.strerror}") from None
         undo.pop_all()

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from distnet.sockets.descriptor import SEND_BUFFER
 from distnet.sockets.listen import BACKLOG
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.counters import Reason
@@ -23,7 +24,6 @@ from distnet.switch.core.port import Endpoint
 from distnet.switch.core.streamwire import encode_frame
 from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE, RETRY_SECONDS, TRIES
 from distnet.switch.plugs.stream import (
-    SEND_BUFFER,
     FrameConnection,
     FrameFactory,
     FrameStreamService,
