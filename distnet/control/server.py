@@ -1,22 +1,15 @@
 """The control interface: HTTP with JSON on a unix socket. It tells; it changes nothing yet.
 
-    GET /           the paths
-    GET /status     all of the following
-    GET /nodes      who is connected
-    GET /nodes/ID   one of them; of any other id, whether it is expected, gone or impossible
-    GET /mailboxes  what waits for ids, connected or not
-    GET /counters   totals, and messages not delivered by reason
-
-Sizes are in bytes, headers included; times in seconds since the epoch; an amount is
-{"messages": n, "bytes": n}. New keys may come; those that are there stay.
+What it tells is for the service that has it to say, as plain records. C{GET /} lists the paths. New
+keys may come in an answer; those that are there stay.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from typing import Any, Final
 
 from twisted.application.service import Service
@@ -27,121 +20,66 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from distnet.control.paths import make_default_directory_for
-from distnet.master.core.session import Session
-from distnet.master.service import MasterService
 from distnet.sockets.listen import Listener, listen, unix_description
-from distnet.wire import MAX_ID_DIGITS
 
 VERSION_KEY: Final = "distnet"
 
+Answers = Mapping[str, Callable[..., Any]]
+"""
+What each path answers: a function that returns a record (a dataclass of numbers, text, enums,
+further records, and lists and mappings of them).
 
-def describe_session(master: MasterService, session: Session) -> dict[str, Any]:
-    """A connected node. If it is not settled, being asked for may settle it."""
-    master.router.look(session)
-    return {
-        "id": session.node,
-        "kind": "tool" if session.tool else "kernel",
-        "state": session.state,
-        "pinned": session.pinned,
-        "peer": session.link.peer,
-        "since": session.since,
-        "settled_at": session.settled_at,
-        "settled_by": session.settled_by,
-        "paused_for": session.paused_for,
-        "received": asdict(session.received),
-        "delivered": asdict(session.delivered),
-        "undelivered": asdict(session.undelivered),
-        "waiting": asdict(master.router.mailboxes.waiting_for(session.node)),
-    }
+A path of two parts whose second is in capitals, like C{/nodes/ID}, stands for every path with a
+second part. Its function gets that part as text, and returns None where there is nothing. It comes
+after the path without it.
+"""
 
 
-def describe_node(master: MasterService, node: int) -> dict[str, Any]:
-    """A node that is connected or not."""
-    master.count()
-    session = master.router.sessions.get(node)
-    if session is not None:
-        return describe_session(master, session)
-    return {"id": node, "state": master.router.registry.standing(node).name.lower()}
+def as_json(record: Any) -> Any:
+    """
+    What C{json.dumps} takes in the place of a record.
 
-
-def describe_nodes(master: MasterService) -> list[dict[str, Any]]:
-    """All connected nodes, by id."""
-    master.count()
-    sessions = master.router.sessions
-    return [describe_session(master, sessions[node]) for node in sorted(sessions)]
-
-
-def describe_mailboxes(master: MasterService) -> list[dict[str, Any]]:
-    """What waits, by id."""
-    router = master.router
-    return [
-        {
-            "id": node,
-            "waiting": asdict(router.mailboxes.waiting_for(node)),
-            "connected": node in router.sessions,
-            "dropping": router.congestion.is_dropping(node),
-        }
-        for node in sorted(router.mailboxes)
-    ]
-
-
-def describe_counters(master: MasterService) -> dict[str, Any]:
-    """Totals since the master started."""
-    master.count()
-    return asdict(master.router.counters)
-
-
-def describe_master(master: MasterService, version: str) -> dict[str, Any]:
-    """Everything."""
-    return {
-        VERSION_KEY: version,
-        "pid": os.getpid(),
-        "started": master.started,
-        "ids": str(master.router.registry.policy),
-        "listeners": [
-            {
-                "address": str(address),
-                "node": listener.node,
-                "tools": listener.tools,
-                "tls": listener.tls,
-            }
-            for listener, address in master.addresses()
-        ],
-        "limits": {
-            # JSON has no infinity.
-            name: "inf" if value == float("inf") else value
-            for name, value in asdict(master.router.limits).items()
-        },
-        "nodes": describe_nodes(master),
-        "mailboxes": describe_mailboxes(master),
-        "waiting": master.router.mailboxes.waiting,
-        "counters": describe_counters(master),
-    }
+    Dataclasses become objects with their fields as keys, enums their values. A number without end
+    is C{"inf"}, since JSON has none.
+    """
+    if is_dataclass(record):
+        return {one.name: as_json(getattr(record, one.name)) for one in fields(record)}
+    if isinstance(record, Enum):
+        return record.value
+    if isinstance(record, Mapping):
+        return {as_json(key): as_json(value) for key, value in record.items()}
+    if isinstance(record, list | tuple):
+        return [as_json(one) for one in record]
+    return "inf" if record == float("inf") else record
 
 
 class _Answer(Resource):
-    """What a function says, as JSON."""
+    """
+    What a function says, as JSON.
+
+    @ivar below: what is said of each path that has one more part; None if nothing is.
+    """
 
     isLeaf = False
+    below: Callable[[str], Any] | None = None
 
     def __init__(self, say: Callable[[], Any]) -> None:
         super().__init__()
         self._say = say
-
-    def render_GET(self, request: Request) -> bytes:
-        """Answer."""
-        return _json(request, self._say())
 
     def render(self, request: Request) -> bytes:
         """Answer GET and HEAD, refuse the rest."""
         if request.method not in (b"GET", b"HEAD"):
             request.setHeader(b"allow", b"GET, HEAD")
             return _error(request, NOT_ALLOWED, "the control interface answers GET and HEAD only")
-        return self.render_GET(request)
+        return _json(request, as_json(self._say()))
 
     def getChild(self, path: bytes, request: Request) -> Resource:
-        """There is nothing below."""
-        return self if path == b"" else _NotFound()
+        """What is below, if anything is; a slash at the end makes no difference."""
+        if path == b"":
+            return self
+        record = None if self.below is None else self.below(path.decode(errors="replace"))
+        return _NotFound() if record is None else _Answer(lambda: record)
 
 
 class _NotFound(Resource):
@@ -152,20 +90,6 @@ class _NotFound(Resource):
         return _error(
             request, NOT_FOUND, f"there is nothing at {request.path.decode(errors='replace')}"
         )
-
-
-class _Nodes(_Answer):
-    def __init__(self, master: MasterService) -> None:
-        super().__init__(lambda: describe_nodes(master))
-        self._master = master
-
-    def getChild(self, path: bytes, request: Request) -> Resource:
-        """One node."""
-        if path == b"":
-            return self
-        if not path.isdigit() or len(path) > MAX_ID_DIGITS:
-            return _NotFound()
-        return _Answer(lambda: describe_node(self._master, int(path)))
 
 
 def _json(request: Request, answer: Any) -> bytes:
@@ -180,18 +104,21 @@ def _error(request: Request, code: int, why: str) -> bytes:
     return _json(request, {"error": why})
 
 
-def make_resource(master: MasterService, version: str) -> Resource:
-    """The resources of the control interface."""
-    root = _Answer(
-        lambda: {
-            VERSION_KEY: version,
-            "paths": ["/status", "/nodes", "/nodes/ID", "/mailboxes", "/counters"],
-        }
-    )
-    root.putChild(b"status", _Answer(lambda: describe_master(master, version)))
-    root.putChild(b"nodes", _Nodes(master))
-    root.putChild(b"mailboxes", _Answer(lambda: describe_mailboxes(master)))
-    root.putChild(b"counters", _Answer(lambda: describe_counters(master)))
+def make_resource(version: str, answers: Answers) -> Resource:
+    """
+    The resources of a control interface.
+
+    @raise ValueError: a path is not of the form that L{Answers} tells.
+    """
+    root = _Answer(lambda: {VERSION_KEY: version, "paths": list(answers)})
+    for path, say in answers.items():
+        match path.encode().split(b"/"):
+            case [b"", name]:
+                root.putChild(name, _Answer(say))
+            case [b"", name, part] if part.isupper() and name in root.children:
+                root.children[name].below = say
+            case _:
+                raise ValueError(f"{path} is not a path that can be answered")
     return root
 
 
@@ -204,17 +131,21 @@ class ControlSite(Site):
         """There is no log to set up."""
 
     def log(self, request: http.Request) -> None:
-        """Do not."""
+        """Requests are not logged."""
 
 
 class ControlService(Service):
-    """Serves the control interface of a master at a unix socket, mode 0600."""
+    """Serves a control interface at a unix socket, mode 0600."""
 
-    def __init__(self, reactor: Any, path: str, master: MasterService, version: str) -> None:
+    def __init__(self, reactor: Any, path: str, version: str, answers: Answers) -> None:
+        """
+        @param path: of the socket.
+        @param version: what C{GET /} says, beside the paths.
+        """
         self._reactor = reactor
         self._path = path
         self._listener = Listener(unix_description(path))
-        self._site = ControlSite(make_resource(master, version), reactor=reactor)
+        self._site = ControlSite(make_resource(version, answers), reactor=reactor)
         self._port: IListeningPort | None = None
 
     def privilegedStartService(self) -> None:

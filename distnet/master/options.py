@@ -9,7 +9,7 @@ from twisted.internet.ssl import CertificateOptions
 
 from distnet import __version__
 from distnet.control.paths import default_control, tools_beside
-from distnet.control.server import ControlService
+from distnet.control.server import Answers, ControlService
 from distnet.daemon.options import DaemonOptions, seconds, show_size, size, whole_number
 from distnet.daemon.process import Daemon
 from distnet.errors import LocalError
@@ -19,6 +19,7 @@ from distnet.master.service import MasterService
 from distnet.master.state import StateFile
 from distnet.master.tls import server_options
 from distnet.sockets.listen import Listener, check_description, unix_description
+from distnet.wire import MAX_ID_DIGITS
 
 _DEFAULT: Final = Limits()
 
@@ -205,6 +206,24 @@ def makeService(options: Options) -> IService:
         grace_seconds=options.grace_seconds,
     )
     if options["control"] != "none":
-        ControlService(reactor, options["control"], master, __version__).setServiceParent(daemon)
+        control = ControlService(reactor, options["control"], __version__, answers_of(master))
+        control.setServiceParent(daemon)
     master.setServiceParent(daemon)
     return daemon
+
+
+def answers_of(master: MasterService) -> Answers:
+    """What the control interface of a master answers."""
+
+    def node(text: str) -> Any:
+        if not (text.isascii() and text.isdigit()) or len(text) > MAX_ID_DIGITS:
+            return None
+        return master.node(int(text))
+
+    return {
+        "/status": master.status,
+        "/nodes": master.nodes,
+        "/nodes/ID": node,
+        "/mailboxes": master.mailboxes,
+        "/counters": master.counters,
+    }

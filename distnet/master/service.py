@@ -18,9 +18,11 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from distnet import __version__
 from distnet._native import NotNative
 from distnet.address import Address, TlsAddress
 from distnet.errors import Refused
+from distnet.master import status
 from distnet.master.core.counters import Reason, Tally
 from distnet.master.core.events import IObserver
 from distnet.master.core.limits import Limits
@@ -31,6 +33,13 @@ from distnet.master.core.session import Session
 from distnet.master.links import INodes, NodeProtocol
 from distnet.master.native import PATIENCE_SECONDS, HotRouter
 from distnet.master.state import Recorder, Remembered, StateFile
+from distnet.master.status import (
+    AbsentStatus,
+    CountersStatus,
+    MailboxStatus,
+    MasterStatus,
+    NodeStatus,
+)
 from distnet.master.unread import SockDiag, unsent
 from distnet.master.watch import UnreadWatch
 from distnet.observers import NodeLog, amount, broadcast
@@ -175,10 +184,34 @@ class MasterService(Service):
         """Where it listens now."""
         return [(listener, address_of(listener, port)) for listener, port in self._ports]
 
-    def count(self) -> None:
-        """Bring the router's counters, and those of its sessions, up to date."""
+    # What it says of itself
+
+    def status(self) -> MasterStatus:
+        """Everything: how it was started, its nodes, what waits, and the counters."""
+        listeners = tuple(status.of_listener(*where) for where in self.addresses())
+        return status.of_master(self._counted(), __version__, self.started, listeners)
+
+    def nodes(self) -> tuple[NodeStatus, ...]:
+        """All connected nodes, by id."""
+        return status.of_nodes(self._counted())
+
+    def node(self, node: int) -> NodeStatus | AbsentStatus:
+        """The node with an id, or what can be said of an id that no node has."""
+        return status.of_node(self._counted(), node)
+
+    def mailboxes(self) -> tuple[MailboxStatus, ...]:
+        """What waits for ids, connected or not."""
+        return status.of_mailboxes(self.router)
+
+    def counters(self) -> CountersStatus:
+        """Totals since the master started."""
+        return status.of_counters(self._counted().counters)
+
+    def _counted(self) -> Router:
+        """The router, with what native code has counted in its counters."""
         if self._hot is not None:
             self._hot.count()
+        return self.router
 
     def hot_nodes(self) -> tuple[int, int]:
         """How many nodes are written by native code, and how many are read by it."""

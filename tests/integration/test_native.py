@@ -15,7 +15,7 @@ import pytest
 from twisted.internet.epollreactor import EPollReactor
 
 from distnet._native import SWITCH, NotNative, load_router
-from distnet.control.server import describe_counters, describe_nodes
+from distnet.control.server import as_json
 from distnet.master.core.limits import Limits
 from distnet.master.service import MasterService, NodeFactory
 from distnet.sockets.listen import Listener
@@ -144,8 +144,8 @@ class World:
         events = list(self.observer.events)
         hot = self.master.hot_nodes()
         told: dict[str, Any] = {
-            "counters": describe_counters(self.master),
-            "nodes": describe_nodes(self.master),
+            "counters": as_json(self.master.counters()),
+            "nodes": as_json(self.master.nodes()),
         }
         for described in told["nodes"]:
             del described["since"], described["settled_at"], described["peer"]

@@ -38,7 +38,6 @@ ORDER: tuple[tuple[str, ...], ...] = (
 STILL: frozenset[tuple[str, str]] = frozenset(
     {
         ("observers", "master.core"),
-        ("control.server", "master"),
         ("gateway", "switch"),
         ("cluster", "cli"),
     }

@@ -1,0 +1,224 @@
+"""
+The status of a master as plain records: what it says of itself, at the moment it is asked.
+
+Sizes are in bytes, headers included; times in seconds since the epoch. The control interface tells
+these records as JSON, key for field: new fields may come, those that are there stay.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from distnet.address import Address
+from distnet.master.core.counters import Counters, Reason, Tally
+from distnet.master.core.limits import Limits
+from distnet.master.core.registry import IdPolicy
+from distnet.master.core.router import Router
+from distnet.master.core.session import Session
+from distnet.sockets.listen import Listener
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Messages, and their bytes."""
+
+    messages: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """
+    A node that is connected.
+
+    @ivar kind: C{kernel} or C{tool}.
+    @ivar state: C{unsettled}, C{settled} or C{paused}.
+    @ivar pinned: the id belongs to the listener that it came to.
+    @ivar peer: where it is connected from, as the log says it.
+    @ivar since: when it connected.
+    @ivar settled_at: when it had read its id, and C{settled_by} how that was known; None before.
+    @ivar paused_for: the id whose full mailbox it waits for, or None.
+    @ivar received: what it has sent.
+    @ivar delivered: what was handed to the operating system for it.
+    @ivar undelivered: of what it has sent, what could not be delivered.
+    @ivar waiting: what waits for it.
+    """
+
+    id: int
+    kind: str
+    state: str
+    pinned: bool
+    peer: str
+    since: float
+    settled_at: float | None
+    settled_by: str | None
+    paused_for: int | None
+    received: Amount
+    delivered: Amount
+    undelivered: Amount
+    waiting: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class AbsentStatus:
+    """
+    An id that no node has.
+
+    @ivar state: C{expected}, C{gone} or C{impossible}.
+    """
+
+    id: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxStatus:
+    """
+    What waits for an id.
+
+    @ivar connected: a node with this id is connected.
+    @ivar dropping: new messages for it are dropped until what waits has drained.
+    """
+
+    id: int
+    waiting: Amount
+    connected: bool
+    dropping: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CountersStatus:
+    """
+    Totals since the master started.
+
+    @ivar received: messages that nodes sent, whole.
+    @ivar delivered: messages handed to the operating system, whole.
+    @ivar undelivered: the rest but what waits, by reason; each reason is there.
+    """
+
+    received: Amount
+    delivered: Amount
+    undelivered: Mapping[Reason, Amount]
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerStatus:
+    """
+    Where the master listens.
+
+    @ivar address: as L{distnet.address} writes it.
+    @ivar node: whoever connects there is this node, or None.
+    @ivar tools: whoever connects there is a tool.
+    @ivar tls: connections are encrypted.
+    """
+
+    address: str
+    node: int | None
+    tools: bool
+    tls: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MasterStatus:
+    """
+    Everything.
+
+    @ivar distnet: the version.
+    @ivar started: when it started, or 0.0 if it has not.
+    @ivar ids: how it gives out ids.
+    @ivar waiting: bytes that wait in all mailboxes together.
+    """
+
+    distnet: str
+    pid: int
+    started: float
+    ids: IdPolicy
+    listeners: tuple[ListenerStatus, ...]
+    limits: Limits
+    nodes: tuple[NodeStatus, ...]
+    mailboxes: tuple[MailboxStatus, ...]
+    waiting: int
+    counters: CountersStatus
+
+
+def _amount(tally: Tally) -> Amount:
+    return Amount(tally.messages, tally.bytes)
+
+
+def _of_session(router: Router, session: Session) -> NodeStatus:
+    router.look(session)
+    return NodeStatus(
+        id=session.node,
+        kind="tool" if session.tool else "kernel",
+        state=session.state,
+        pinned=session.pinned,
+        peer=session.link.peer,
+        since=session.since,
+        settled_at=session.settled_at,
+        settled_by=session.settled_by,
+        paused_for=session.paused_for,
+        received=_amount(session.received),
+        delivered=_amount(session.delivered),
+        undelivered=_amount(session.undelivered),
+        waiting=_amount(router.mailboxes.waiting_for(session.node)),
+    )
+
+
+def of_node(router: Router, node: int) -> NodeStatus | AbsentStatus:
+    """Any id. If its node is not settled, being asked for may settle it."""
+    session = router.sessions.get(node)
+    if session is None:
+        return AbsentStatus(node, router.registry.standing(node).name.lower())
+    return _of_session(router, session)
+
+
+def of_nodes(router: Router) -> tuple[NodeStatus, ...]:
+    """All connected nodes, by id. Being asked for may settle those that are not settled."""
+    return tuple(_of_session(router, session) for _, session in sorted(router.sessions.items()))
+
+
+def of_mailboxes(router: Router) -> tuple[MailboxStatus, ...]:
+    """All ids that something waits for, connected or not, in their order."""
+    return tuple(
+        MailboxStatus(
+            id=node,
+            waiting=_amount(router.mailboxes.waiting_for(node)),
+            connected=node in router.sessions,
+            dropping=router.congestion.is_dropping(node),
+        )
+        for node in sorted(router.mailboxes)
+    )
+
+
+def of_counters(counters: Counters) -> CountersStatus:
+    """The totals."""
+    return CountersStatus(
+        received=_amount(counters.received),
+        delivered=_amount(counters.delivered),
+        undelivered={reason: _amount(tally) for reason, tally in counters.undelivered.items()},
+    )
+
+
+def of_listener(listener: Listener, address: Address) -> ListenerStatus:
+    """One listener, with where it listens now."""
+    return ListenerStatus(str(address), listener.node, listener.tools, listener.tls)
+
+
+def of_master(
+    router: Router, version: str, started: float, listeners: tuple[ListenerStatus, ...]
+) -> MasterStatus:
+    """Everything, of a master in this process."""
+    return MasterStatus(
+        distnet=version,
+        pid=os.getpid(),
+        started=started,
+        ids=router.registry.policy,
+        listeners=listeners,
+        limits=router.limits,
+        nodes=of_nodes(router),
+        mailboxes=of_mailboxes(router),
+        waiting=router.mailboxes.waiting,
+        counters=of_counters(router.counters),
+    )
