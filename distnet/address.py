@@ -10,6 +10,7 @@ from ipaddress import IPv6Address
 from typing import Final
 
 from distnet.errors import LocalError
+from distnet.text import host_port
 
 LOOPBACK: Final = "127.0.0.1"
 MAX_PORT: Final = 65535
@@ -34,7 +35,7 @@ class TcpAddress:
     port: int
 
     def __str__(self) -> str:
-        return f"tcp:{_bracketed(self.host)}:{self.port}"
+        return f"tcp:{host_port(self.host, self.port)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class TlsAddress:
     port: int
 
     def __str__(self) -> str:
-        return f"tls:{_bracketed(self.host)}:{self.port}"
+        return f"tls:{host_port(self.host, self.port)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,3 @@ def _path(path: str, text: str) -> str:
             f"{text!r}: the path is {size} bytes long, a unix socket's is at most {MAX_UNIX_PATH}"
         )
     return path
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -30,23 +30,6 @@ def broadcast(interface: InterfaceClass, *observers: object) -> Any:
     return everybody
 
 
-def amount(tally: Tally) -> str:
-    """How much that is, for the log: C{3 messages (1.5 kB)}."""
-    unit = "message" if tally.messages == 1 else "messages"
-    return f"{tally.messages} {unit} ({volume(tally.bytes)})"
-
-
-def volume(size: float) -> str:
-    """A number of bytes as people read it; decimal prefixes."""
-    if size < 1000:
-        return f"{size:.0f} B"
-    for prefix in "kM":
-        size /= 1000
-        if size < 999.95:
-            return f"{size:.1f} {prefix}B"
-    return f"{size / 1000:.1f} GB"
-
-
 @implementer(IObserver)
 class NodeLog:
     """What a kernel developer reads while booting: a line for each thing that happens once."""
@@ -78,16 +61,16 @@ class NodeLog:
         """See L{IObserver}."""
         notes = ""
         if session.undelivered.messages:
-            notes += f"; of what it sent, {amount(session.undelivered)} could not be delivered"
+            notes += f"; of what it sent, {session.undelivered} could not be delivered"
         if discarded.messages:
-            notes += f"; {amount(discarded)} that waited for it discarded"
+            notes += f"; {discarded} that waited for it discarded"
         _log.info(
             "{who}: left ({why}) after {seconds:.1f} s; sent {sent}, got {got}{notes}",
             who=_who(session),
             why=why,
             seconds=self._clock.seconds() - session.since,
-            sent=amount(session.received),
-            got=amount(session.delivered),
+            sent=str(session.received),
+            got=str(session.delivered),
             notes=notes,
         )
 
@@ -130,7 +113,7 @@ class NodeLog:
             dest=episode.dest,
             source=episode.source,
             reason=episode.reason,
-            waiting=amount(episode.waiting),
+            waiting=str(episode.waiting),
         )
 
     def dropping(self, episode: Episode) -> None:
@@ -147,7 +130,7 @@ class NodeLog:
             "node {dest}: there is room again after {seconds:.1f} s; {dropped} dropped",
             dest=episode.dest,
             seconds=self._clock.seconds() - episode.since,
-            dropped=amount(episode.dropped),
+            dropped=str(episode.dropped),
         )
 
 

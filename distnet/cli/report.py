@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from distnet.master.core.counters import Tally
-from distnet.observers import amount
-
-_GAP = "  "
+from distnet.text import amount, duration, table
 
 
 def show_status(status: dict[str, Any], now: float) -> str:
@@ -46,25 +43,6 @@ def show_status(status: dict[str, Any], now: float) -> str:
     return "\n".join(lines)
 
 
-def table(head: list[str], rows: list[list[str]]) -> list[str]:
-    """Lines of columns that are as wide as they need to be."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    return [
-        _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in [head, *rows]
-    ]
-
-
-def duration(seconds: float) -> str:
-    """A time span as people read it: C{12s}, C{3m12s}, C{2h05m}."""
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02}m"
-
-
 def _listener(listener: dict[str, Any]) -> str:
     if listener["tools"]:
         whom = "tools"
@@ -91,4 +69,4 @@ def _node(node: dict[str, Any], now: float) -> list[str]:
 
 
 def _amount(tally: dict[str, int]) -> str:
-    return amount(Tally(**tally))
+    return amount(tally["messages"], tally["bytes"])

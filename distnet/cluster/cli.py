@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from distnet.cli.report import duration, table
 from distnet.cluster.config import MACHINES, NAME, read_config
 from distnet.cluster.directory import RunDirectory, all_clusters, running_clusters
 from distnet.cluster.launcher import Launcher, ask_launcher, run_detached
@@ -21,6 +20,7 @@ from distnet.cluster.node import ClusterError
 from distnet.cluster.record import Process
 from distnet.cluster.terminal import attach, follow
 from distnet.control.ask import NoMaster, ask
+from distnet.text import duration, table
 
 DOWN_SECONDS: Final = 30.0
 """How long a launcher has to end its cluster."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import selectors
 import signal
 import socket
@@ -21,19 +20,13 @@ from distnet.cluster.config import ClusterConfig
 from distnet.cluster.directory import RunDirectory
 from distnet.cluster.log import Follower
 from distnet.cluster.node import POLL, ClusterError
+from distnet.text import colours_only
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_ESCAPE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*([@-~])|[0-~])")
 
 
 class Told(BaseException):
     """A signal told us to end."""
-
-
-def printable(line: str) -> str:
-    """A console's line for a terminal that others write to as well: colours, no other controls."""
-    kept = _ESCAPE.sub(lambda found: found[0] if found[1] == "m" else "", line)
-    return kept + "\x1b[0m" if "\x1b" in kept else kept
 
 
 class Launcher:
@@ -144,7 +137,7 @@ class Launcher:
             follower = self._followers.setdefault(node.id, Follower(node.log))
             lines = follower.lines()
             if lines and not self._quiet:
-                print("\n".join(f"{node.id}| {printable(line)}" for line in lines), flush=True)
+                print("\n".join(f"{node.id}| {colours_only(line)}" for line in lines), flush=True)
         if self._windows and self._cluster.nodes:
             self._windows = False
             self._say(tmux.open_windows(self._cluster.config.name, len(self._cluster.nodes)))

@@ -11,7 +11,7 @@ from twisted.python import usage
 
 from distnet import __version__, _native
 from distnet.errors import LocalError
-from distnet.master.core.limits import GIB, KIB, MIB
+from distnet.text import GIB, KIB, MIB
 
 T = TypeVar("T")
 

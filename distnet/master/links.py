@@ -12,14 +12,14 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import Attribute, Interface, implementer
 
-from distnet.master.core.limits import KIB
 from distnet.master.core.link import ILink
 from distnet.master.core.session import Session
 from distnet.master.unread import SockDiag, how_to_tell, unsent
 from distnet.master.watch import UnreadWatch
 from distnet.sockets.listen import Listener
-from distnet.sockets.peers import describe_peer, host_port
+from distnet.sockets.peers import describe_peer, peer_address
 from distnet.sockets.unbuffered import WrittenAtOnce
+from distnet.text import KIB
 
 CLOSE_SECONDS: Final = 0.2
 """How long a peer has to close its side after we have closed ours, before it is reset."""
@@ -283,7 +283,7 @@ class NodeProtocol(Protocol):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         subject = self.transport.getPeerCertificate().get_subject().commonName
-        self.link = TLSLink(self, self.transport, f"tls {host_port(sock)} CN={subject}")
+        self.link = TLSLink(self, self.transport, f"tls {peer_address(sock)} CN={subject}")
         self._nodes.connected(self)
 
     def dataReceived(self, data: bytes) -> None:

@@ -42,7 +42,7 @@ from distnet.master.status import (
 )
 from distnet.master.unread import SockDiag, unsent
 from distnet.master.watch import UnreadWatch
-from distnet.observers import NodeLog, amount, broadcast
+from distnet.observers import NodeLog, broadcast
 from distnet.qemu import guest_arguments
 from distnet.sockets.listen import Listener, address_of, listen
 from distnet.sockets.peers import peer_credentials, process_identity
@@ -160,7 +160,7 @@ class MasterService(Service):
         if unwanted.messages:
             _log.warn(
                 "remembered: {unwanted} discarded, for ids that nobody can have any more",
-                unwanted=amount(unwanted),
+                unwanted=str(unwanted),
             )
         if remembered.used or remembered.mail:
             _log.info(
@@ -344,7 +344,7 @@ class MasterService(Service):
             _log.info(
                 "the master stops: {kept} kept, {lost} discarded of what still waited",
                 kept=sum(messages for _, _, messages in kept),
-                lost=amount(lost),
+                lost=str(lost),
             )
 
     async def _wait(self, done: Any) -> None:

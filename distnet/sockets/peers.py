@@ -7,6 +7,8 @@ import struct
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from distnet.text import host_port
+
 _CREDENTIALS: Final = struct.Struct("3i")
 _SO_PEERGROUPS: Final = 59
 _GROUP: Final = struct.Struct("I")
@@ -21,16 +23,16 @@ class Credentials(NamedTuple):
     gid: int
 
 
-def host_port(sock: socket.socket) -> str:
-    """The address of the other end of a TCP connection."""
+def peer_address(sock: socket.socket) -> str:
+    """The address of the other end of a TCP connection, as C{HOST:PORT}."""
     host, port = sock.getpeername()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return host_port(host, port)
 
 
 def describe_peer(sock: socket.socket) -> str:
     """Who is at the other end of a connection, as the log says it."""
     if sock.family != socket.AF_UNIX:
-        return f"tcp {host_port(sock)}"
+        return f"tcp {peer_address(sock)}"
     pid = peer_credentials(sock).pid
     return f"unix, pid {pid} ({_command(pid)})"
 

@@ -49,10 +49,13 @@ MUTATIONS = (
     Mutation(
         "description-forges-lines",
         "a description cannot disturb a log or a console",
-        _WIRE,
+        "distnet/text.py",
         'character if character.isprintable() else "?"',
         "character",
-        ("tests.unit.switch.core.test_vdewire.RequestTests.test_description_is_one_harmless_line",),
+        (
+            "tests.unit.switch.core.test_vdewire.RequestTests.test_description_is_one_harmless_line",
+            "tests.unit.test_text.PrintableTests.test_printable",
+        ),
     ),
     Mutation(
         "short-reply",

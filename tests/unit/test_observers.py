@@ -12,7 +12,7 @@ from zope.interface.verify import verifyObject
 from distnet.master.core.counters import Reason, Tally
 from distnet.master.core.events import IObserver
 from distnet.master.core.session import Session
-from distnet.observers import NodeLog, amount, broadcast, volume
+from distnet.observers import NodeLog, broadcast
 from distnet.testing import FakeLink, NotingObserver
 
 
@@ -35,23 +35,6 @@ class BroadcastTests(SynchronousTestCase):
         for event in IObserver:
             self.assertTrue(callable(getattr(broadcast(IObserver), event)))
         verifyObject(IObserver, NodeLog(Clock()))
-
-
-class AmountTests(SynchronousTestCase):
-    """Tests for C{amount} and C{volume}."""
-
-    def test_amounts(self) -> None:
-        """One message is singular."""
-        self.assertEqual(amount(Tally()), "0 messages (0 B)")
-        self.assertEqual(amount(Tally(1, 24)), "1 message (24 B)")
-        self.assertEqual(amount(Tally(3, 1560)), "3 messages (1.6 kB)")
-
-    def test_volumes(self) -> None:
-        """Sizes have decimal prefixes, and never more than three digits before the point."""
-        for size, shown in ((999, "999 B"), (1000, "1.0 kB"), (999_900, "999.9 kB"),
-                            (999_999, "1.0 MB"), (64 * 2**20, "67.1 MB"),
-                            (5_000_000_000, "5.0 GB"), (10**13, "10000.0 GB")):  # fmt: skip
-            self.assertEqual(volume(size), shown)
 
 
 class NodeLogTests(SynchronousTestCase):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from distnet import text
+
 
 class Reason(StrEnum):
     """Why a message was not delivered. The list is fixed; every message not delivered has one."""
@@ -33,6 +35,10 @@ class Tally:
 
     messages: int = 0
     bytes: int = 0
+
+    def __str__(self) -> str:
+        """As people read it: C{3 messages (1.5 kB)}."""
+        return text.amount(self.messages, self.bytes)
 
     def add(self, messages: int, size: int) -> None:
         """Count C{messages} of C{size} bytes together."""

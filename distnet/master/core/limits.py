@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from distnet.text import GIB, KIB, MIB
 from distnet.wire import FIRST_TOOL_ID, HEADER_SIZE
-
-KIB = 1024
-MIB = 1024 * KIB
-GIB = 1024 * MIB
 
 
 class Overflow(StrEnum):

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Iterator
 
 from distnet.master.core.counters import Reason, Tally
-from distnet.master.core.limits import KIB, Limits
+from distnet.master.core.limits import Limits
+from distnet.text import KIB
 from distnet.wire import first_size, whole_messages
 
 _CHUNK = 64 * KIB

@@ -17,6 +17,7 @@ from distnet.switch.console.records import About, Command, SpanningTree, Surroun
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
 from distnet.switch.core.port import Endpoint
+from distnet.text import printable
 
 PROMPT: Final = "\nvde$ "
 DATA: Final = "0000 DATA END WITH '.'\n"
@@ -307,11 +308,6 @@ class ConsoleSession:
 def text_of(data: bytes | bytearray) -> str:
     """Bytes as text that is the same bytes when written."""
     return data.decode("utf-8", "surrogateescape")
-
-
-def printable(text: str) -> str:
-    """What others say of themselves, in one line, without control characters."""
-    return "".join("?" if ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 else c for c in text)
 
 
 def _failure(error: CommandError) -> str:

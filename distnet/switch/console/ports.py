@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from distnet.switch.console.arguments import CommandError, Kind
-from distnet.switch.console.machine import ConsoleSession, printable
+from distnet.switch.console.machine import ConsoleSession
 from distnet.switch.console.records import Command
 from distnet.switch.core.counters import Traffic
 from distnet.switch.core.errors import NoFreePort
 from distnet.switch.core.port import Endpoint, Port
+from distnet.text import printable
 
 _NOBODY: Final = ("NONE", "ANY")
 """In the place of a user or a group: no restriction."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from distnet.text import KIB, MIB
+
 MIN_FRAME = 14
 """Bytes in an Ethernet header, and so in the shortest frame."""
-KIB = 1024
-MIB = 1024 * KIB
 MAX_NUMPORTS = 1 << 20
 MAX_FRAME = MIB
 """The most that C{max_frame} may be: each frame that is read gets a buffer of that size."""

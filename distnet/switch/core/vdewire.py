@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Final
 
 from distnet.errors import PeerError
+from distnet.text import printable
 
 MAX_REQUEST: Final = 256
 """Bytes of a request that are read, vde_switch's limit; the rest is ignored."""
@@ -102,12 +103,13 @@ def parse_request(data: bytes) -> Request:
     if kind not in RequestType.__members__.values():
         raise BadRequest(f"a request of type {kind}, known are 0 and 1")
     path = _parse_address(data[address_at : address_at + _ADDRESS.size])
+    description, _, _ = data[address_at + _ADDRESS.size :][:MAX_DESCRIPTION].partition(b"\0")
     return Request(
         version=_V3 if version == _V3 else 1,
         type=RequestType(kind),
         port=port,
         path=path,
-        description=printable(data[address_at + _ADDRESS.size :][:MAX_DESCRIPTION]),
+        description=printable(description),
     )
 
 
@@ -152,9 +154,3 @@ def _encode_address(path: bytes) -> bytes:
     if not 0 < len(path) <= MAX_PATH or b"\0" in path:
         raise ValueError(f"{path!r} is not a path for a unix socket")
     return _ADDRESS.pack(_AF_UNIX, path)
-
-
-def printable(data: bytes) -> str:
-    """Text that cannot disturb a log or a console: one line, without control characters."""
-    text = data.partition(b"\0")[0].decode(errors="replace")
-    return "".join(character if character.isprintable() else "?" for character in text)

@@ -27,10 +27,10 @@ from distnet.sockets.listen import claim_path
 from distnet.sockets.once import Refusals
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
-from distnet.switch.core.vdewire import printable
 from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE, Errors
 from distnet.switch.plugs.dgrampeer import Peer, UdpPeer, UnixPeer
 from distnet.switch.plugs.dgramplace import UdpPlace, UnixPlace, show_udp
+from distnet.text import printable
 
 RECEIVE_BUFFER: Final = 2 * 1024 * 1024
 """

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from distnet.address import LOOPBACK, MAX_PORT
 from distnet.sockets.listen import split_description
+from distnet.text import host_port
 
 _PRIVATE: Final = 0o600
 _USE: Final = "use unix:PATH, unix:PATH:mode=660, udp:PORT, udp:HOST:PORT or udp:[v6]:PORT"
@@ -49,7 +50,7 @@ class UdpPlace:
 def show_udp(address: tuple[Any, ...]) -> str:
     """The address of a UDP socket as users type it."""
     host, port = address[:2]
-    return f"udp:[{host}]:{port}" if ":" in host else f"udp:{host}:{port}"
+    return f"udp:{host_port(host, port)}"
 
 
 def parse_dgram_place(text: str) -> UnixPlace | UdpPlace:

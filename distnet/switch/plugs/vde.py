@@ -31,10 +31,10 @@ from distnet.switch.core.vdewire import (
     encode_reply,
     is_whole,
     parse_request,
-    printable,
 )
 from distnet.switch.plugs.descriptor import Errors, FrameDescriptor
 from distnet.switch.plugs.vdedir import VdeDirectory
+from distnet.text import printable
 
 REQUEST_SECONDS: Final = 0.25
 """How long a request may take; then it is read as far as it came, as vde_switch would."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from distnet.cli.report import duration, show_status, table
+from distnet.cli.report import show_status
 
 NOTHING = {"messages": 0, "bytes": 0}
 ONE = {"messages": 1, "bytes": 520}
@@ -117,20 +117,4 @@ class StatusTests(SynchronousTestCase):
                 "delivered 0 messages (0 B)",
                 "not delivered, gone: 1 message (520 B)",
             ],
-        )
-
-
-class PartsTests(SynchronousTestCase):
-    """Tests for C{duration} and C{table}."""
-
-    def test_durations(self) -> None:
-        """Time spans are shown as people read them; a clock that was set back is no harm."""
-        for seconds, shown in ((-5, "0s"), (0.9, "0s"), (59.9, "59s"), (60, "1m00s"),
-                               (3599, "59m59s"), (7500, "2h05m"), (360000, "100h00m")):  # fmt: skip
-            self.assertEqual(duration(seconds), shown)
-
-    def test_columns(self) -> None:
-        """Columns are as wide as their widest cell, and no line ends with a blank."""
-        self.assertEqual(
-            table(["A", "BB"], [["ccc", ""], ["d", "e"]]), ["A    BB", "ccc", "d    e"]
         )

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from distnet.cluster.launcher import printable
 from distnet.cluster.log import Follower, last_lines, size
 
 
@@ -49,8 +48,3 @@ class ConsoleTests(SynchronousTestCase):
         self.assertEqual(last_lines(self.log, 2, start), [])
         self.write(b"new\n")
         self.assertEqual(last_lines(self.log, 2, start), ["new"])
-
-    def test_printable(self) -> None:
-        """On a shared terminal a kernel may use colours, and nothing that moves."""
-        self.assertEqual(printable("\x1b[31mred\x1b[0m"), "\x1b[31mred\x1b[0m\x1b[0m")
-        self.assertEqual(printable("\x1bc\x1b[2J\x1b[1;1Hplain"), "plain")

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from distnet.master.core.limits import GIB, MIB, Limits
+from distnet.master.core.limits import Limits
+from distnet.text import GIB, MIB
 
 LIMITS = Limits()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from distnet.switch.console.commands import COMMANDS
-from distnet.switch.console.machine import printable
 from distnet.switch.core.counters import Reason
 from distnet.switch.core.limits import BridgeLimits
 from tests.unit.switch.console.consoles import ConsoleTestCase
@@ -131,10 +130,6 @@ class PrintTests(ConsoleTestCase):
             self.assertEqual(line[18], " ")
             self.assertEqual(line[34], " ")
             self.assertLessEqual(len(line), 100)
-
-    def test_printable(self) -> None:
-        """Letters of all kinds are printable, control characters are not."""
-        self.assertEqual(printable("é\tx\x85\x7f€\udcff"), "é?x??€\udcff")
 
 
 class DumpTests(ConsoleTestCase):
