@@ -7,6 +7,7 @@ by native code; with DISTNET_NATIVE=0 as well, by Python at the same pace.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -38,6 +39,21 @@ def eventually(what: str, found: Any, patience: float = PATIENCE) -> Any:
             return result
         time.sleep(0.01)
     raise AssertionError(f"{what}: not within {patience} s")
+
+
+def until(what: str, found: Callable[[], Any], patience: float = PATIENCE) -> Iterator[int]:
+    """
+    The numbers from 0 on, until C{found} returns something true: for what is repeated so often.
+
+    How much the buffers of a machine hold is its own affair, so tests fill them and do not count.
+    Raises AssertionError naming C{what}.
+    """
+    deadline = time.monotonic() + patience
+    for number in itertools.count():
+        if found():
+            return
+        assert time.monotonic() < deadline, f"{what}: not within {patience} s, {number} times"
+        yield number
 
 
 class Master:

@@ -16,7 +16,7 @@ from tests.console.switches import (
     ConsoleVdeSwitch,
     Start,
 )
-from tests.masters import PATIENCE, eventually
+from tests.masters import PATIENCE, eventually, until
 from tests.pcaps import frames_of
 from tests.switches import BROADCAST, RawClient, StartSwitch, frame, mac
 
@@ -206,7 +206,7 @@ def test_who_does_not_read_is_waited_for(start_console: Start) -> None:
     deaf.socket.settimeout(0.5)
     asked = b"help\n" * 20000
     with pytest.raises(TimeoutError):
-        for _ in range(100):
+        for _ in until("it is kept waiting", lambda: False):
             deaf.socket.sendall(asked)
     other = ConsoleClient(switch.management)
     assert other.ask("port/showinfo").startswith(b"0000")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import select
@@ -22,10 +23,12 @@ import pytest
 from distnet.switch.core.streamwire import PREFIX, StreamFrames, encode_frame
 from tests.console.switches import ConsoleSwitch, Start
 from tests.integration.test_cli import distnet, lines
-from tests.masters import PATIENCE, ROOT, TWISTD, eventually
+from tests.masters import PATIENCE, ROOT, TWISTD, eventually, until
 from tests.switches import BROADCAST, RawClient, StartSwitch, Switch, frame, mac
 
 MAX_FRAME = 69632
+ENOUGH = 1_000_000
+"""More frames than the buffers of any machine hold."""
 with_qemu = pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="no QEMU here")
 
 Address = str | tuple[str, int]
@@ -47,6 +50,25 @@ class StreamClient:
     def send(self, *frames: bytes) -> None:
         """Send frames."""
         self.sock.sendall(b"".join(map(encode_frame, frames)))
+
+    def send_until_kept_waiting(self, frames: Iterator[bytes]) -> tuple[list[bytes], bytes]:
+        """
+        Send frames until the socket takes no more for a while.
+
+        @return: those frames, and what of the last of them is not sent.
+        """
+        sent: list[bytes] = []
+        rest = b""
+        self.sock.setblocking(False)
+        while select.select([], [self.sock], [], 0.5)[1]:
+            assert len(sent) < ENOUGH, "it is never kept waiting"
+            sent.append(next(frames))
+            rest += encode_frame(sent[-1])
+            with contextlib.suppress(BlockingIOError):
+                while rest:
+                    rest = rest[self.sock.send(rest) :]
+        self.sock.settimeout(PATIENCE)
+        return sent, rest
 
     def receive(self) -> bytes:
         """The next frame. Raises EOFError."""
@@ -247,16 +269,15 @@ def test_one_that_never_reads(start_switch: StartSwitch, place: str, plug: Plug)
     """One that does not read costs others nothing but a pause; it is said, and ends."""
     switch = start_switch("--stream", place)
     one, other, deaf = plug(switch), plug(switch), plug(switch)
-    for number in range(5000):
-        data = frame(BROADCAST, mac(1), number.to_bytes(2, "big") + bytes(1000))
+    for number in until("it does not read", lambda: "does not read in time" in switch.log()):
+        data = frame(BROADCAST, mac(1), number.to_bytes(4, "big") + bytes(1000))
         one.send(data)
         assert other.receive() == data
-    switch.wait_for_log("does not read in time")
     got = []
     while not deaf.is_silent():
-        got.append(deaf.receive()[14:16])
+        got.append(deaf.receive()[14:18])
     # What it did get is whole, and in order.
-    assert got == [number.to_bytes(2, "big") for number in range(len(got))]
+    assert got == [number.to_bytes(4, "big") for number in range(len(got))]
     switch.wait_for_log("has read after")
     one.send(frame(BROADCAST, mac(1), b"again"))
     assert deaf.receive()[14:] == b"again"
@@ -271,12 +292,11 @@ def test_a_stream_is_paused_for_a_slow_reader(
     with RawClient(switch.sock).plug() as slow:
         slow.send(frame(BROADCAST, mac(2)))
         one.receive()
-        sent = [frame(mac(2), mac(1), bytes(1000) + b"%d" % number) for number in range(5000)]
-        sending = threading.Thread(target=one.send, args=sent, daemon=True)
+        sent, rest = one.send_until_kept_waiting(
+            frame(mac(2), mac(1), bytes(1000) + b"%d" % number) for number in itertools.count()
+        )
+        sending = threading.Thread(target=one.sock.sendall, args=[rest], daemon=True)
         sending.start()
-        sending.join(0.3)
-        # Kept waiting: nobody has room for five million bytes.
-        assert sending.is_alive()
         assert [slow.receive() for _ in sent] == sent
         sending.join(PATIENCE)
     assert "does not read in time" not in switch.log()

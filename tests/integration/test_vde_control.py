@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from distnet.switch.core.vdewire import Request, RequestType, encode_request
-from tests.masters import PATIENCE, ROOT, TWISTD, eventually
+from tests.masters import PATIENCE, ROOT, TWISTD, eventually, until
 from tests.switches import (
     BROADCAST,
     RawClient,
@@ -172,10 +172,9 @@ def test_a_client_that_never_reads(start_switch: StartSwitch) -> None:
         RawClient(switch.sock).plug() as other,
         RawClient(switch.sock).plug() as deaf,
     ):
-        for number in range(5000):
-            one.send(frame(BROADCAST, mac(1), number.to_bytes(2, "big")))
-            assert other.receive()[14:] == number.to_bytes(2, "big")
-        switch.wait_for_log("does not read in time")
+        for number in until("it does not read", lambda: "does not read in time" in switch.log()):
+            one.send(frame(BROADCAST, mac(1), number.to_bytes(4, "big")))
+            assert other.receive()[14:] == number.to_bytes(4, "big")
         while not deaf.is_silent():
             deaf.receive()
         switch.wait_for_log("has read after")
