@@ -10,12 +10,10 @@ from distnet.master.core.counters import Reason, Tally
 from distnet.master.core.events import Episode, IObserver
 from distnet.master.core.link import ILink
 from distnet.master.core.session import Session
-from distnet.switch.core.events import Episode as SlowEpisode
 from distnet.switch.core.events import IBridgeObserver
-from distnet.switch.core.fdb import Address
 from distnet.switch.core.frame import format_address
 from distnet.switch.core.link import IFrameLink
-from distnet.switch.core.port import Endpoint, Port
+from distnet.switch.core.records import Endpoint, FdbEntry, Port, SlowEpisode
 from distnet.wire import Messages
 
 
@@ -247,15 +245,15 @@ class NotingBridgeObserver:
         """See L{IBridgeObserver}."""
         self.events.append(("endpoint_detached", endpoint.port.number, endpoint.number))
 
-    def address_learned(self, address: Address) -> None:
+    def address_learned(self, entry: FdbEntry) -> None:
         """See L{IBridgeObserver}."""
-        text = format_address(address.address)
-        self.events.append(("address_learned", address.port.number, text, address.vlan))
+        text = format_address(entry.mac)
+        self.events.append(("address_learned", entry.port.number, text, entry.vlan))
 
-    def address_forgotten(self, address: Address) -> None:
+    def address_forgotten(self, entry: FdbEntry) -> None:
         """See L{IBridgeObserver}."""
-        text = format_address(address.address)
-        self.events.append(("address_forgotten", address.port.number, text, address.vlan))
+        text = format_address(entry.mac)
+        self.events.append(("address_forgotten", entry.port.number, text, entry.vlan))
 
     def addresses_full(self) -> None:
         """See L{IBridgeObserver}."""

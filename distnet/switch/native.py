@@ -11,12 +11,10 @@ from distnet._native import load_bridge
 from distnet.sockets.native import HotPath, poller_of
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.counters import Reason
-from distnet.switch.core.events import Episode, IBridgeObserver
-from distnet.switch.core.fdb import Address
+from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.link import IHotEndpoint
-from distnet.switch.core.port import Endpoint, Port
-from distnet.switch.core.vlans import Vlan
+from distnet.switch.core.records import Endpoint, FdbEntry, Port, SlowEpisode, Vlan
 from distnet.switch.plugs.descriptor import FrameDescriptor
 
 PATIENCE_SECONDS: Final = 0.01
@@ -210,13 +208,13 @@ class HotBridge(HotPath):
         hot = self._hots[endpoint] = endpoint.hot = HotEndpoint(self, self._native, endpoint)
         self._closed[hot] = None
 
-    def address_learned(self, address: Address) -> None:
+    def address_learned(self, entry: FdbEntry) -> None:
         """See L{IBridgeObserver}."""
-        self._native.learn(address.vlan, address.address, address.port.number)
+        self._native.learn(entry.vlan, entry.mac, entry.port.number)
 
-    def address_forgotten(self, address: Address) -> None:
+    def address_forgotten(self, entry: FdbEntry) -> None:
         """See L{IBridgeObserver}."""
-        self._native.forget(address.vlan, address.address)
+        self._native.forget(entry.vlan, entry.mac)
 
     def port_created(self, port: Port) -> None:
         """See L{IBridgeObserver}."""
@@ -233,8 +231,8 @@ class HotBridge(HotPath):
     def addresses_full(self) -> None:
         """See L{IBridgeObserver}."""
 
-    def slow(self, episode: Episode) -> None:
+    def slow(self, episode: SlowEpisode) -> None:
         """See L{IBridgeObserver}."""
 
-    def recovered(self, episode: Episode) -> None:
+    def recovered(self, episode: SlowEpisode) -> None:
         """See L{IBridgeObserver}."""

@@ -22,11 +22,10 @@ from distnet.switch.console.records import About, SpanningTree
 from distnet.switch.console.sockets import ManagementService, StandardInputService, surroundings
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.counters import Traffic
-from distnet.switch.core.events import Episode, IBridgeObserver
-from distnet.switch.core.fdb import Address
+from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.frame import format_address
 from distnet.switch.core.limits import BridgeLimits
-from distnet.switch.core.port import Endpoint, Port
+from distnet.switch.core.records import Endpoint, FdbEntry, Port, SlowEpisode
 from distnet.switch.native import HotBridge
 from distnet.switch.plugs.descriptor import Errors
 from distnet.switch.plugs.dgram import dgram_service
@@ -36,10 +35,10 @@ from distnet.switch.plugs.tap import TapService
 from distnet.switch.plugs.vde import ControlSocket
 from distnet.switch.plugs.vdedir import VdeDirectory
 from distnet.switch.status import (
-    AddressStatus,
     CountersStatus,
     DumpStatus,
     ErrorStatus,
+    FdbEntryStatus,
     PortStatus,
     RefusedStatus,
     SwitchStatus,
@@ -258,10 +257,10 @@ class SwitchService(MultiService):
         """All VLANs, by number, as L{ports}."""
         return map(VlanStatus.of, self.bridge.vlans)
 
-    def addresses(self) -> Iterator[AddressStatus]:
+    def addresses(self) -> Iterator[FdbEntryStatus]:
         """The forwarding database, by VLAN, as L{ports}."""
         now = self._seconds()
-        return (AddressStatus.of(entry, now) for entry in self.bridge.fdb)
+        return (FdbEntryStatus.of(entry, now) for entry in self.bridge.fdb)
 
     def totals(self) -> CountersStatus:
         """What was counted at all ports, those that were removed too."""
@@ -349,17 +348,17 @@ class SwitchLog:
         """See L{IBridgeObserver}."""
         _log.info("{who} is unplugged", who=_name(endpoint))
 
-    def address_learned(self, address: Address) -> None:
+    def address_learned(self, entry: FdbEntry) -> None:
         """See L{IBridgeObserver}."""
 
-    def address_forgotten(self, address: Address) -> None:
+    def address_forgotten(self, entry: FdbEntry) -> None:
         """See L{IBridgeObserver}."""
 
     def addresses_full(self) -> None:
         """See L{IBridgeObserver}."""
         _log.warn("there are more addresses than are remembered: frames for others go everywhere")
 
-    def slow(self, episode: Episode) -> None:
+    def slow(self, episode: SlowEpisode) -> None:
         """See L{IBridgeObserver}."""
         _log.warn(
             "{who} does not read in time: {waiting} wait, more is dropped",
@@ -367,7 +366,7 @@ class SwitchLog:
             waiting=_amount(episode.waiting),
         )
 
-    def recovered(self, episode: Episode) -> None:
+    def recovered(self, episode: SlowEpisode) -> None:
         """See L{IBridgeObserver}."""
         _log.info(
             "{who} {what} after {seconds:.3f} s: {dropped} were dropped",

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from distnet.switch.core.counters import Counters, Reason, Traffic
-from distnet.switch.core.fdb import Address
 from distnet.switch.core.frame import format_address
 from distnet.switch.core.limits import BridgeLimits
-from distnet.switch.core.port import Endpoint, Port
-from distnet.switch.core.vlans import Vlan
+from distnet.switch.core.records import Endpoint, FdbEntry, Port, Vlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +161,12 @@ class VlanStatus:
             number=vlan.number,
             untagged_ports=tuple(sorted(vlan.untagged)),
             tagged_ports=tuple(sorted(vlan.tagged)),
-            addresses=len(vlan.addresses),
+            addresses=len(vlan.fdb),
         )
 
 
 @dataclass(frozen=True, slots=True)
-class AddressStatus:
+class FdbEntryStatus:
     """
     An entry of the forwarding database.
 
@@ -184,10 +182,10 @@ class AddressStatus:
     age: float
 
     @classmethod
-    def of(cls, entry: Address, now: float) -> AddressStatus:
+    def of(cls, entry: FdbEntry, now: float) -> FdbEntryStatus:
         """As it is now."""
         return cls(
-            mac=format_address(entry.address),
+            mac=format_address(entry.mac),
             vlan=entry.vlan,
             port=entry.port.number,
             # Native code may have said that it was seen a moment after the clock was read.
@@ -281,7 +279,7 @@ class SwitchStatus:
     diverted: bool
     ports: tuple[PortStatus, ...]
     vlans: tuple[VlanStatus, ...]
-    addresses: tuple[AddressStatus, ...]
+    addresses: tuple[FdbEntryStatus, ...]
     totals: CountersStatus
     refused: RefusedStatus
     events_dropped: int

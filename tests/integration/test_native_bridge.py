@@ -23,7 +23,7 @@ from distnet.switch.core.counters import Counters, Reason
 from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.frame import insert_tag
 from distnet.switch.core.limits import BridgeLimits
-from distnet.switch.core.port import Endpoint
+from distnet.switch.core.records import Endpoint
 from distnet.switch.native import HotBridge
 from distnet.switch.plugs.descriptor import Errors, FrameDescriptor
 from distnet.switch.plugs.vde import ControlSocket
@@ -216,7 +216,7 @@ class World:
         outcome = Outcome(
             self.got,
             {port.number: told(port.counters) for port in bridge.ports},
-            {(known.vlan, known.address, known.port.number) for known in bridge.fdb},
+            {(known.vlan, known.mac, known.port.number) for known in bridge.fdb},
             list(self.observer.events),
             bridge.handed,
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from zope.interface import implementer
 
 from distnet.switch.core.link import IFrameLink
-from distnet.switch.core.port import Endpoint
+from distnet.switch.core.records import Endpoint
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.counters import REFUSALS, Counters, Reason, Traffic
 from distnet.switch.core.errors import BridgeError
 from distnet.switch.core.limits import BridgeLimits
-from distnet.switch.core.port import NO_VLAN
+from distnet.switch.core.records import NO_VLAN
 from distnet.testing import NotingBridgeObserver
 from tests.long.plugs import Plug, Sent
 from tests.long.vlans import TAG, History, Member, tag_of, views
@@ -356,7 +356,7 @@ class StationSteps:
             member = self.history.members[known.port.number]
             assert known.vlan == member.home or known.vlan in member.tagged
             if not self._unsure:
-                assert (known.address, known.port.number) in self._announced
+                assert (known.mac, known.port.number) in self._announced
         assert len(self.bridge.fdb) <= self.limits.max_addresses
 
     def end(self) -> None:

@@ -77,7 +77,7 @@ MUTATIONS = (
         "groups-learned",
         "never learns from group addresses",
         _FDB,
-        "        if is_group(address) or address == _NO_ADDRESS:\n            return\n",
+        "        if is_group(mac) or mac == _NO_ADDRESS:\n            return\n",
         "",
         ("tests.unit.switch.core.test_fdb.LearningTests.test_never_learned",),
     ),

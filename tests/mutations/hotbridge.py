@@ -7,7 +7,7 @@ from tests.mutations.mutation import Mutation, Runner
 _HOT = "distnet/switch/native.py"
 _BRIDGE = "distnet/switch/core/bridge.py"
 _DELIVERY = "distnet/switch/core/delivery.py"
-_VLAN = "distnet/switch/core/vlans.py"
+_RECORDS = "distnet/switch/core/records.py"
 
 _NATIVE = "tests/integration/test_native_bridge.py"
 _SAME = tuple(f"{_NATIVE}::test_the_same_comes_out[{seed}]" for seed in (0, 1, 2))
@@ -91,7 +91,7 @@ MUTATIONS = (
         "hot-bridge-forgets-no-address",
         "the same decisions",
         _HOT,
-        "        self._native.forget(address.vlan, address.address)\n",
+        "        self._native.forget(entry.vlan, entry.mac)\n",
         "",
         _SAME,
         Runner.PYTEST,
@@ -117,7 +117,7 @@ MUTATIONS = (
     Mutation(
         "hot-bridge-vlans-unheard-of",
         "VLANs are kept apart",
-        _VLAN,
+        _RECORDS,
         "        self._plain_out = self._tagged_out = None\n        self._changed(self)\n",
         "        self._plain_out = self._tagged_out = None\n",
         _SAME,

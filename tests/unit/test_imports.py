@@ -44,7 +44,6 @@ STILL: frozenset[tuple[str, str]] = frozenset(
 """What is about to move: (who imports, from what that stands above it or beside it)."""
 
 STILL_CIRCLES = [
-    ["switch.core.events", "switch.core.fdb", "switch.core.port", "switch.core.vlans"],
     ["switch.plugs.dgram", "switch.plugs.dgrampeer"],
 ]
 """Modules that import each other, and are about to be one, or told apart."""

@@ -16,7 +16,7 @@ from distnet.switch.console.pdump import PacketDump
 from distnet.switch.console.records import About, Command, SpanningTree, Surroundings
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
-from distnet.switch.core.port import Endpoint
+from distnet.switch.core.records import Endpoint
 from distnet.text import printable
 
 PROMPT: Final = "\nvde$ "

@@ -16,9 +16,8 @@ from distnet.switch.console.events import (
     PORT_REMOVED,
     Category,
 )
-from distnet.switch.core.events import Episode, IBridgeObserver
-from distnet.switch.core.fdb import Address
-from distnet.switch.core.port import Endpoint, Port
+from distnet.switch.core.events import IBridgeObserver
+from distnet.switch.core.records import Endpoint, FdbEntry, Port, SlowEpisode
 
 
 def _nobody(category: Category, text: str) -> None:
@@ -58,21 +57,21 @@ class ConsoleObserver:
         if not endpoint.port.active:
             self.tell(PORT_REMOVED, f"{endpoint.port.number:02d}")
 
-    def address_learned(self, address: Address) -> None:
+    def address_learned(self, entry: FdbEntry) -> None:
         """See L{IBridgeObserver}."""
-        self.tell(HASH_ADDED, _place(address))
+        self.tell(HASH_ADDED, _whereabouts(entry))
 
-    def address_forgotten(self, address: Address) -> None:
+    def address_forgotten(self, entry: FdbEntry) -> None:
         """See L{IBridgeObserver}."""
-        self.tell(HASH_REMOVED, _place(address))
+        self.tell(HASH_REMOVED, _whereabouts(entry))
 
     def addresses_full(self) -> None:
         """There is no such event."""
 
-    def slow(self, episode: Episode) -> None:
+    def slow(self, episode: SlowEpisode) -> None:
         """There is no such event."""
 
-    def recovered(self, episode: Episode) -> None:
+    def recovered(self, episode: SlowEpisode) -> None:
         """There is no such event."""
 
 
@@ -80,7 +79,7 @@ def _name(endpoint: Endpoint) -> str:
     return f"Port {endpoint.port.number:02d} FD {endpoint.number:2d}"
 
 
-def _place(address: Address) -> str:
+def _whereabouts(entry: FdbEntry) -> str:
     # The two bytes of the number, the lower one first: so it is with vde_switch on most machines.
-    vlan = address.vlan.to_bytes(2, "little").hex(":")
-    return f"{address.address.hex(':')} VLAN {vlan} Port {address.port.number}"
+    vlan = entry.vlan.to_bytes(2, "little").hex(":")
+    return f"{entry.mac.hex(':')} VLAN {vlan} Port {entry.port.number}"

@@ -11,7 +11,7 @@ from distnet.switch.console.machine import ConsoleSession
 from distnet.switch.console.records import Command
 from distnet.switch.core.counters import Traffic
 from distnet.switch.core.errors import NoFreePort
-from distnet.switch.core.port import Endpoint, Port
+from distnet.switch.core.records import Endpoint, Port
 from distnet.text import printable
 
 _NOBODY: Final = ("NONE", "ANY")

@@ -11,8 +11,8 @@ from distnet.switch.console.machine import ConsoleSession
 from distnet.switch.console.ports import check_port_number, port_of
 from distnet.switch.console.records import Command
 from distnet.switch.core.errors import InUse
-from distnet.switch.core.fdb import Address
-from distnet.switch.core.vlans import HIGHEST_VLAN, Vlan
+from distnet.switch.core.records import FdbEntry, Vlan
+from distnet.switch.core.vlans import HIGHEST_VLAN
 
 _NO_TREE: Final = "the spanning tree is not done yet: links that form a loop are not blocked"
 _PORT_COST: Final = 20_000_000
@@ -54,22 +54,22 @@ def _set_min_persistence(session: ConsoleSession, seconds: int) -> None:
 
 
 def _print_hash(session: ConsoleSession) -> Iterator[str]:
-    return (_show_address(session, address) for address in session.console.bridge.fdb)
+    return (_show_entry(session, entry) for entry in session.console.bridge.fdb)
 
 
 def _find(session: ConsoleSession, mac: bytes, vlan: int) -> Iterator[str]:
-    address = session.console.bridge.fdb.find(mac, vlan)
-    if address is None:
+    entry = session.console.bridge.fdb.find(mac, vlan)
+    if entry is None:
         raise CommandError(errno.ENODEV)
-    yield _show_address(session, address)
+    yield _show_entry(session, entry)
 
 
-def _show_address(session: ConsoleSession, address: Address) -> str:
-    age = int(session.console.clock() - address.seen)
+def _show_entry(session: ConsoleSession, entry: FdbEntry) -> str:
+    age = int(session.console.clock() - entry.seen)
     # There are no buckets, so all are in the first.
     return (
-        f"Hash: 0000 Addr: {address.address.hex(':')} VLAN {address.vlan:04d}"
-        f" to port: {address.port.number:03d}  age {age} secs"
+        f"Hash: 0000 Addr: {entry.mac.hex(':')} VLAN {entry.vlan:04d}"
+        f" to port: {entry.port.number:03d}  age {age} secs"
     )
 
 

@@ -9,7 +9,7 @@ from distnet.switch.core.counters import Reason
 from distnet.switch.core.delivery import Delivery
 from distnet.switch.core.errors import AlreadyExists, InvalidValue
 from distnet.switch.core.events import IBridgeObserver
-from distnet.switch.core.fdb import Address, ForwardingDatabase
+from distnet.switch.core.fdb import ForwardingDatabase
 from distnet.switch.core.frame import (
     MIN_TAGGED_FRAME,
     TAG_TYPE,
@@ -21,9 +21,9 @@ from distnet.switch.core.frame import (
 )
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.link import IFrameLink
-from distnet.switch.core.port import Endpoint
 from distnet.switch.core.ports import DEFAULT_NUMPORTS, PortTable
-from distnet.switch.core.vlans import Vlan, VlanTable
+from distnet.switch.core.records import Endpoint, FdbEntry, Vlan
+from distnet.switch.core.vlans import VlanTable
 
 
 class Bridge:
@@ -236,13 +236,13 @@ class Bridge:
         if self._hub:
             self._flood(endpoint, vlan, frame, frame, None)
             return
-        addresses = vlan.addresses
-        known = addresses.get(frame[6:12])
+        fdb = vlan.fdb
+        known = fdb.get(frame[6:12])
         if known is not None and known.port is port:
             known.seen = self._seconds()
         else:
             self.fdb.learn(vlan.number, frame[6:12], port, self._seconds())
-        known = addresses.get(frame[:6])
+        known = fdb.get(frame[:6])
         if known is None:
             self._flood(endpoint, vlan, frame, frame, None)
         elif known.port is port:
@@ -270,7 +270,7 @@ class Bridge:
         known = None
         if not self._hub:
             self.fdb.learn(vlan.number, frame[6:12], port, self._seconds())
-            known = vlan.addresses.get(frame[:6])
+            known = vlan.fdb.get(frame[:6])
         if known is None:
             self._flood(endpoint, vlan, frame, plain, tagged)
         elif known.port is port:
@@ -317,8 +317,8 @@ class Bridge:
 
     # Addresses
 
-    def _address_learned(self, address: Address) -> None:
-        self._observer.address_learned(address)
+    def _address_learned(self, entry: FdbEntry) -> None:
+        self._observer.address_learned(entry)
         if self._sweep_timer is None:
             self._sweep_later()
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from distnet.switch.core.counters import Reason, Traffic
-from distnet.switch.core.events import Episode, IBridgeObserver
+from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.limits import BridgeLimits
-from distnet.switch.core.port import Endpoint
+from distnet.switch.core.records import Endpoint, SlowEpisode
 
 
 class Delivery:
@@ -229,7 +229,7 @@ class Delivery:
     def _give_up(self, target: Endpoint) -> None:
         """An endpoint is slow."""
         waiting = Traffic(len(target.queue), target.queued_bytes)
-        target.slow = Episode(target, self._clock.seconds(), waiting)
+        target.slow = SlowEpisode(target, self._clock.seconds(), waiting)
         self._turn_away(target, Reason.SLOW)
         self._observer.slow(target.slow)
 

@@ -2,30 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from zope.interface import Interface
 
-from distnet.switch.core.counters import Traffic
-from distnet.switch.core.fdb import Address
-from distnet.switch.core.port import Endpoint, Port
-
-
-@dataclass(slots=True, eq=False)
-class Episode:
-    """
-    From when an endpoint did not drain in time until its queue is empty, or it has left.
-
-    @ivar endpoint: who.
-    @ivar since: when, in seconds as the clock counts.
-    @ivar waiting: what waited for it then.
-    @ivar dropped: frames for it that were dropped since.
-    """
-
-    endpoint: Endpoint
-    since: float
-    waiting: Traffic
-    dropped: Traffic = field(default_factory=Traffic)
+from distnet.switch.core.records import Endpoint, FdbEntry, Port, SlowEpisode
 
 
 class IBridgeObserver(Interface):
@@ -46,17 +25,17 @@ class IBridgeObserver(Interface):
     def endpoint_detached(endpoint: Endpoint) -> None:
         """Something was unplugged; C{endpoint.port.endpoints} does not have it any more."""
 
-    def address_learned(address: Address) -> None:
+    def address_learned(entry: FdbEntry) -> None:
         """An address is known, or is known to be at another port."""
 
-    def address_forgotten(address: Address) -> None:
+    def address_forgotten(entry: FdbEntry) -> None:
         """An address is not known any more, or is about to be known at another port."""
 
     def addresses_full() -> None:
         """No more addresses are learned: said once, until a quarter is forgotten."""
 
-    def slow(episode: Episode) -> None:
+    def slow(episode: SlowEpisode) -> None:
         """An endpoint does not drain, and frames for it are dropped: said once an episode."""
 
-    def recovered(episode: Episode) -> None:
+    def recovered(episode: SlowEpisode) -> None:
         """It has drained, or has left: the episode is over."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from distnet.switch.core.errors import InvalidValue
 from distnet.switch.core.frame import is_group
-from distnet.switch.core.port import Port
+from distnet.switch.core.records import FdbEntry, FdbTable, Port
 
 DEFAULT_EXPIRE_SECONDS = 100
 DEFAULT_SWEEP_SECONDS = 2
@@ -15,24 +14,6 @@ DEFAULT_MIN_PERSISTENCE_SECONDS = 3
 DEFAULT_SIZE = 128
 
 _NO_ADDRESS = bytes(6)
-
-Table = dict[bytes, "Address"]
-"""What is known of one VLAN, by the 6 bytes of an address."""
-
-
-@dataclass(slots=True, eq=False)
-class Address:
-    """
-    @ivar address: 6 bytes.
-    @ivar vlan: the number of the VLAN.
-    @ivar port: behind which port.
-    @ivar seen: when a frame last came from it, in seconds as the clock counts.
-    """
-
-    address: bytes
-    vlan: int
-    port: Port
-    seen: float
 
 
 class ForwardingDatabase:
@@ -54,8 +35,8 @@ class ForwardingDatabase:
     def __init__(
         self,
         max_addresses: int,
-        learned: Callable[[Address], None],
-        forgotten: Callable[[Address], None],
+        learned: Callable[[FdbEntry], None],
+        forgotten: Callable[[FdbEntry], None],
         full: Callable[[], None],
     ) -> None:
         self.max_addresses = max_addresses
@@ -68,32 +49,32 @@ class ForwardingDatabase:
         self._forgotten = forgotten
         self._full = full
         self._full_said = False
-        self._tables: dict[int, Table] = {}
+        self._tables: dict[int, FdbTable] = {}
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def __iter__(self) -> Iterator[Address]:
+    def __iter__(self) -> Iterator[FdbEntry]:
         """All addresses, by VLAN."""
         for vlan in sorted(self._tables):
             yield from self._tables[vlan].values()
 
-    def table(self, vlan: int) -> Table:
+    def table(self, vlan: int) -> FdbTable:
         """The addresses of a VLAN, to look into; L{learn} and others change it, nobody else."""
         return self._tables.setdefault(vlan, {})
 
-    def find(self, address: bytes, vlan: int = 0) -> Address | None:
+    def find(self, mac: bytes, vlan: int = 0) -> FdbEntry | None:
         """What is known of an address (C{hash/find})."""
         table = self._tables.get(vlan)
-        return None if table is None else table.get(address)
+        return None if table is None else table.get(mac)
 
-    def learn(self, vlan: int, address: bytes, port: Port, now: float) -> None:
+    def learn(self, vlan: int, mac: bytes, port: Port, now: float) -> None:
         """A frame came from an address through a port."""
         table = self.table(vlan)
-        known = table.get(address)
+        known = table.get(mac)
         if known is None:
-            self._add(table, vlan, address, port, now)
+            self._add(table, vlan, mac, port, now)
         elif known.port is port:
             known.seen = now
         elif now - known.seen >= self.min_persistence_seconds:
@@ -102,8 +83,8 @@ class ForwardingDatabase:
             known.seen = now
             self._learned(known)
 
-    def _add(self, table: Table, vlan: int, address: bytes, port: Port, now: float) -> None:
-        if is_group(address) or address == _NO_ADDRESS:
+    def _add(self, table: FdbTable, vlan: int, mac: bytes, port: Port, now: float) -> None:
+        if is_group(mac) or mac == _NO_ADDRESS:
             return
         if self._count >= self.max_addresses:
             self.refused += 1
@@ -111,7 +92,7 @@ class ForwardingDatabase:
                 self._full_said = True
                 self._full()
             return
-        known = table[address] = Address(address, vlan, port, now)
+        known = table[mac] = FdbEntry(mac, vlan, port, now)
         self._count += 1
         self._learned(known)
 
@@ -128,9 +109,9 @@ class ForwardingDatabase:
         """Forget all addresses."""
         self._forget(list(self))
 
-    def _forget(self, addresses: list[Address]) -> None:
-        for known in addresses:
-            del self._tables[known.vlan][known.address]
+    def _forget(self, entries: list[FdbEntry]) -> None:
+        for known in entries:
+            del self._tables[known.vlan][known.mac]
             self._count -= 1
             self._forgotten(known)
         if self._count <= self.max_addresses * 3 // 4:

@@ -15,7 +15,7 @@ from distnet.switch.core.errors import (
 )
 from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.limits import MAX_NUMPORTS
-from distnet.switch.core.port import Endpoint, Port
+from distnet.switch.core.records import Endpoint, Port
 from distnet.switch.core.vlans import DEFAULT_VLAN, VlanTable
 
 DEFAULT_NUMPORTS = 32

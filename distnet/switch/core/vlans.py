@@ -2,72 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from distnet.switch.core.errors import AlreadyExists, InUse, InvalidValue, NoSuchThing
-from distnet.switch.core.fdb import ForwardingDatabase, Table
-from distnet.switch.core.port import NO_VLAN, Endpoint, Port
+from distnet.switch.core.fdb import ForwardingDatabase
+from distnet.switch.core.records import NO_VLAN, Port, Vlan
 
 HIGHEST_VLAN = 4094
 DEFAULT_VLAN = 0
-
-
-class Vlan:
-    """
-    @ivar number: 0 to 4094.
-    @ivar addresses: what the forwarding database knows of it.
-    @ivar untagged: its ports, by number, whose untagged frames are its; inactive ones too.
-    @ivar tagged: its other ports, by number, where its frames are tagged.
-    """
-
-    __slots__ = (
-        "_changed",
-        "_plain_out",
-        "_tagged_out",
-        "addresses",
-        "number",
-        "tagged",
-        "untagged",
-    )
-
-    def __init__(self, number: int, addresses: Table, changed: Callable[[Vlan], None]) -> None:
-        """
-        @param changed: told of each change of its ports or of their endpoints.
-        """
-        self._changed = changed
-        self.number = number
-        self.addresses = addresses
-        self.untagged: dict[int, Port] = {}
-        self.tagged: dict[int, Port] = {}
-        self._plain_out: tuple[Endpoint, ...] | None = None
-        self._tagged_out: tuple[Endpoint, ...] | None = None
-
-    @property
-    def plain_out(self) -> tuple[Endpoint, ...]:
-        """All endpoints to which its frames go without a tag."""
-        if self._plain_out is None:
-            self._plain_out = _endpoints(self.untagged.values())
-        return self._plain_out
-
-    @property
-    def tagged_out(self) -> tuple[Endpoint, ...]:
-        """All endpoints to which its frames go with a tag."""
-        if self._tagged_out is None:
-            self._tagged_out = _endpoints(self.tagged.values())
-        return self._tagged_out
-
-    def is_alone(self, port: Port) -> bool:
-        """Whether this port of it is the only one that has endpoints."""
-        return len(self.plain_out) + len(self.tagged_out) == len(port.endpoints)
-
-    def changed(self) -> None:
-        """Its ports, or their endpoints, are others than they were."""
-        self._plain_out = self._tagged_out = None
-        self._changed(self)
-
-
-def _endpoints(ports: Iterable[Port]) -> tuple[Endpoint, ...]:
-    return tuple(endpoint for port in ports for endpoint in port.endpoints)
 
 
 class VlanTable:

@@ -13,7 +13,7 @@ from zope.interface import implementer
 from distnet.sockets.descriptor import error_name
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.link import IFrameLink
-from distnet.switch.core.port import Endpoint
+from distnet.switch.core.records import Endpoint
 
 FRAMES_AT_ONCE: Final = 64
 """Frames read from a descriptor before the others have their turn."""

@@ -7,7 +7,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
-from distnet.switch.core.port import Endpoint
+from distnet.switch.core.records import Endpoint
 from distnet.switch.plugs.descriptor import FrameDescriptor
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from distnet.sockets.unbuffered import WrittenAtOnce
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
 from distnet.switch.core.link import IFrameLink
-from distnet.switch.core.port import Endpoint
+from distnet.switch.core.records import Endpoint
 from distnet.switch.core.streamwire import StreamFrames, encode_frame
 from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE, RETRY_SECONDS, TRIES
 

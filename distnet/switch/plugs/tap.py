@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from distnet.errors import StartupError
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
-from distnet.switch.core.port import Endpoint
+from distnet.switch.core.records import Endpoint
 from distnet.switch.plugs.descriptor import Errors, FrameDescriptor
 
 DEVICE: Final = "/dev/net/tun"

@@ -22,7 +22,7 @@ from distnet.sockets.once import Refusals
 from distnet.sockets.peers import peer_groups
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
-from distnet.switch.core.port import Endpoint
+from distnet.switch.core.records import Endpoint
 from distnet.switch.core.vdewire import (
     MAX_REQUEST,
     BadRequest,

@@ -20,12 +20,12 @@ from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.plugs.vdedir import Permissions, VdeDirectory
 from distnet.switch.service import Management, Plugs, Settings, SwitchService
 from distnet.switch.status import (
-    AddressStatus,
     Amount,
     CountersStatus,
     DumpStatus,
     EndpointStatus,
     ErrorStatus,
+    FdbEntryStatus,
     PortStatus,
     RefusedStatus,
     Undelivered,
@@ -169,7 +169,7 @@ class StatusTests(SynchronousTestCase):
         station.send(BROADCAST)
         self.reactor.advance(2)
         self.assertEqual(
-            self.service.status().addresses, (AddressStatus("02:00:00:00:00:03", 0, 3, 2.0),)
+            self.service.status().addresses, (FdbEntryStatus("02:00:00:00:00:03", 0, 3, 2.0),)
         )
 
     def test_totals(self) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from twisted.trial.unittest import SynchronousTestCase
 
-from distnet.switch.core.port import NO_VLAN
+from distnet.switch.core.records import NO_VLAN
 from tests.unit.machines import run_machine
 from tests.unit.switch.core.world import PORTS, VLANS, World, random_step
 

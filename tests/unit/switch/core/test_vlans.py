@@ -5,7 +5,7 @@ from __future__ import annotations
 from distnet.switch.core.counters import Reason
 from distnet.switch.core.errors import AlreadyExists, InUse, InvalidValue, NoSuchThing
 from distnet.switch.core.frame import insert_tag, strip_tag
-from distnet.switch.core.port import NO_VLAN
+from distnet.switch.core.records import NO_VLAN
 from tests.unit.switch.core.stations import BROADCAST, BridgeTestCase, Station, frame
 
 

@@ -10,10 +10,8 @@ from twisted.internet.task import Clock
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.counters import REFUSALS, Reason, Traffic
 from distnet.switch.core.errors import BridgeError
-from distnet.switch.core.events import Episode
-from distnet.switch.core.fdb import Address
 from distnet.switch.core.limits import BridgeLimits
-from distnet.switch.core.port import NO_VLAN, Endpoint, Port
+from distnet.switch.core.records import NO_VLAN, Endpoint, FdbEntry, Port, SlowEpisode
 from distnet.testing import NotingBridgeObserver
 from tests.unit.switch.core.stations import BROADCAST, PAUSE, Station, frame
 
@@ -49,22 +47,22 @@ class ModelObserver(NotingBridgeObserver):
         self.moving: dict[tuple[int, bytes], tuple[Port, float]] = {}
         self.slow_now: set[Endpoint] = set()
 
-    def address_forgotten(self, address: Address) -> None:
+    def address_forgotten(self, entry: FdbEntry) -> None:
         """It was known."""
-        port, _ = self.addresses.pop((address.vlan, address.address))
-        assert port is address.port
+        port, _ = self.addresses.pop((entry.vlan, entry.mac))
+        assert port is entry.port
 
-    def address_learned(self, address: Address) -> None:
+    def address_learned(self, entry: FdbEntry) -> None:
         """It is new, or has moved."""
-        key = (address.vlan, address.address)
+        key = (entry.vlan, entry.mac)
         self.addresses[key] = self.moving.pop(key)
 
-    def slow(self, episode: Episode) -> None:
+    def slow(self, episode: SlowEpisode) -> None:
         """It was not."""
         assert episode.endpoint not in self.slow_now
         self.slow_now.add(episode.endpoint)
 
-    def recovered(self, episode: Episode) -> None:
+    def recovered(self, episode: SlowEpisode) -> None:
         """It was slow."""
         self.slow_now.remove(episode.endpoint)
 
@@ -345,7 +343,7 @@ class World:
 
     def check_addresses(self) -> None:
         """The forwarding database is what the model believes."""
-        known = {(each.vlan, each.address): (each.port, each.seen) for each in self.bridge.fdb}
+        known = {(each.vlan, each.mac): (each.port, each.seen) for each in self.bridge.fdb}
         assert known == self.observer.addresses
         assert len(known) == len(self.bridge.fdb) <= self.limits.max_addresses
         assert all(port.endpoints for port, _ in known.values())

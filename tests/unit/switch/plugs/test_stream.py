@@ -20,7 +20,7 @@ from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.counters import Reason
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.link import IFrameLink
-from distnet.switch.core.port import Endpoint
+from distnet.switch.core.records import Endpoint
 from distnet.switch.core.streamwire import encode_frame
 from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE, RETRY_SECONDS, TRIES
 from distnet.switch.plugs.stream import (

@@ -21,7 +21,7 @@ from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.counters import Reason
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.link import IFrameLink
-from distnet.switch.core.port import Endpoint
+from distnet.switch.core.records import Endpoint
 from distnet.switch.core.vdewire import BadRequest, Request, RequestType, encode_request
 from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE, RETRY_SECONDS, TRIES
 from distnet.switch.plugs.vde import (

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from distnet.errors import StartupError
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.limits import BridgeLimits
-from distnet.switch.core.port import Port
+from distnet.switch.core.records import Port
 from distnet.switch.core.vdewire import Request, RequestType, encode_request, parse_reply
 from distnet.switch.plugs.vde import ControlProtocol, ControlSocket
 from distnet.switch.plugs.vdedir import Permissions, VdeDirectory

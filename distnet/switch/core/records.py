@@ -1,16 +1,17 @@
-"""A port of the switch, and the endpoints that are plugged into it. Records; no decisions."""
+"""What the bridge is made of: ports, endpoints, VLANs, what it knows of addresses. No decisions.
+
+They know each other, so they stand together.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
-from distnet.switch.core.counters import Counters
+from distnet.switch.core.counters import Counters, Traffic
 from distnet.switch.core.link import IFrameLink, IHotEndpoint
-
-if TYPE_CHECKING:
-    from distnet.switch.core.events import Episode
-    from distnet.switch.core.vlans import Vlan
 
 NO_VLAN = 4095
 """As a port's untagged VLAN: it takes and gets no untagged frames."""
@@ -75,7 +76,7 @@ class Endpoint:
         self.queue: deque[bytes] = deque()
         self.queued_bytes = 0
         self.blocked = False
-        self.slow: Episode | None = None
+        self.slow: SlowEpisode | None = None
         self.deadline: float | None = None
         self.waiters: dict[Endpoint, bytes] = {}
         self.awaited: dict[Endpoint, None] = {}
@@ -144,3 +145,101 @@ class Port:
     def queued_frames(self) -> int:
         """How many frames wait for its endpoints."""
         return sum(len(endpoint.queue) for endpoint in self.endpoints)
+
+
+class Vlan:
+    """
+    A VLAN, and where its frames go.
+
+    @ivar number: 0 to 4094.
+    @ivar fdb: what the forwarding database knows of it, by address.
+    @ivar untagged: its ports, by number, whose untagged frames are its; inactive ones too.
+    @ivar tagged: its other ports, by number, where its frames are tagged.
+    """
+
+    __slots__ = (
+        "_changed",
+        "_plain_out",
+        "_tagged_out",
+        "fdb",
+        "number",
+        "tagged",
+        "untagged",
+    )
+
+    def __init__(self, number: int, fdb: FdbTable, changed: Callable[[Vlan], None]) -> None:
+        """
+        @param changed: told of each change of its ports or of their endpoints.
+        """
+        self._changed = changed
+        self.number = number
+        self.fdb = fdb
+        self.untagged: dict[int, Port] = {}
+        self.tagged: dict[int, Port] = {}
+        self._plain_out: tuple[Endpoint, ...] | None = None
+        self._tagged_out: tuple[Endpoint, ...] | None = None
+
+    @property
+    def plain_out(self) -> tuple[Endpoint, ...]:
+        """All endpoints to which its frames go without a tag."""
+        if self._plain_out is None:
+            self._plain_out = _endpoints(self.untagged.values())
+        return self._plain_out
+
+    @property
+    def tagged_out(self) -> tuple[Endpoint, ...]:
+        """All endpoints to which its frames go with a tag."""
+        if self._tagged_out is None:
+            self._tagged_out = _endpoints(self.tagged.values())
+        return self._tagged_out
+
+    def is_alone(self, port: Port) -> bool:
+        """Whether this port of it is the only one that has endpoints."""
+        return len(self.plain_out) + len(self.tagged_out) == len(port.endpoints)
+
+    def changed(self) -> None:
+        """Its ports, or their endpoints, are others than they were."""
+        self._plain_out = self._tagged_out = None
+        self._changed(self)
+
+
+def _endpoints(ports: Iterable[Port]) -> tuple[Endpoint, ...]:
+    return tuple(endpoint for port in ports for endpoint in port.endpoints)
+
+
+@dataclass(slots=True, eq=False)
+class FdbEntry:
+    """
+    What the forwarding database knows of an address in one VLAN.
+
+    @ivar mac: the address, 6 bytes.
+    @ivar vlan: the number of the VLAN.
+    @ivar port: behind which port.
+    @ivar seen: when a frame last came from it, in seconds as the clock counts.
+    """
+
+    mac: bytes
+    vlan: int
+    port: Port
+    seen: float
+
+
+FdbTable = dict[bytes, "FdbEntry"]
+"""What is known of one VLAN, by the 6 bytes of an address."""
+
+
+@dataclass(slots=True, eq=False)
+class SlowEpisode:
+    """
+    From when an endpoint did not drain in time until its queue is empty, or it has left.
+
+    @ivar endpoint: who.
+    @ivar since: when, in seconds as the clock counts.
+    @ivar waiting: what waited for it then.
+    @ivar dropped: frames for it that were dropped since.
+    """
+
+    endpoint: Endpoint
+    since: float
+    waiting: Traffic
+    dropped: Traffic = field(default_factory=Traffic)
