@@ -15,11 +15,13 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from distnet import __version__
+from distnet.control.server import Answers
 from distnet.daemon.options import DaemonOptions, seconds, show_size, size, whole_number
 from distnet.daemon.process import Daemon
 from distnet.gateway.cli import check_words
 from distnet.gateway.supervise import GatewayProcess
 from distnet.switch.console.sockets import ConsoleProtocol
+from distnet.switch.core.errors import NoSuchThing
 from distnet.switch.core.frame import parse_address
 from distnet.switch.core.limits import MAX_NUMPORTS, BridgeLimits
 from distnet.switch.plugs.dgramplace import parse_dgram_place
@@ -31,6 +33,7 @@ from distnet.switch.service import Management, Plugs, Settings, SwitchService
 T = TypeVar("T")
 
 _LIMITS: Final = BridgeLimits()
+_MAX_PORT_DIGITS: Final = len(str(MAX_NUMPORTS))
 _SCRIPTS: Final = ("~/.vde2/vde_switch.rc", "/etc/vde2/vde_switch.rc")
 
 
@@ -316,6 +319,27 @@ class Options(DaemonOptions):
             return parse_address(self[option])
         except ValueError as error:
             raise ValueError(f"--{option}: {error}") from error
+
+
+def answers_of(switch: SwitchService) -> Answers:
+    """What the control interface of a switch answers."""
+
+    def port(text: str) -> Any:
+        if not (text.isascii() and text.isdigit()) or len(text) > _MAX_PORT_DIGITS:
+            return None
+        try:
+            return switch.port(int(text))
+        except NoSuchThing:
+            return None
+
+    return {
+        "/status": switch.status,
+        "/ports": lambda: list(switch.ports()),
+        "/ports/N": port,
+        "/vlans": lambda: list(switch.vlans()),
+        "/addresses": lambda: list(switch.addresses()),
+        "/counters": switch.counters,
+    }
 
 
 def makeService(options: Options) -> IService:

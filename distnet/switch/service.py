@@ -37,7 +37,6 @@ from distnet.switch.plugs.vdedir import VdeDirectory
 from distnet.switch.status import (
     CountersStatus,
     DumpStatus,
-    ErrorStatus,
     FdbEntryStatus,
     PortStatus,
     RefusedStatus,
@@ -209,7 +208,7 @@ class SwitchService(MultiService):
         if self.settings.spanning_tree:
             _log.warn("there is no spanning tree yet (-F): the network must not have loops")
 
-    # What there is to know
+    # What it says of itself
 
     def count(self) -> None:
         """Bring the counters of ports up to date."""
@@ -217,12 +216,12 @@ class SwitchService(MultiService):
             self._hot.count()
 
     def status(self) -> SwitchStatus:
-        """All that there is to know now."""
+        """Everything: how it was started, its ports, VLANs and addresses, and what was counted."""
         bridge, about = self.bridge, self.console.about
-        # First, since it brings the counters up to date for the totals too.
+        # First, since it brings the counters up to date, for the totals too.
         ports = tuple(self.ports())
         return SwitchStatus(
-            version=about.version,
+            distnet=about.version,
             pid=about.pid,
             started=about.started,
             directory=self.control.directory.path,
@@ -236,10 +235,10 @@ class SwitchService(MultiService):
             ports=ports,
             vlans=tuple(self.vlans()),
             addresses=tuple(self.addresses()),
-            totals=CountersStatus.of(bridge.ports.totals()),
+            counters=CountersStatus.of(bridge.ports.totals()),
             refused=self._refused(),
             events_dropped=self.console.events_dropped,
-            errors=tuple(ErrorStatus(*item) for item in sorted(self._errors.items())),
+            errors=dict(sorted(self._errors.items())),
             dump=self._dump(),
         )
 
@@ -262,7 +261,7 @@ class SwitchService(MultiService):
         now = self._seconds()
         return (FdbEntryStatus.of(entry, now) for entry in self.bridge.fdb)
 
-    def totals(self) -> CountersStatus:
+    def counters(self) -> CountersStatus:
         """What was counted at all ports, those that were removed too."""
         self.count()
         return CountersStatus.of(self.bridge.ports.totals())

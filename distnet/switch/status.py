@@ -1,7 +1,13 @@
-"""What there is to know of a switch at one moment, as plain records. No live objects, no JSON."""
+"""
+The status of a switch as plain records: what it says of itself, at the moment it is asked.
+
+Sizes are in bytes; times in seconds since the epoch. The control interface tells these records as
+JSON, key for field: new fields may come, those that are there stay.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from distnet.switch.core.counters import Counters, Reason, Traffic
@@ -24,37 +30,26 @@ class Amount:
 
 
 @dataclass(frozen=True, slots=True)
-class Undelivered:
-    """What was not delivered for one reason."""
-
-    reason: Reason
-    amount: Amount
-
-
-@dataclass(frozen=True, slots=True)
 class CountersStatus:
     """
     Of one port, or of all.
 
     @ivar received: frames that came in.
     @ivar sent: copies of frames that went out.
-    @ivar undelivered: by reason, in the order of L{Reason}; those that there were.
+    @ivar undelivered: by reason; each reason is there.
     """
 
     received: Amount
     sent: Amount
-    undelivered: tuple[Undelivered, ...]
+    undelivered: Mapping[Reason, Amount]
 
     @classmethod
     def of(cls, counters: Counters) -> CountersStatus:
         """As they are now."""
-        lost = counters.undelivered
         return cls(
             received=Amount.of(counters.received),
             sent=Amount.of(counters.sent),
-            undelivered=tuple(
-                Undelivered(reason, Amount.of(lost[reason])) for reason in Reason if reason in lost
-            ),
+            undelivered={reason: Amount.of(counters.lost(reason)) for reason in Reason},
         )
 
 
@@ -70,8 +65,8 @@ class EndpointStatus:
     @ivar waiting: what waits to be sent to it.
     @ivar held: what came from it while it was paused, and is not dealt with yet.
     @ivar paused: it is not read, since somebody that it sends to has no room.
-    @ivar slow_since: since when frames for it are dropped, as it has not drained in time, in
-        seconds since the epoch; or None.
+    @ivar slow_since: since when frames for it are dropped, as it has not drained in time,
+        or None.
     """
 
     number: int
@@ -230,24 +225,12 @@ class DumpStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorStatus:
-    """
-    @ivar error: the name of an error of the operating system, like C{ENOBUFS}.
-    @ivar count: how many operations on sockets and tap interfaces have failed with it.
-    """
-
-    error: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
 class SwitchStatus:
     """
     Everything.
 
-    @ivar version: of this program.
-    @ivar pid: of its process.
-    @ivar started: in seconds since the epoch.
+    @ivar distnet: the version.
+    @ivar started: when it started.
     @ivar directory: where clients of VDE find it.
     @ivar mac: its own address.
     @ivar hub: every frame goes to all ports of its VLAN.
@@ -259,14 +242,15 @@ class SwitchStatus:
     @ivar ports: by number; unused ones too.
     @ivar vlans: by number.
     @ivar addresses: by VLAN.
-    @ivar totals: of all ports, those that were removed too, since counters were reset.
+    @ivar counters: of all ports, those that were removed too, since they were reset.
     @ivar refused: what was refused.
     @ivar events_dropped: events that a console was not told of, since it did not read.
-    @ivar errors: by name.
+    @ivar errors: how many operations on sockets and tap interfaces have failed, by the name of the
+        operating system's error, like C{ENOBUFS}.
     @ivar dump: the packet dump, or None.
     """
 
-    version: str
+    distnet: str
     pid: int
     started: float
     directory: str
@@ -280,8 +264,8 @@ class SwitchStatus:
     ports: tuple[PortStatus, ...]
     vlans: tuple[VlanStatus, ...]
     addresses: tuple[FdbEntryStatus, ...]
-    totals: CountersStatus
+    counters: CountersStatus
     refused: RefusedStatus
     events_dropped: int
-    errors: tuple[ErrorStatus, ...]
+    errors: Mapping[str, int]
     dump: DumpStatus | None

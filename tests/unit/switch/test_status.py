@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import tempfile
@@ -13,10 +14,12 @@ from typing import Any
 from twisted.internet.defer import maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from distnet.control.server import VERSION_KEY, as_json
 from distnet.switch.console.machine import MAX_SESSIONS
 from distnet.switch.core.counters import Reason
 from distnet.switch.core.errors import NoSuchThing
 from distnet.switch.core.limits import BridgeLimits
+from distnet.switch.options import answers_of
 from distnet.switch.plugs.vdedir import Permissions, VdeDirectory
 from distnet.switch.service import Management, Plugs, Settings, SwitchService
 from distnet.switch.status import (
@@ -24,18 +27,23 @@ from distnet.switch.status import (
     CountersStatus,
     DumpStatus,
     EndpointStatus,
-    ErrorStatus,
     FdbEntryStatus,
     PortStatus,
     RefusedStatus,
-    Undelivered,
     VlanStatus,
 )
 from tests.unit.sockets.listening import ListeningReactor
 from tests.unit.switch.core.stations import BROADCAST, Station, frame
 
 LIMITS = BridgeLimits(queue_frames=2, pause_seconds=1, max_addresses=2)
-NOTHING = CountersStatus(Amount(0, 0), Amount(0, 0), ())
+NOTHING = Amount(0, 0)
+
+
+def counters(received: Amount, sent: Amount, **undelivered: Amount) -> CountersStatus:
+    """Counters with these, and nothing else, undelivered: names of reasons in capitals."""
+    found = {reason: undelivered.pop(reason.name, NOTHING) for reason in Reason}
+    assert not undelivered
+    return CountersStatus(received, sent, found)
 
 
 class StatusTests(SynchronousTestCase):
@@ -64,7 +72,7 @@ class StatusTests(SynchronousTestCase):
         self.reactor.advance(7)
         status = self.service.status()
         self.assertEqual(
-            (status.version, status.pid, status.started, status.directory, status.mac),
+            (status.distnet, status.pid, status.started, status.directory, status.mac),
             ("9", os.getpid(), 0.0, str(self.sock.resolve()), "00:01:02:03:04:05"),
         )
         self.assertEqual(
@@ -72,9 +80,32 @@ class StatusTests(SynchronousTestCase):
         )
         self.assertEqual(status.not_native, "the reactor has no epoll of its own")
         self.assertEqual(
-            (status.ports, status.addresses, status.errors, status.dump), ((), (), (), None)
+            (status.ports, status.addresses, status.errors, status.dump), ((), (), {}, None)
         )
         self.assertEqual(status.vlans, (VlanStatus(0, (), (), 0),))
+
+    def test_the_parts_are_those_of_the_whole(self) -> None:
+        """Each path of the control interface answers with what the whole status has."""
+        for station in (Station(self.bridge, 3), Station(self.bridge, 5)):
+            station.send(BROADCAST)
+        told, answers = self.service.status(), answers_of(self.service)
+        self.assertEqual(answers["/status"](), told)
+        for part in ("ports", "vlans", "addresses"):
+            self.assertEqual(answers[f"/{part}"](), list(getattr(told, part)))
+        self.assertEqual(answers["/counters"](), told.counters)
+        self.assertEqual(answers["/ports/N"]("5"), told.ports[1])
+        for text in ("", "x", "-1", "4", "٣", "9" * 5000):
+            self.assertIsNone(answers["/ports/N"](text))
+
+    def test_as_json(self) -> None:
+        """All of it can be told as JSON, with reasons and errors as keys."""
+        Station(self.bridge, 3).send(BROADCAST)
+        self.service.control.errors.count(OSError(errno.ENOBUFS, ""))
+        told = json.loads(json.dumps(as_json(self.service.status())))
+        self.assertEqual(told[VERSION_KEY], "9")
+        (port,) = told["ports"]
+        self.assertEqual(port["counters"]["undelivered"]["nobody"], {"frames": 1, "bytes": 14})
+        self.assertEqual((told["errors"], told["limits"]["queue_frames"]), ({"ENOBUFS": 1}, 2))
 
     def test_diverted(self) -> None:
         """It says whether frames go by Python because somebody asked for that."""
@@ -107,7 +138,6 @@ class StatusTests(SynchronousTestCase):
         first.send(BROADCAST, b"123")
         ports = self.service.status().ports
         self.assertEqual([port.number for port in ports], [1, 3])
-        nothing = Amount(0, 0)
         self.assertEqual(
             ports[0],
             PortStatus(
@@ -119,14 +149,14 @@ class StatusTests(SynchronousTestCase):
                 allowed_user=None,
                 allowed_group=None,
                 endpoints=(
-                    EndpointStatus(1, "one", first.link.module, 7, nothing, nothing, False, None),
+                    EndpointStatus(1, "one", first.link.module, 7, NOTHING, NOTHING, False, None),
                 ),
-                counters=CountersStatus(
-                    Amount(1, 17), nothing, (Undelivered(Reason.NOBODY, Amount(1, 17)),)
-                ),
+                counters=counters(Amount(1, 17), NOTHING, NOBODY=Amount(1, 17)),
             ),
         )
-        self.assertEqual(ports[1], PortStatus(3, False, 0, (), None, 12, None, (), NOTHING))
+        self.assertEqual(
+            ports[1], PortStatus(3, False, 0, (), None, 12, None, (), counters(NOTHING, NOTHING))
+        )
         self.assertEqual(self.service.port(3), ports[1])
         self.assertEqual(tuple(self.service.ports()), ports)
         self.assertRaises(NoSuchThing, self.service.port, 2)
@@ -179,9 +209,9 @@ class StatusTests(SynchronousTestCase):
         for station in (first, second):
             self.bridge.detach(station.endpoint)
             self.bridge.ports.remove(station.number)
-        totals = CountersStatus(Amount(1, 14), Amount(1, 14), ())
-        self.assertEqual(self.service.status().totals, totals)
-        self.assertEqual(self.service.totals(), totals)
+        totals = counters(Amount(1, 14), Amount(1, 14))
+        self.assertEqual(self.service.status().counters, totals)
+        self.assertEqual(self.service.counters(), totals)
 
     def test_refused(self) -> None:
         """What is refused is counted by what it was."""
@@ -201,9 +231,7 @@ class StatusTests(SynchronousTestCase):
         errors: Any = self.service.control.errors
         for number in (errno.ENOBUFS, errno.EMSGSIZE, errno.ENOBUFS):
             errors.count(OSError(number, ""))
-        self.assertEqual(
-            self.service.status().errors, (ErrorStatus("EMSGSIZE", 1), ErrorStatus("ENOBUFS", 2))
-        )
+        self.assertEqual(self.service.status().errors, {"EMSGSIZE": 1, "ENOBUFS": 2})
 
     def test_dump(self) -> None:
         """Of the packet dump it says what was written, as long as it is loaded."""
