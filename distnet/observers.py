@@ -1,138 +1,67 @@
-"""Who is told what happens to nodes: the log, the state file, whoever comes."""
+"""Observers: each is told those events that it has a method for, and no others."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from difflib import get_close_matches
+from types import SimpleNamespace
+from typing import Any, Final
 
-from twisted.logger import Logger
-from zope.interface import directlyProvides, implementer
+from zope.interface import directlyProvides
 from zope.interface.interface import InterfaceClass
 
-from distnet.master.core.counters import Reason, Tally
-from distnet.master.core.events import Episode, IObserver
-from distnet.master.core.session import Session
+from distnet.errors import LocalError
 
-_log = Logger(namespace="distnet")
+_LIKENESS: Final = 0.85
+"""From which likeness on, as of L{difflib}, a method's name is taken for a misspelt event."""
+
+
+def nobody(*what: object) -> None:
+    """What an event is that no observer has a method for."""
 
 
 def broadcast(interface: InterfaceClass, *observers: object) -> Any:
-    """An observer with this interface that tells all of these, in this order."""
+    """
+    An observer with all events of an interface that tells each of them to those of these that have
+    a method with its name, in this order.
 
-    def tell(event: str) -> Any:
-        def told(*what: object) -> None:
-            for observer in observers:
-                getattr(observer, event)(*what)
+    An observer has methods for what it wants to know, and no others; empty ones would only cost.
+    Who wants what is found out here, once: an event that one wants is that one's method itself,
+    and an event that no one wants is L{nobody}. Where it costs something to find out what would be
+    told, look first: C{if observer.learned is not nobody}.
 
-        return told
-
-    everybody = type("Broadcast", (), {event: staticmethod(tell(event)) for event in interface})()
+    @param interface: its methods are the events.
+    @raise LocalError: an observer has no event, or a method whose name looks like a misspelt one.
+    """
+    for observer in observers:
+        _check(interface, observer)
+    everybody = SimpleNamespace(**{event: _told(event, observers) for event in interface})
     directlyProvides(everybody, interface)
     return everybody
 
 
-@implementer(IObserver)
-class NodeLog:
-    """What a kernel developer reads while booting: a line for each thing that happens once."""
+def _told(event: str, observers: tuple[object, ...]) -> Callable[..., None]:
+    found = [getattr(observer, event, None) for observer in observers]
+    methods = tuple(method for method in found if method is not None)
+    if len(methods) < 2:
+        return methods[0] if methods else nobody
 
-    def __init__(self, clock: Any) -> None:
-        self._clock = clock
+    def all_of_them(*what: object) -> None:
+        for method in methods:
+            method(*what)
 
-    def connected(self, session: Session) -> None:
-        """See L{IObserver}."""
-        _log.info("{who}: connected from {peer}", who=_who(session), peer=session.link.peer)
+    return all_of_them
 
-    def settled(self, session: Session, by: str) -> None:
-        """See L{IObserver}."""
-        if session.resumed:
-            _log.info("{who}: resumed, without a new id", who=_who(session))
-        else:
-            _log.info(
-                "{who}: settled after {seconds:.2f} s: it has read its id, as {by} shows",
-                who=_who(session),
-                seconds=self._clock.seconds() - session.since,
-                by=by,
+
+def _check(interface: InterfaceClass, observer: object) -> None:
+    kind = type(observer)
+    events = set(interface)
+    if not any(hasattr(observer, event) for event in events):
+        raise LocalError(f"{kind.__name__} has no event of {interface.__name__}")
+    for name in dir(kind):
+        if name.startswith("_") or name in events or not callable(getattr(kind, name)):
+            continue
+        if meant := get_close_matches(name, events, 1, _LIKENESS):
+            raise LocalError(
+                f"{kind.__name__}.{name} is no event of {interface.__name__}: {meant[0]} is"
             )
-
-    def first_message(self, session: Session, dest: int) -> None:
-        """See L{IObserver}."""
-        _log.info("{who}: first message, to {dest}", who=_who(session), dest=dest)
-
-    def left(self, session: Session, why: str, discarded: Tally) -> None:
-        """See L{IObserver}."""
-        notes = ""
-        if session.undelivered.messages:
-            notes += f"; of what it sent, {session.undelivered} could not be delivered"
-        if discarded.messages:
-            notes += f"; {discarded} that waited for it discarded"
-        _log.info(
-            "{who}: left ({why}) after {seconds:.1f} s; sent {sent}, got {got}{notes}",
-            who=_who(session),
-            why=why,
-            seconds=self._clock.seconds() - session.since,
-            sent=str(session.received),
-            got=str(session.delivered),
-            notes=notes,
-        )
-
-    def truncated(self, session: Session, size: int) -> None:
-        """See L{IObserver}."""
-        _log.warn(
-            "{who}: its connection ended inside a message; {size} bytes of it discarded",
-            who=_who(session),
-            size=size,
-        )
-
-    def cut(self, session: Session, cut: Tally) -> None:
-        """See L{IObserver}."""
-        _log.warn(
-            "{who}: its connection ended inside a message to it, {size} bytes before its end",
-            who=_who(session),
-            size=cut.bytes,
-        )
-
-    def refused(self, session: Session, dest: int, reason: Reason) -> None:
-        """See L{IObserver}."""
-        why = (
-            "which has left and will not come back"
-            if reason is Reason.GONE
-            else "which no node has or can get"
-        )
-        _log.warn(
-            "{who}: sends to {dest}, {why}: refused and counted ({reason}), said once",
-            who=_who(session),
-            dest=dest,
-            why=why,
-            reason=reason,
-        )
-
-    def congested(self, episode: Episode) -> None:
-        """See L{IObserver}."""
-        _log.warn(
-            "node {dest}: a message from node {source} finds no room ({reason}):"
-            " {waiting} wait already",
-            dest=episode.dest,
-            source=episode.source,
-            reason=episode.reason,
-            waiting=str(episode.waiting),
-        )
-
-    def dropping(self, episode: Episode) -> None:
-        """See L{IObserver}."""
-        _log.warn(
-            "node {dest}: new messages for it are dropped until what waits has drained ({reason})",
-            dest=episode.dest,
-            reason=episode.reason,
-        )
-
-    def relieved(self, episode: Episode) -> None:
-        """See L{IObserver}."""
-        _log.info(
-            "node {dest}: there is room again after {seconds:.1f} s; {dropped} dropped",
-            dest=episode.dest,
-            seconds=self._clock.seconds() - episode.since,
-            dropped=str(episode.dropped),
-        )
-
-
-def _who(session: Session) -> str:
-    return f"{'tool' if session.tool else 'node'} {session.node}"

@@ -8,8 +8,6 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from distnet._native import NotNative, load_router
-from distnet.master.core.counters import Reason, Tally
-from distnet.master.core.events import Episode, IObserver
 from distnet.master.core.limits import Limits
 from distnet.master.core.router import Router
 from distnet.master.core.session import Session
@@ -69,7 +67,6 @@ class HotNode:
         self._path.router.take_back(self.session, data)
 
 
-@implementer(IObserver)
 class HotRouter(HotPath):
     """
     Takes over nodes that have settled, and then what they send after their first message.
@@ -163,36 +160,12 @@ class HotRouter(HotPath):
             if session.received.messages and not hot.reads and not session.splitter.ended:
                 hot.read()
 
-    # What the router says
-
-    def connected(self, session: Session) -> None:
-        """See L{IObserver}."""
+    # Events of the router
 
     def settled(self, session: Session, by: str) -> None:
-        """See L{IObserver}: it can be a dest; not before what waits for it has been written."""
+        """A node can be a dest; not before what waits for it has been written."""
         self._fresh.append(session)
 
     def first_message(self, session: Session, dest: int) -> None:
-        """See L{IObserver}: it can be a source."""
+        """A node can be a source."""
         self._fresh.append(session)
-
-    def left(self, session: Session, why: str, discarded: Tally) -> None:
-        """See L{IObserver}."""
-
-    def truncated(self, session: Session, size: int) -> None:
-        """See L{IObserver}."""
-
-    def cut(self, session: Session, cut: Tally) -> None:
-        """See L{IObserver}."""
-
-    def refused(self, session: Session, dest: int, reason: Reason) -> None:
-        """See L{IObserver}."""
-
-    def congested(self, episode: Episode) -> None:
-        """See L{IObserver}."""
-
-    def dropping(self, episode: Episode) -> None:
-        """See L{IObserver}."""
-
-    def relieved(self, episode: Episode) -> None:
-        """See L{IObserver}."""

@@ -31,6 +31,7 @@ from distnet.master.core.registry import IdPolicy
 from distnet.master.core.router import Router
 from distnet.master.core.session import Session
 from distnet.master.links import INodes, NodeProtocol
+from distnet.master.log import NodeLog
 from distnet.master.native import PATIENCE_SECONDS, HotRouter
 from distnet.master.state import Recorder, Remembered, StateFile
 from distnet.master.status import (
@@ -42,7 +43,7 @@ from distnet.master.status import (
 )
 from distnet.master.unread import SockDiag, unsent
 from distnet.master.watch import UnreadWatch
-from distnet.observers import NodeLog, broadcast
+from distnet.observers import broadcast
 from distnet.qemu import guest_arguments
 from distnet.sockets.listen import Listener, address_of, listen
 from distnet.sockets.peers import peer_credentials, process_identity
@@ -86,7 +87,7 @@ class MasterService(Service):
         state: StateFile | None = None,
         tls: Any = None,
         grace_seconds: float = 2.0,
-        observers: Sequence[IObserver] = (),
+        observers: Sequence[object] = (),
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self.listeners = listeners

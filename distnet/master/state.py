@@ -18,10 +18,8 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
-from zope.interface import implementer
 
 from distnet.errors import StartupError
-from distnet.master.core.events import IObserver
 from distnet.master.core.mailbox import Mail
 from distnet.master.core.registry import IdPolicy
 from distnet.master.core.session import Session
@@ -193,10 +191,10 @@ class StateFile:
         return deferToThreadPool(self._reactor, self._threads, function, *arguments)
 
 
-@implementer(IObserver)
 class Recorder:
     """
-    Keeps the state file up with what happens to nodes after they got their ids.
+    Keeps the state file up with what happens to nodes after they got their ids. It is an observer,
+    see L{IObserver}; an id is on record before its node is connected, as its session sees to.
 
     @ivar stopping: the master is stopping: nodes that leave now may be back.
     """
@@ -207,26 +205,18 @@ class Recorder:
         self._policy = policy
 
     def settled(self, session: Session, by: str) -> None:
-        """See L{IObserver}."""
+        """A node has read its id: from now on that is not given to another."""
         if not session.tool:
             self._try(self._state.settled(session.node, session.process))
 
     def left(self, session: Session, why: str, discarded: object) -> None:
-        """See L{IObserver}."""
+        """A node has left, and its id with it, or not."""
         if session.tool or (self.stopping and session.pinned and session.settled):
             return
         if session.pinned:
             self._try(self._state.unsettled(session.node))
         elif not session.settled or self._policy is IdPolicy.LOWEST:
             self._try(self._state.returned(session.node))
-
-    def connected(self, session: Session) -> None:
-        """The id is recorded before it is sent, not here."""
-
-    def ignored(self, *what: object) -> None:
-        """Of no interest to the next run."""
-
-    first_message = truncated = cut = refused = congested = dropping = relieved = ignored
 
     def _try(self, written: Deferred[Any]) -> None:
         written.addErrback(self._failed)

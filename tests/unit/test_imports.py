@@ -37,7 +37,6 @@ ORDER: tuple[tuple[str, ...], ...] = (
 
 STILL: frozenset[tuple[str, str]] = frozenset(
     {
-        ("observers", "master.core"),
         ("gateway", "switch"),
     }
 )

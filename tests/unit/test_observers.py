@@ -1,115 +1,95 @@
-"""Who is told what happens to nodes, and how the log says it."""
+"""Who is told what: each observer the events that it has a method for."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-from twisted.internet.task import Clock
-from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface.verify import verifyObject
+from zope.interface import Interface
 
-from distnet.master.core.counters import Reason, Tally
-from distnet.master.core.events import IObserver
-from distnet.master.core.session import Session
-from distnet.observers import NodeLog, broadcast
-from distnet.testing import FakeLink, NotingObserver
+from distnet.errors import LocalError
+from distnet.observers import broadcast, nobody
+
+
+class IDoor(Interface):
+    """What a door tells."""
+
+    def opened(who: str, when: float) -> None:
+        """It was opened."""
+
+    def shut() -> None:
+        """It was shut."""
+
+    def painted(colour: str) -> None:
+        """It was painted."""
+
+
+class Noting:
+    """Notes what it is told, in a list that several may share."""
+
+    def __init__(self, notes: list[Any]) -> None:
+        self.notes = notes
+
+    def opened(self, *what: object) -> None:
+        """The one that it wants to know."""
+        self.notes.append((self, *what))
+
+
+class NotingBoth(Noting):
+    """Wants to know one more."""
+
+    def shut(self) -> None:
+        """That one."""
+        self.notes.append((self, "shut"))
 
 
 class BroadcastTests(SynchronousTestCase):
     """Tests for C{broadcast}."""
 
     def test_all_are_told(self) -> None:
-        """Every observer is told every event, with all that is said of it."""
-        observers = NotingObserver(), NotingObserver()
-        everybody = broadcast(IObserver, *observers)
-        session = Session(4, FakeLink(), 0.0)
-        everybody.connected(session)
-        everybody.left(session, "quit", Tally(1, 2))
-        for observer in observers:
-            self.assertEqual(observer.events, [("connected", 4), ("left", 4, "quit", Tally(1, 2))])
+        """Every observer is told what it has a method for, in order, with all that is said."""
+        notes: list[Any] = []
+        first, second = NotingBoth(notes), Noting(notes)
+        everybody = broadcast(IDoor, first, second)
+        everybody.opened("me", 1.5)
+        everybody.shut()
+        self.assertEqual(notes, [(first, "me", 1.5), (second, "me", 1.5), (first, "shut")])
+
+    def test_it_costs_nothing(self) -> None:
+        """What one wants to know is that one's method; what no one wants is the same for all."""
+        one = NotingBoth([])
+        everybody = broadcast(IDoor, one, Noting([]))
+        self.assertEqual(everybody.shut, one.shut)
+        self.assertIs(everybody.painted, nobody)
+        everybody.painted("green")
 
     def test_interface(self) -> None:
-        """It is an observer itself, and so is the log."""
-        self.assertTrue(IObserver.providedBy(broadcast(IObserver)))
-        for event in IObserver:
-            self.assertTrue(callable(getattr(broadcast(IObserver), event)))
-        verifyObject(IObserver, NodeLog(Clock()))
+        """It is an observer itself, with all events, whoever is told."""
+        for observers in ((), (Noting([]),)):
+            everybody = broadcast(IDoor, *observers)
+            self.assertTrue(IDoor.providedBy(everybody))
+            for event in IDoor:
+                self.assertTrue(callable(getattr(everybody, event)))
 
+    def test_misspelt(self) -> None:
+        """A method that is nearly an event is a mistake; other methods are the observer's own."""
 
-class NodeLogTests(SynchronousTestCase):
-    """Tests for C{NodeLog}."""
+        class Wrong(Noting):
+            def paint(self) -> None:
+                """Its own."""
 
-    def setUp(self) -> None:
-        """Collect what is logged from a session that began at 0, ten seconds ago."""
-        self.clock = Clock()
-        self.log = NodeLog(self.clock)
-        self.session = Session(3, FakeLink("tcp 127.0.0.1:5"), 0.0)
-        self.clock.advance(10)
-        self.events: list[dict[str, Any]] = []
-        noted = cast(ILogObserver, self.events.append)
-        globalLogPublisher.addObserver(noted)
-        self.addCleanup(globalLogPublisher.removeObserver, noted)
+            def _shut(self) -> None:
+                """Its own, too."""
 
-    def said(self) -> str:
-        """The one line that was logged since this was last asked."""
-        (event,) = self.events
-        self.events.clear()
-        self.level = event["log_level"]
-        line = formatEvent(event)
-        self.assertNotIn("\n", line)
-        return line
+        broadcast(IDoor, Wrong([]))
+        for name in ("opend", "openned", "painted_"):
+            kind = type("Wrong", (Noting,), {name: lambda self: None})
+            with self.assertRaises(LocalError) as caught:
+                broadcast(IDoor, kind([]))
+            self.assertIn(f"Wrong.{name} is no event of IDoor", str(caught.exception))
 
-    def test_a_life(self) -> None:
-        """A node has one line each for connected, settled, first message, left."""
-        self.log.connected(self.session)
-        self.assertEqual(self.said(), "node 3: connected from tcp 127.0.0.1:5")
-        self.log.settled(self.session, "its queue")
-        self.assertEqual(
-            self.said(), "node 3: settled after 10.00 s: it has read its id, as its queue shows"
-        )
-        self.log.first_message(self.session, 5)
-        self.assertEqual(self.said(), "node 3: first message, to 5")
-        self.session.received.add(2, 1040)
-        self.log.left(self.session, "quit", Tally())
-        self.assertEqual(
-            self.said(),
-            "node 3: left (quit) after 10.0 s; sent 2 messages (1.0 kB), got 0 messages (0 B)",
-        )
-        self.assertEqual(self.level, LogLevel.info)
-
-    def test_a_life_with_losses(self) -> None:
-        """The line of a node that leaves says what was lost from it and for it."""
-        self.session.undelivered.add(1, 520)
-        self.log.left(self.session, "closed", Tally(2, 48))
-        self.assertTrue(
-            self.said().endswith(
-                "; of what it sent, 1 message (520 B) could not be delivered"
-                "; 2 messages (48 B) that waited for it discarded"
-            )
-        )
-
-    def test_tools_are_called_so(self) -> None:
-        """A tool is not called a node."""
-        self.log.connected(Session(2**31, FakeLink(), 0.0, tool=True))
-        self.assertEqual(self.said(), "tool 2147483648: connected from test")
-
-    def test_resumed(self) -> None:
-        """A node that was resumed is not said to have read an id now."""
-        self.session.resumed = True
-        self.log.settled(self.session, "an earlier run")
-        self.assertEqual(self.said(), "node 3: resumed, without a new id")
-
-    def test_warnings(self) -> None:
-        """What a kernel developer has to look at is a warning, and names the node."""
-        self.log.truncated(self.session, 5)
-        self.assertIn("node 3: its connection ended inside a message; 5 bytes", self.said())
-        self.log.cut(self.session, Tally(1, 100))
-        self.assertIn("node 3: its connection ended inside a message to it, 100 bytes", self.said())
-        for reason, why in (
-            (Reason.GONE, "which has left and will not come back"),
-            (Reason.NO_SUCH_ID, "which no node has or can get"),
-        ):
-            self.log.refused(self.session, 9, reason)
-            self.assertIn(f"node 3: sends to 9, {why}", self.said())
-            self.assertEqual(self.level, LogLevel.warn)
+    def test_of_no_use(self) -> None:
+        """Who has no event at all is no observer."""
+        with self.assertRaises(LocalError) as caught:
+            broadcast(IDoor, object())
+        self.assertEqual(str(caught.exception), "object has no event of IDoor")

@@ -37,7 +37,10 @@ class Episode:
 
 class IObserver(Interface):
     """
-    Told what happens to nodes, for the log and for the state file. Never told of single messages.
+    What happens to nodes, for the log, the state file and whoever comes. Never single messages.
+
+    The router tells all of it to one object; L{distnet.observers.broadcast} makes that one of
+    observers that have methods for what they want to know.
     """
 
     def connected(session: Session) -> None:
