@@ -9,12 +9,11 @@ from typing import Any, Final
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReadWriteDescriptor
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from distnet.address import TcpAddress, UnixAddress
+from distnet.sockets.descriptor import Descriptor
 
 CONNECT_SECONDS: Final = 5.0
 """How long a connection may take."""
@@ -60,27 +59,22 @@ async def _resolve(reactor: Any, address: TcpAddress) -> tuple[int, Any]:
     return found[0][0], found[0][4]
 
 
-@implementer(IReadWriteDescriptor)
-class _Connecting:
+class _Connecting(Descriptor):
     """A socket that is being connected."""
 
+    prefix = "dial"
+
     def __init__(self, reactor: Any, sock: socket.socket) -> None:
-        self.done: Deferred[None] = Deferred(lambda _: reactor.removeWriter(self))
-        self._reactor = reactor
+        super().__init__(reactor)
+        self.done: Deferred[None] = Deferred(lambda _: self.want_to_write(False))
         self._socket = sock
-        reactor.addWriter(self)
+        self.want_to_write(True)
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def logPrefix(self) -> str:
-        return "dial"
-
-    def doRead(self) -> None:
-        """It is not read."""
-
     def doWrite(self) -> None:
-        self._reactor.removeWriter(self)
+        self.want_to_write(False)
         self.done.callback(None)
 
     def connectionLost(self, reason: Failure) -> None:

@@ -11,16 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
-from twisted.internet.interfaces import IReadWriteDescriptor
 from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from distnet.errors import PeerError
 from distnet.gateway.backoff import Backoff
 from distnet.gateway.frames import LONGEST
-from distnet.sockets.descriptor import error_name, grow_send_buffer
+from distnet.sockets.descriptor import RetriedDescriptor, error_name, grow_send_buffer
 from distnet.switch.core.vdewire import Request, RequestType, encode_request, parse_reply
 
 DESCRIPTION: Final = "distnet gateway"
@@ -28,8 +26,6 @@ FRAMES_AT_ONCE: Final = 64
 """Frames read from the switch before others have their turn."""
 MOST_WAITING: Final = 512
 """Frames that wait while the switch does not read; libslirp sends what is lost again."""
-RETRY_SECONDS: Final = 0.002
-"""How often a full switch is tried again; poll(2) says so only when it has read most."""
 FIRST_SECONDS: Final = 0.05
 MOST_SECONDS: Final = 1.0
 """How long until a switch that is not there is looked for again."""
@@ -41,14 +37,15 @@ _log = Logger(namespace="distnet")
 _numbers = itertools.count(1)
 
 
-@implementer(IReadWriteDescriptor)
-class Plug:
+class Plug(RetriedDescriptor):
     """
     A port of a switch, whenever there is one.
 
     @ivar port: its number, or None if we are not plugged in.
     @ivar dropped: frames for the switch that it did not take, by the reason.
     """
+
+    prefix = "plug"
 
     def __init__(
         self,
@@ -66,9 +63,10 @@ class Plug:
         @param received: called with frames from the switch; those that are longer than
             L{LONGEST} are cut to one byte more.
         """
+        # However long the switch reads nothing: its end is told by the control connection.
+        super().__init__(reactor, most=None)
         self.port: int | None = None
         self.dropped: Counter[str] = Counter()
-        self._reactor = reactor
         self._directory = directory
         self._wanted = port
         self._received = received
@@ -79,7 +77,6 @@ class Plug:
         self._data: socket.socket | None = None
         self._waiting: deque[bytes] = deque()
         self._later: Any = None
-        self._retry: Any = None
         self._said = ""
         self._stopped = False
 
@@ -106,7 +103,7 @@ class Plug:
             pass
         elif len(self._waiting) < MOST_WAITING:
             self._waiting.append(frame)
-            self._wait_for_room()
+            self.wait_for_room()
         else:
             self.dropped["full"] += 1
 
@@ -136,7 +133,7 @@ class Plug:
         self._backoff.reset()
         self._said = ""
         self.port = int(Path(os.fsdecode(path)).name.partition(".")[0])
-        self._reactor.addReader(self)
+        self.want_to_read(True)
         _log.info(
             "plugged into {directory}, port {port}", directory=self._directory, port=self.port
         )
@@ -164,12 +161,8 @@ class Plug:
     # What the reactor calls
 
     def fileno(self) -> int:
-        """See IFileDescriptor."""
+        """Of the data socket."""
         return -1 if self._data is None else self._data.fileno()
-
-    def logPrefix(self) -> str:
-        """See ILoggingContext."""
-        return "plug"
 
     def doRead(self) -> None:
         """Frames have come."""
@@ -188,10 +181,10 @@ class Plug:
 
     def doWrite(self) -> None:
         """The switch has room again."""
-        self._stop_waiting()
+        self.stop_waiting()
         while self._waiting:
             if not self._send_now(self._waiting[0]):
-                self._wait_for_room()
+                self.wait_for_room()
                 return
             self._waiting.popleft()
 
@@ -208,22 +201,11 @@ class Plug:
             self.dropped[error_name(error)] += 1
         return True
 
-    def _wait_for_room(self) -> None:
-        self._reactor.addWriter(self)
-        if self._retry is None:
-            self._retry = self._reactor.callLater(RETRY_SECONDS, self.doWrite)
-
-    def _stop_waiting(self) -> None:
-        self._reactor.removeWriter(self)
-        retry, self._retry = self._retry, None
-        if retry is not None and retry.active():
-            retry.cancel()
-
     def _release(self) -> None:
         data = self._data
         if data is not None:
-            self._reactor.removeReader(self)
-            self._stop_waiting()
+            self.want_to_read(False)
+            self.stop_waiting()
             self._data = None
             data.close()
             self._waiting.clear()

@@ -9,11 +9,9 @@ from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
-from twisted.internet.interfaces import IReadWriteDescriptor
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from distnet.address import TcpAddress, UnixAddress
 from distnet.errors import DistnetError
@@ -21,6 +19,7 @@ from distnet.gateway.backoff import Backoff
 from distnet.gateway.dial import dial
 from distnet.gateway.frames import Place
 from distnet.gateway.guests import Guest
+from distnet.sockets.descriptor import Descriptor
 from distnet.wire import MAX_ID_DIGITS
 
 READ_SIZE: Final = 64 * 1024
@@ -36,9 +35,10 @@ LINGER_SECONDS: Final = 2.0
 _log = Logger(namespace="distnet")
 
 
-@implementer(IReadWriteDescriptor)
-class _End:
-    """A connected socket, as the reactor has it."""
+class _End(Descriptor):
+    """One side of a relay: a connected socket."""
+
+    prefix = "relay"
 
     def __init__(
         self,
@@ -47,24 +47,10 @@ class _End:
         readable: Callable[[], None],
         writable: Callable[[], None],
     ) -> None:
+        super().__init__(reactor)
         self.socket = sock
-        self.doRead = readable
-        self.doWrite = writable
-        self._reactor = reactor
-
-    def read(self, wanted: bool) -> None:
-        """Wait until it can be read, or do not."""
-        if wanted:
-            self._reactor.addReader(self)
-        else:
-            self._reactor.removeReader(self)
-
-    def write(self, wanted: bool) -> None:
-        """Wait until it can be written, or do not."""
-        if wanted:
-            self._reactor.addWriter(self)
-        else:
-            self._reactor.removeWriter(self)
+        self._readable = readable
+        self._writable = writable
 
     def shut(self) -> None:
         """Nothing more will be sent."""
@@ -73,19 +59,22 @@ class _End:
 
     def close(self) -> None:
         """Close it."""
-        self.read(False)
-        self.write(False)
+        self.want_to_read(False)
+        self.want_to_write(False)
         self.socket.close()
 
     def fileno(self) -> int:
         return self.socket.fileno()
 
-    def logPrefix(self) -> str:
-        return "relay"
+    def doRead(self) -> None:
+        self._readable()
+
+    def doWrite(self) -> None:
+        self._writable()
 
     def connectionLost(self, reason: Failure) -> None:
         """The other side is gone: reading says how, when it is its turn."""
-        self.write(False)
+        self.want_to_write(False)
         self._reactor.callLater(0, self._look)
 
     def _look(self) -> None:
@@ -149,7 +138,7 @@ class Relay:
         self._linger: Any = None
         self._reaching: Deferred[None] | None = None
         sock.setblocking(False)
-        self._near.read(True)
+        self._near.want_to_read(True)
         self._reach(0)
 
     def abort(self, why: str, *, to_guest: bool) -> None:
@@ -168,7 +157,7 @@ class Relay:
         """libslirp has sent something to the guest: perhaps all that it had."""
         if self._waits and self._far is not None and self._may_hand_over():
             self._waits = False
-            self._far.read(True)
+            self._far.want_to_read(True)
 
     # Finding the master
 
@@ -194,7 +183,7 @@ class Relay:
             else:
                 break
         self._far = _End(self._reactor, sock, self._read_master, self._write_master)
-        self._far.read(True)
+        self._far.want_to_read(True)
         _log.info(
             "{guest}: connected to the master at {address}{own}",
             guest=self.guest,
@@ -224,7 +213,7 @@ class Relay:
                 self._to_master += data
         else:
             self._guest_done = True
-            self._near.read(False)
+            self._near.want_to_read(False)
             if not self._greeted or self._master_done:
                 self._log_end("has ended the connection")
                 self._end()
@@ -234,7 +223,7 @@ class Relay:
     def _write_master(self) -> None:
         if self._far is None or not self._greeted:
             # A guest that sends before it has its id may still get it from another connection.
-            self._near.read(not self._guest_done and len(self._to_master) < MOST_HELD)
+            self._near.want_to_read(not self._guest_done and len(self._to_master) < MOST_HELD)
             return
         if self._to_master:
             try:
@@ -245,9 +234,9 @@ class Relay:
                 # What it has sent before it ended is still to be read.
                 self._deaf = True
                 self._to_master.clear()
-        self._far.write(bool(self._to_master))
+        self._far.want_to_write(bool(self._to_master))
         if not self._guest_done:
-            self._near.read(len(self._to_master) < MOST_HELD)
+            self._near.want_to_read(len(self._to_master) < MOST_HELD)
         elif not self._to_master:
             self._far.shut()
 
@@ -261,7 +250,7 @@ class Relay:
             return
         if not self._may_hand_over():
             self._waits = True
-            self._far.read(False)
+            self._far.want_to_read(False)
             return
         try:
             data = self._far.socket.recv(READ_SIZE)
@@ -298,7 +287,7 @@ class Relay:
             self._log_end("has reset the connection")
             self._end()
             return
-        self._near.write(bool(self._to_guest))
+        self._near.want_to_write(bool(self._to_guest))
         self._hand_over()
         self.went_on()
 
@@ -317,7 +306,7 @@ class Relay:
         else:
             _log.info("{guest}: {why}", guest=self.guest, why=why)
             self._master_done = True
-            self._far.read(False)
+            self._far.want_to_read(False)
             self._near.shut()
             self._linger = self._reactor.callLater(
                 LINGER_SECONDS, self.abort, "does not close its side: reset", to_guest=True

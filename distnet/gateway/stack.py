@@ -7,12 +7,9 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 from typing import Any, Final
 
-from twisted.internet.interfaces import IReadDescriptor
-from twisted.python.failure import Failure
-from zope.interface import implementer
-
 from distnet.gateway.frames import Plan
 from distnet.gateway.libslirp import Network
+from distnet.sockets.descriptor import Descriptor
 
 ROUNDS: Final = 16
 """How often libslirp goes on in one turn, before others have theirs."""
@@ -27,8 +24,7 @@ _EVENTS: Final = (
 )
 
 
-@implementer(IReadDescriptor)
-class Stack:
+class Stack(Descriptor):
     """
     A network of libslirp's that goes on by itself.
 
@@ -40,6 +36,8 @@ class Stack:
     @ivar turns: how often it went on.
     """
 
+    prefix = "libslirp"
+
     def __init__(
         self,
         reactor: Any,
@@ -50,7 +48,7 @@ class Stack:
         send: Callable[[bytes], None],
     ) -> None:
         """Raises StartupError."""
-        self._reactor = reactor
+        super().__init__(reactor)
         self._epoll = select.epoll()
         self._registered: dict[int, int] = {}
         self._timer: Any = None
@@ -59,7 +57,7 @@ class Stack:
         self.network = Network(
             plan, nat=nat, clock_ns=clock_ns, send=send, descriptor_closes=self._forget
         )
-        reactor.addReader(self)
+        self.want_to_read(True)
 
     def forward(self, path: bytes, address: IPv4Address, port: int) -> None:
         """See L{Network.forward}."""
@@ -89,7 +87,7 @@ class Stack:
 
     def close(self) -> None:
         """Let go of libslirp."""
-        self._reactor.removeReader(self)
+        self.want_to_read(False)
         self._wait(None)
         self.network.close()
         self._epoll.close()
@@ -129,19 +127,12 @@ class Stack:
     # What the reactor calls
 
     def fileno(self) -> int:
-        """See IFileDescriptor."""
+        """Of the epoll(7)."""
         return self._epoll.fileno()
-
-    def logPrefix(self) -> str:
-        """See ILoggingContext."""
-        return "libslirp"
 
     def doRead(self) -> None:
         """Something that libslirp waits for has come."""
         self.turn()
-
-    def connectionLost(self, reason: Failure) -> None:
-        """The reactor has given it up, which does not happen to an epoll(7)."""
 
 
 def _translated(events: int) -> int:

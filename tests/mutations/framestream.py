@@ -95,22 +95,6 @@ MUTATIONS = (
         (f"{_UNIT}.ComingTests.test_others_have_their_turn",),
     ),
     Mutation(
-        "stream-only-poll-is-asked",
-        "a reader that keeps up is not slow, whatever poll(2) says of its socket",
-        _STREAM,
-        "if self._tries < TRIES and self._retry is None:",
-        "if self._retry is not None:",
-        (f"{_UNIT}.GoingTests.test_tried_again",),
-    ),
-    Mutation(
-        "stream-tried-for-ever",
-        "a dead reader costs nothing for ever",
-        _STREAM,
-        "if self._tries < TRIES and self._retry is None:",
-        "if self._retry is None:",
-        (f"{_UNIT}.GoingTests.test_tried_again",),
-    ),
-    Mutation(
         "end-loses-frames",
         "what had come before the end of a connection is delivered",
         _STREAM,

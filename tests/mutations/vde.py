@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutations.mutation import Mutation
 
+_DESCRIPTOR = "distnet/sockets/descriptor.py"
 _FRAMES = "distnet/switch/plugs/descriptor.py"
 _SOCKETS = "distnet/switch/plugs/vde.py"
 _DIRECTORY = "distnet/switch/plugs/vdedir.py"
@@ -354,18 +355,24 @@ MUTATIONS = (
     Mutation(
         "not-tried-again",
         "a full client is tried again before poll says so",
-        _FRAMES,
-        "if self._tries < TRIES and self._retry is None:",
+        _DESCRIPTOR,
+        "if self._call is None and (self._most is None or self.in_vain < self._most):",
         "if False:",
-        ("tests.unit.switch.plugs.test_vde.DataSocketTests.test_tried_before_poll_says_so",),
+        (
+            "tests.unit.sockets.test_descriptor.RetryTests.test_tried_again",
+            "tests.unit.switch.plugs.test_vde.DataSocketTests.test_tried_before_poll_says_so",
+            "tests.unit.switch.plugs.test_stream.GoingTests.test_tried_again",
+        ),
     ),
     Mutation(
         "tried-for-ever",
         "a dead client costs nothing",
-        _FRAMES,
-        "            self._tries += 1\n",
+        _DESCRIPTOR,
+        "            self.in_vain += 1\n",
         "",
         (
+            "tests.unit.sockets.test_descriptor.RetryTests.test_in_vain",
+            "tests.unit.switch.plugs.test_stream.GoingTests.test_tried_again",
             "tests.unit.switch.plugs.test_vde.DataSocketTests.test_a_dead_client_is_not_tried_for_ever",
         ),
     ),

@@ -6,26 +6,16 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
-from twisted.internet.interfaces import IReadWriteDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from distnet.sockets.descriptor import error_name
+from distnet.sockets.descriptor import RetriedDescriptor, error_name
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.link import IFrameLink
 from distnet.switch.core.records import Endpoint
 
 FRAMES_AT_ONCE: Final = 64
 """Frames read from a descriptor before the others have their turn."""
-RETRY_SECONDS: Final = 0.002
-"""
-How often a full one is tried again, whatever poll(2) says of it.
-
-That says of a socket that it can be written only when three quarters of the buffer have been read,
-which for a reader of 10,000 frames in a second takes longer than anybody is paused.
-"""
-TRIES: Final = 50
-"""After so many in vain its reader is taken to be dead, and poll(2) is waited for."""
 
 
 class Errors(Counter[str]):
@@ -39,10 +29,10 @@ class Errors(Counter[str]):
         return ", ".join(f"{name} {count} times" for name, count in sorted(self.items()))
 
 
-@implementer(IFrameLink, IReadWriteDescriptor)
-class FrameDescriptor:
+@implementer(IFrameLink)
+class FrameDescriptor(RetriedDescriptor):
     """
-    Frames from and to a descriptor that does not block. What that is says a subclass.
+    Frames from and to a descriptor. A subclass says what that is.
 
     @ivar description: who is at the other end.
     @cvar module: what kind of link it is.
@@ -71,8 +61,8 @@ class FrameDescriptor:
         @param receive: reads a frame, of which it returns no more bytes than it is told.
         @param transmit: writes a frame.
         """
+        super().__init__(reactor)
         self.description = description
-        self._reactor = reactor
         self._bridge = bridge
         self._errors = errors
         self._receive = receive
@@ -80,17 +70,11 @@ class FrameDescriptor:
         self._endpoint: Endpoint | None = None
         self._open = True
         self._paused = False
-        self._tries = 0
-        self._retry: Any = None
 
     # For a subclass to say
 
-    def fileno(self) -> int:
-        """See IFileDescriptor."""
-        raise NotImplementedError
-
     def close(self) -> None:
-        """See L{IFrameLink}."""
+        """The bridge has ended the endpoint: end what it was for."""
         raise NotImplementedError
 
     def ended(self) -> None:
@@ -118,7 +102,7 @@ class FrameDescriptor:
         """It is plugged in: read from now on."""
         self._endpoint = endpoint
         if not self._paused:
-            self._reactor.addReader(self)
+            self.want_to_read(True)
 
     def read_rest(self) -> None:
         """Whoever is at the other end has left: read what is still there, unless it is paused."""
@@ -133,40 +117,40 @@ class FrameDescriptor:
         """Use the descriptor no more. False if that was so already; else the caller closes it."""
         was_open, self._open = self._open, False
         if was_open:
-            self._reactor.removeReader(self)
-            self._stop_waiting()
+            self.want_to_read(False)
+            self.stop_waiting()
         return was_open
 
     # What the bridge calls
 
     def send(self, frame: bytes) -> bool:
-        """See L{IFrameLink}."""
+        """Write a frame now; False if there is no room, so that it has to be sent again."""
         try:
             self._transmit(frame)
         except (BlockingIOError, InterruptedError):
-            self._wait_for_room()
+            self.wait_for_room()
             return False
         except OSError as error:
             if not self.refused(error, frame):
                 return False
-        self._tries = 0
+        self.retry.in_vain = 0
         return True
 
     def pause(self) -> None:
-        """See L{IFrameLink}."""
+        """Read no more, so that what comes waits in the operating system."""
         self._paused = True
-        self._reactor.removeReader(self)
+        self.want_to_read(False)
 
     def resume(self) -> None:
-        """See L{IFrameLink}."""
+        """Read again."""
         self._paused = False
         if self._open and self._endpoint is not None:
-            self._reactor.addReader(self)
+            self.want_to_read(True)
 
     # What the reactor calls
 
     def logPrefix(self) -> str:
-        """See ILoggingContext."""
+        """How the reactor names it in the log: by its kind."""
         return self.module
 
     def doRead(self) -> None:
@@ -196,22 +180,10 @@ class FrameDescriptor:
 
     def doWrite(self) -> None:
         """There is room for what was refused."""
-        self._stop_waiting()
+        self.stop_waiting()
         assert self._endpoint is not None
         self._bridge.writable(self._endpoint)
 
     def connectionLost(self, reason: Failure) -> None:
         """The operating system has given the descriptor up."""
         self.ended()
-
-    def _wait_for_room(self) -> None:
-        self._reactor.addWriter(self)
-        if self._tries < TRIES and self._retry is None:
-            self._tries += 1
-            self._retry = self._reactor.callLater(RETRY_SECONDS, self.doWrite)
-
-    def _stop_waiting(self) -> None:
-        self._reactor.removeWriter(self)
-        retry, self._retry = self._retry, None
-        if retry is not None and retry.active():
-            retry.cancel()

@@ -16,13 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from twisted.application.service import Service
-from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from distnet.errors import PeerError, StartupError
-from distnet.sockets.descriptor import grow_receive_buffer, grow_send_buffer
+from distnet.sockets.descriptor import Descriptor, grow_receive_buffer, grow_send_buffer
 from distnet.sockets.listen import claim_path
 from distnet.sockets.once import Refusals
 from distnet.switch.core.bridge import Bridge
@@ -47,8 +45,7 @@ class Unanswerable(PeerError):
     """Nothing can be sent to where a datagram came from."""
 
 
-@implementer(IReadDescriptor)
-class DgramService(Service):
+class DgramService(Descriptor, Service):
     """
     Listens at one place, and plugs in who sends something there.
 
@@ -56,7 +53,10 @@ class DgramService(Service):
     @ivar errors: operations on sockets that failed.
     """
 
+    prefix = "dgram"
+
     def __init__(self, reactor: Any, bridge: Bridge, errors: Errors) -> None:
+        super().__init__(reactor)
         self.reactor = reactor
         self.bridge = bridge
         self.errors = errors
@@ -75,7 +75,7 @@ class DgramService(Service):
                 f"cannot listen at {self.where()}: {error.strerror}{advice}"
             ) from None
         super().startService()
-        self.reactor.addReader(self)
+        self.want_to_read(True)
         _log.info("listening at {place} for QEMU's -netdev dgram", place=self.where())
 
     def stopService(self) -> None:
@@ -85,7 +85,7 @@ class DgramService(Service):
             peer.ended()
         sock, self._socket = self._socket, None
         if sock is not None:
-            self.reactor.removeReader(self)
+            self.want_to_read(False)
             self._close(sock)
 
     # What the two kinds do differently
@@ -121,24 +121,20 @@ class DgramService(Service):
     def pause(self, peer: Peer) -> None:
         """Do not read what it, and others, send to us all."""
         self._paused.add(peer)
-        self.reactor.removeReader(self)
+        self.want_to_read(False)
 
     def resume(self, peer: Peer) -> None:
         """Read again, unless another is paused."""
         if peer in self._paused:
             self._paused.discard(peer)
             if not self._paused and self._socket is not None:
-                self.reactor.addReader(self)
+                self.want_to_read(True)
 
     # What the reactor calls
 
     def fileno(self) -> int:
-        """See IFileDescriptor."""
+        """Of the socket that all send to."""
         return -1 if self._socket is None else int(self._socket.fileno())
-
-    def logPrefix(self) -> str:
-        """See ILoggingContext."""
-        return "dgram"
 
     def connectionLost(self, reason: Failure) -> None:
         """The operating system has given the socket up."""

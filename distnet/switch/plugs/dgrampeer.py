@@ -107,7 +107,7 @@ class UnixPeer(Peer):
                 self._socket.connect(self.address)
                 self._socket.send(frame)
             except (BlockingIOError, InterruptedError):
-                self._wait_for_room()
+                self.wait_for_room()
                 return False
             except OSError:
                 self.leave()
@@ -132,7 +132,7 @@ class UdpPeer(Peer):
     def begin(self) -> None:
         """Read it from now on."""
         if self._open and not self._paused:
-            self._reactor.addReader(self)
+            self.want_to_read(True)
 
     def doRead(self) -> None:
         """Frames have come."""

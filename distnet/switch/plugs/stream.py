@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from distnet.sockets.descriptor import grow_send_buffer
+from distnet.sockets.descriptor import Retry, grow_send_buffer
 from distnet.sockets.listen import (
     Listener,
     absolute_description,
@@ -34,7 +34,7 @@ from distnet.switch.core.errors import BridgeError
 from distnet.switch.core.link import IFrameLink
 from distnet.switch.core.records import Endpoint
 from distnet.switch.core.streamwire import StreamFrames, encode_frame
-from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE, RETRY_SECONDS, TRIES
+from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE
 
 _log = Logger(namespace="distnet")
 
@@ -167,8 +167,8 @@ class FrameConnection(WrittenAtOnce, Protocol):
         self._turn: Any = None
         self._rest = b""
         self._refused = False
-        self._tries = 0
-        self._retry: Any = None
+        # As with a datagram socket, poll(2) waits until most of the buffer has been read.
+        self._retry = Retry(service.reactor, self.resumeProducing)
 
     # What Twisted calls
 
@@ -232,9 +232,9 @@ class FrameConnection(WrittenAtOnce, Protocol):
                     self._bridge.send_failed(self._endpoint, frame)
                 return True
             if written == len(data):
-                self._tries = 0
+                self._retry.in_vain = 0
                 return True
-            self._retry_soon()
+            self._retry.soon()
             if written:
                 self._rest = data[written:]
                 return True
@@ -302,7 +302,7 @@ class FrameConnection(WrittenAtOnce, Protocol):
 
     def has_room(self) -> None:
         """See L{WrittenAtOnce}."""
-        self._stop_retrying()
+        self._retry.stop()
         if self._rest:
             try:
                 written = self.write(self._rest)
@@ -310,29 +310,14 @@ class FrameConnection(WrittenAtOnce, Protocol):
                 self.unplug()
                 return
             if written:
-                self._tries = 0
+                self._retry.in_vain = 0
             self._rest = self._rest[written:]
             if self._rest:
-                self._retry_soon()
+                self._retry.soon()
                 return
         if self._refused and self._endpoint is not None:
             self._refused = False
             self._bridge.writable(self._endpoint)
-
-    def _retry_soon(self) -> None:
-        # As with a datagram socket, poll(2) waits until most of the buffer has been read.
-        if self._tries < TRIES and self._retry is None:
-            self._tries += 1
-            self._retry = self._service.reactor.callLater(RETRY_SECONDS, self._try_again)
-
-    def _try_again(self) -> None:
-        self._retry = None
-        self.resumeProducing()
-
-    def _stop_retrying(self) -> None:
-        retry, self._retry = self._retry, None
-        if retry is not None:
-            retry.cancel()
 
     # The end
 
@@ -342,7 +327,7 @@ class FrameConnection(WrittenAtOnce, Protocol):
         self.transport.abortConnection()
 
     def _detach(self) -> None:
-        self._stop_retrying()
+        self._retry.stop()
         turn, self._turn = self._turn, None
         if turn is not None:
             turn.cancel()

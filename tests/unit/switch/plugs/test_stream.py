@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from distnet.sockets.descriptor import SEND_BUFFER
+from distnet.sockets.descriptor import RETRY_SECONDS, SEND_BUFFER, TRIES
 from distnet.sockets.listen import BACKLOG
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.counters import Reason
@@ -22,7 +22,7 @@ from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.link import IFrameLink
 from distnet.switch.core.records import Endpoint
 from distnet.switch.core.streamwire import encode_frame
-from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE, RETRY_SECONDS, TRIES
+from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE
 from distnet.switch.plugs.stream import (
     FrameConnection,
     FrameFactory,

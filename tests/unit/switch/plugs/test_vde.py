@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from distnet.sockets.descriptor import RETRY_SECONDS, TRIES
 from distnet.sockets.once import QUIET_SECONDS
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.counters import Reason
@@ -23,7 +24,7 @@ from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.link import IFrameLink
 from distnet.switch.core.records import Endpoint
 from distnet.switch.core.vdewire import BadRequest, Request, RequestType, encode_request
-from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE, RETRY_SECONDS, TRIES
+from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE
 from distnet.switch.plugs.vde import (
     REQUEST_SECONDS,
     ControlProtocol,
