@@ -389,7 +389,7 @@ MUTATIONS = (
         "pause-without-effect",
         "a paused endpoint is not read",
         _FRAMES,
-        "        self._paused = True\n        self._reactor.removeReader(self)\n",
+        "        self._paused = True\n        self.want_to_read(False)\n",
         "        self._paused = True\n",
         (
             "tests.unit.switch.plugs.test_vde.DataSocketTests.test_a_paused_one_is_not_read_on",
