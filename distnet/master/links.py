@@ -14,9 +14,9 @@ from zope.interface import Attribute, Interface, implementer
 
 from distnet.master.core.link import ILink
 from distnet.master.core.session import Session
+from distnet.master.listener import NodeListener
 from distnet.master.unread import SockDiag, how_to_tell, unsent
 from distnet.master.watch import UnreadWatch
-from distnet.sockets.listen import Listener
 from distnet.sockets.peers import describe_peer, peer_address
 from distnet.sockets.unbuffered import WrittenAtOnce
 from distnet.text import KIB
@@ -236,7 +236,7 @@ class NodeProtocol(Protocol):
     """
     One connection to a listener of the master.
 
-    @ivar listener: the L{distnet.sockets.listen.Listener} it came to.
+    @ivar listener: the L{NodeListener} it came to.
     @ivar link: its link, once there is one: over TLS that takes a handshake.
     @ivar session: its session, once it is a node.
     """
@@ -246,7 +246,7 @@ class NodeProtocol(Protocol):
     session: Any = None
 
     def __init__(
-        self, nodes: INodes, listener: Listener, clock: Any, watch: UnreadWatch, diag: SockDiag
+        self, nodes: INodes, listener: NodeListener, clock: Any, watch: UnreadWatch, diag: SockDiag
     ) -> None:
         self.listener = listener
         self.clock = clock

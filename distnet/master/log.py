@@ -8,7 +8,7 @@ from twisted.logger import Logger
 
 from distnet.master.core.counters import Reason, Tally
 from distnet.master.core.events import Episode
-from distnet.master.core.session import Session
+from distnet.master.core.session import Kind, Session
 
 _log = Logger(namespace="distnet")
 
@@ -117,4 +117,4 @@ class NodeLog:
 
 
 def _who(session: Session) -> str:
-    return f"{'tool' if session.tool else 'node'} {session.node}"
+    return f"{'tool' if session.kind is Kind.TOOL else 'node'} {session.node}"

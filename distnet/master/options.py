@@ -15,10 +15,12 @@ from distnet.daemon.process import Daemon
 from distnet.errors import LocalError
 from distnet.master.core.limits import Limits, Overflow
 from distnet.master.core.registry import IdPolicy, Registry
+from distnet.master.core.session import Kind
+from distnet.master.listener import NodeListener
 from distnet.master.service import MasterService
 from distnet.master.state import StateFile
 from distnet.master.tls import server_options
-from distnet.sockets.listen import Listener, check_description, unix_description
+from distnet.sockets.listen import check_description, unix_description
 from distnet.wire import MAX_ID_DIGITS
 
 _DEFAULT: Final = Limits()
@@ -83,7 +85,7 @@ class Options(DaemonOptions):
 
     def __init__(self) -> None:
         super().__init__()
-        self.listeners: list[Listener] = []
+        self.listeners: list[NodeListener] = []
         self.limits = _DEFAULT
         self.policy = IdPolicy.SEQUENTIAL
         self.grace_seconds = 0.0
@@ -157,7 +159,7 @@ class Options(DaemonOptions):
                 description = check_description(reactor, endpoint)
             except ValueError as error:
                 raise ValueError(f"--{option}: {error}") from error
-            self.listeners.append(Listener(description, acked_is_read=acked, **what))
+            self.listeners.append(NodeListener(description, acked_is_read=acked, **what))
 
         if self["port"] is None and not (self["listen"] or self["node"] or self["tls"]):
             self["port"] = "1234"
@@ -180,7 +182,7 @@ class Options(DaemonOptions):
         if self["tools"] is None:
             self["tools"] = "none" if self["control"] == "none" else tools_beside(self["control"])
         if self["tools"] != "none":
-            self.listeners.append(Listener(unix_description(self["tools"]), tools=True))
+            self.listeners.append(NodeListener(unix_description(self["tools"]), kind=Kind.TOOL))
 
     def _pinned(self) -> list[int]:
         pinned = [listener.node for listener in self.listeners if listener.node is not None]

@@ -29,8 +29,9 @@ from distnet.master.core.limits import Limits
 from distnet.master.core.mailbox import Mail
 from distnet.master.core.registry import IdPolicy
 from distnet.master.core.router import Router
-from distnet.master.core.session import Session
+from distnet.master.core.session import Kind, Session
 from distnet.master.links import INodes, NodeProtocol
+from distnet.master.listener import NodeListener
 from distnet.master.log import NodeLog
 from distnet.master.native import PATIENCE_SECONDS, HotRouter
 from distnet.master.state import Recorder, Remembered, StateFile
@@ -45,7 +46,7 @@ from distnet.master.unread import SockDiag, unsent
 from distnet.master.watch import UnreadWatch
 from distnet.observers import broadcast
 from distnet.qemu import guest_arguments
-from distnet.sockets.listen import Listener, address_of, listen
+from distnet.sockets.listen import address_of, listen
 from distnet.sockets.peers import peer_credentials, process_identity
 
 _log = Logger(namespace="distnet")
@@ -58,7 +59,7 @@ class NodeFactory(ServerFactory):
 
     noisy = False
 
-    def __init__(self, master: MasterService, listener: Listener) -> None:
+    def __init__(self, master: MasterService, listener: NodeListener) -> None:
         self._master = master
         self._listener = listener
 
@@ -80,7 +81,7 @@ class MasterService(Service):
     def __init__(
         self,
         reactor: Any,
-        listeners: Sequence[Listener],
+        listeners: Sequence[NodeListener],
         limits: Limits,
         policy: IdPolicy = IdPolicy.SEQUENTIAL,
         *,
@@ -96,12 +97,12 @@ class MasterService(Service):
         self._state = state
         self._tls = tls
         self._grace_seconds = grace_seconds
-        self._ports: list[tuple[Listener, IListeningPort]] = []
+        self._ports: list[tuple[NodeListener, IListeningPort]] = []
         self._protocols: set[NodeProtocol] = set()
         self._watch = UnreadWatch(reactor)
         self._diag = SockDiag()
         self._resumable: dict[int, str] = {}
-        self._refusals: dict[Listener, str] = {}
+        self._refusals: dict[NodeListener, str] = {}
         self._stopping = False
         everybody: list[Any] = [NodeLog(reactor), *observers]
         self._hot: HotRouter | None = None
@@ -171,9 +172,9 @@ class MasterService(Service):
                 resumable=sorted(remembered.resumable) or "none",
             )
 
-    def _say_where(self, listener: Listener, port: IListeningPort) -> None:
+    def _say_where(self, listener: NodeListener, port: IListeningPort) -> None:
         address = address_of(listener, port)
-        if listener.tools:
+        if listener.kind is Kind.TOOL:
             _log.info("listening at {address} for tools", address=address)
             return
         whom = "kernels" if listener.node is None else f"node {listener.node}"
@@ -181,7 +182,7 @@ class MasterService(Service):
         if not isinstance(address, TlsAddress):
             _log.info("    QEMU: {arguments}", arguments=shlex.join(guest_arguments(address)))
 
-    def addresses(self) -> list[tuple[Listener, Address]]:
+    def addresses(self) -> list[tuple[NodeListener, Address]]:
         """Where it listens now."""
         return [(listener, address_of(listener, port)) for listener, port in self._ports]
 
@@ -220,7 +221,7 @@ class MasterService(Service):
 
     # Connections
 
-    def make_protocol(self, listener: Listener) -> NodeProtocol:
+    def make_protocol(self, listener: NodeListener) -> NodeProtocol:
         """The protocol of a new connection."""
         return NodeProtocol(self, listener, self._reactor, self._watch, self._diag)
 
@@ -231,7 +232,7 @@ class MasterService(Service):
         listener = protocol.listener
         self._protocols.add(protocol)
         try:
-            session = self.router.connect(link, pinned=listener.node, tool=listener.tools)
+            session = self.router.connect(link, pinned=listener.node, kind=listener.kind)
         except Refused as refusal:
             if self._refusals.get(listener) != str(refusal):
                 self._refusals[listener] = str(refusal)
@@ -244,7 +245,7 @@ class MasterService(Service):
             return
         self._refusals.pop(listener, None)
         protocol.session = session
-        if self._state is None or session.tool:
+        if self._state is None or session.kind is Kind.TOOL:
             self._begin(protocol, session, resume=False)
             return
         link.pause()

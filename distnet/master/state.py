@@ -22,7 +22,7 @@ from twisted.python.threadpool import ThreadPool
 from distnet.errors import StartupError
 from distnet.master.core.mailbox import Mail
 from distnet.master.core.registry import IdPolicy
-from distnet.master.core.session import Session
+from distnet.master.core.session import Kind, Session
 
 _log = Logger(namespace="distnet")
 
@@ -206,12 +206,13 @@ class Recorder:
 
     def settled(self, session: Session, by: str) -> None:
         """A node has read its id: from now on that is not given to another."""
-        if not session.tool:
+        if session.kind is not Kind.TOOL:
             self._try(self._state.settled(session.node, session.process))
 
     def left(self, session: Session, why: str, discarded: object) -> None:
         """A node has left, and its id with it, or not."""
-        if session.tool or (self.stopping and session.pinned and session.settled):
+        stays = self.stopping and session.pinned and session.settled
+        if stays or session.kind is Kind.TOOL:
             return
         if session.pinned:
             self._try(self._state.unsettled(session.node))

@@ -16,8 +16,8 @@ from distnet.master.core.counters import Counters, Reason, Tally
 from distnet.master.core.limits import Limits
 from distnet.master.core.registry import IdPolicy
 from distnet.master.core.router import Router
-from distnet.master.core.session import Session
-from distnet.sockets.listen import Listener
+from distnet.master.core.session import Kind, Session
+from distnet.master.listener import NodeListener
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class NodeStatus:
     """
     A node that is connected.
 
-    @ivar kind: C{kernel} or C{tool}.
+    @ivar kind: what it is.
     @ivar state: C{unsettled}, C{settled} or C{paused}.
     @ivar pinned: the id belongs to the listener that it came to.
     @ivar peer: where it is connected from, as the log says it.
@@ -47,7 +47,7 @@ class NodeStatus:
     """
 
     id: int
-    kind: str
+    kind: Kind
     state: str
     pinned: bool
     peer: str
@@ -151,7 +151,7 @@ def _of_session(router: Router, session: Session) -> NodeStatus:
     router.look(session)
     return NodeStatus(
         id=session.node,
-        kind="tool" if session.tool else "kernel",
+        kind=session.kind,
         state=session.state,
         pinned=session.pinned,
         peer=session.link.peer,
@@ -201,9 +201,9 @@ def of_counters(counters: Counters) -> CountersStatus:
     )
 
 
-def of_listener(listener: Listener, address: Address) -> ListenerStatus:
+def of_listener(listener: NodeListener, address: Address) -> ListenerStatus:
     """One listener, with where it listens now."""
-    return ListenerStatus(str(address), listener.node, listener.tools, listener.tls)
+    return ListenerStatus(str(address), listener.node, listener.kind is Kind.TOOL, listener.tls)
 
 
 def of_master(

@@ -32,17 +32,11 @@ class Listener:
     One place to listen at.
 
     @ivar description: a Twisted endpoint description, complete.
-    @ivar node: whoever connects there is this node, or None.
-    @ivar tools: whoever connects there is a tool, not a kernel.
     @ivar tls: connections are encrypted, and need a certificate.
-    @ivar acked_is_read: a peer on another machine has read its id once that machine has it.
     """
 
     description: str
-    node: int | None = None
-    tools: bool = False
     tls: bool = False
-    acked_is_read: bool = False
 
     @property
     def path(self) -> str | None:
@@ -51,11 +45,6 @@ class Listener:
         if kind != "unix":
             return None
         return arguments.get("address", arguments.get(""))
-
-    @property
-    def kind(self) -> str:
-        """C{tcp}, C{tcp6}, C{unix}, C{systemd} and so on."""
-        return split_description(self.description)[0]
 
 
 def split_description(description: str) -> tuple[str, dict[str, str]]:

@@ -17,8 +17,8 @@ from twisted.internet.epollreactor import EPollReactor
 from distnet._native import SWITCH, NotNative, load_router
 from distnet.control.server import as_json
 from distnet.master.core.limits import Limits
+from distnet.master.listener import NodeListener
 from distnet.master.service import MasterService, NodeFactory
-from distnet.sockets.listen import Listener
 from distnet.testing import NotingObserver
 from distnet.wire import HEADER, Messages, encode_message
 from tests.fuzzing import SIZES, fuzz
@@ -85,7 +85,7 @@ class World:
         """One more node; its number."""
         near, far = socket.socketpair()
         near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-        factory = NodeFactory(self.master, Listener("unix:nowhere"))
+        factory = NodeFactory(self.master, NodeListener("unix:nowhere"))
         self.reactor.adoptStreamConnection(near.fileno(), socket.AF_UNIX, factory)
         near.close()
         far.setblocking(False)

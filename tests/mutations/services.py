@@ -173,7 +173,7 @@ MUTATIONS = (
         "tools-get-kernels-ids",
         "tools do not take kernels' ids",
         _MASTER,
-        "pinned=listener.node, tool=listener.tools)",
+        "pinned=listener.node, kind=listener.kind)",
         "pinned=listener.node)",
         _tests("test_cli.py::test_ping_is_answered"),
         Runner.PYTEST,

@@ -16,7 +16,7 @@ from distnet.master.core.link import ILink
 from distnet.master.core.mailbox import Mail, Mailboxes
 from distnet.master.core.outbox import Outbox
 from distnet.master.core.registry import IdPolicy, Registry, Standing
-from distnet.master.core.session import Session
+from distnet.master.core.session import Kind, Session
 from distnet.wire import (
     FIRST_TOOL_ID,
     MAX_ID,
@@ -68,26 +68,28 @@ class Router:
 
     # Connections
 
-    def connect(self, link: ILink, *, pinned: int | None = None, tool: bool = False) -> Session:
+    def connect(
+        self, link: ILink, *, pinned: int | None = None, kind: Kind = Kind.KERNEL
+    ) -> Session:
         """
         Make a connection a node; nothing is sent to it before L{greet} or L{resume}.
 
         @param pinned: the id that belongs to the listener it came to.
-        @param tool: it came to the listener for tools.
+        @param kind: what it is.
         @raise NoFreeId: every id is taken.
         @raise NodeBusy: the pinned node is connected already.
         """
         if pinned is not None:
             node = self._connect_pinned(pinned, link)
         else:
-            node = (self.tools if tool else self.registry).allocate()
-        session = Session(node, link, self._clock.seconds(), pinned=pinned is not None, tool=tool)
+            node = self._registry(kind).allocate()
+        session = Session(node, link, self._clock.seconds(), kind=kind, pinned=pinned is not None)
         session.splitter = Splitter(node, self.limits.max_payload)
         session.outbox = Outbox(
             node,
             link,
             self.mailboxes,
-            None if tool else self.limits.segment,
+            None if kind is Kind.TOOL else self.limits.segment,
             (session.delivered, self.counters.delivered),
         )
         session.lifecycle = make_lifecycle(
@@ -109,6 +111,10 @@ class Router:
             self.lost(first, f"replaced by {link.peer}")
         self.registry.allocate_pinned(node)
         return node
+
+    def _registry(self, kind: Kind) -> Registry:
+        """Where nodes of a kind have their ids from."""
+        return self.tools if kind is Kind.TOOL else self.registry
 
     def greet(self, session: Session) -> None:
         """Tell a new node its id, and nothing else until it has read that."""
@@ -132,7 +138,7 @@ class Router:
         while session.runs:
             self._deliver(session, session.runs.popleft(), may_pause=False)
         self._truncated(session)
-        (self.tools if session.tool else self.registry).release(node, session.settled)
+        self._registry(session.kind).release(node, session.settled)
         discarded = self._empty_mailbox(session)
         self._observer.left(session, why, discarded)
         self.congestion.dest_left(node)
@@ -156,7 +162,7 @@ class Router:
             self.counters.undelivered[Reason.CUT].add(cut.messages, cut.bytes)
             self._observer.cut(session, cut)
         stays = session.pinned and (self.limits.keep_pinned or self._stopping)
-        if stays or not (session.settled or session.tool):
+        if stays or not (session.settled or session.kind is Kind.TOOL):
             return Tally()
         discarded = self.mailboxes.clear(node)
         self.counters.undelivered[Reason.LEFT].add(discarded.messages, discarded.bytes)
@@ -406,7 +412,7 @@ class Router:
 
     def is_awaited(self, node: int) -> bool:
         """Whether what waits for an id can still be delivered when all connections have ended."""
-        if node >= FIRST_TOOL_ID:
+        if self.registry.standing(node) is Standing.IMPOSSIBLE:
             return False
         session = self.sessions.get(node)
         if session is None or not session.settled or session.pinned:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from enum import StrEnum
 from typing import Any
 
 from distnet.master.core.counters import Reason, Tally
@@ -12,13 +13,21 @@ from distnet.master.core.outbox import Outbox
 from distnet.wire import Run, Splitter
 
 
+class Kind(StrEnum):
+    """What a node is: which ids it can get, and how it is written to, depend on that."""
+
+    KERNEL = "kernel"
+    TOOL = "tool"
+    """A program such as C{distnet ping}. Its id is only its own while it is connected."""
+
+
 class Session:
     """
     A connection that has an id.
 
     @ivar node: the id.
+    @ivar kind: what it is.
     @ivar pinned: the id belongs to this node's listener.
-    @ivar tool: it is a tool or an observer, not a kernel.
     @ivar since: when it connected, in seconds as the clock counts.
     @ivar settled_by: how it was known that it had read its id, or None while it has not.
     @ivar settled_at: when, in seconds as the clock counts.
@@ -37,13 +46,19 @@ class Session:
     outbox: Outbox
 
     def __init__(
-        self, node: int, link: ILink, since: float, *, pinned: bool = False, tool: bool = False
+        self,
+        node: int,
+        link: ILink,
+        since: float,
+        *,
+        kind: Kind = Kind.KERNEL,
+        pinned: bool = False,
     ) -> None:
         self.node = node
         self.link = link
         self.since = since
+        self.kind = kind
         self.pinned = pinned
-        self.tool = tool
         self.settled = False
         self.settled_by: str | None = None
         self.settled_at: float | None = None

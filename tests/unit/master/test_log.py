@@ -11,7 +11,7 @@ from zope.interface.verify import verifyObject
 
 from distnet.master.core.counters import Reason, Tally
 from distnet.master.core.events import IObserver
-from distnet.master.core.session import Session
+from distnet.master.core.session import Kind, Session
 from distnet.master.log import NodeLog
 from distnet.testing import FakeLink
 
@@ -74,7 +74,7 @@ class NodeLogTests(SynchronousTestCase):
 
     def test_tools_are_called_so(self) -> None:
         """A tool is not called a node."""
-        self.log.connected(Session(2**31, FakeLink(), 0.0, tool=True))
+        self.log.connected(Session(2**31, FakeLink(), 0.0, kind=Kind.TOOL))
         self.assertEqual(self.said(), "tool 2147483648: connected from test")
 
     def test_resumed(self) -> None:

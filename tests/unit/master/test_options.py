@@ -19,9 +19,11 @@ from distnet.control.server import ControlService
 from distnet.daemon.options import seconds, show_size, size, whole_number
 from distnet.master.core.limits import Limits, Overflow
 from distnet.master.core.registry import IdPolicy
+from distnet.master.core.session import Kind
+from distnet.master.listener import NodeListener
 from distnet.master.options import Options, makeService
 from distnet.master.service import MasterService
-from distnet.sockets.listen import Listener, complete_description, unix_description
+from distnet.sockets.listen import complete_description, unix_description
 from tests.unit.refusing import RefusingTestCase
 
 
@@ -69,8 +71,8 @@ class OptionsTests(RefusingTestCase):
         options = parse()
         self.assertEqual((options.limits, options.policy), (Limits(), IdPolicy.SEQUENTIAL))
         kernels, tools = options.listeners
-        self.assertEqual(kernels, Listener(complete_description("1234")))
-        self.assertEqual(tools, Listener(unix_description(options["tools"]), tools=True))
+        self.assertEqual(kernels, NodeListener(complete_description("1234")))
+        self.assertEqual(tools, NodeListener(unix_description(options["tools"]), kind=Kind.TOOL))
         self.assertEqual(options["tools"], options["control"] + ".tools")
 
     def test_all_limits(self) -> None:
@@ -113,7 +115,7 @@ class OptionsTests(RefusingTestCase):
         """Without a control socket there is none for tools, unless that is asked for."""
         self.assertEqual(len(parse("--control", "none").listeners), 1)
         with_tools = parse("--control", "none", "--tools", "/t").listeners
-        self.assertEqual(with_tools[1], Listener(unix_description("/t"), tools=True))
+        self.assertEqual(with_tools[1], NodeListener(unix_description("/t"), kind=Kind.TOOL))
 
     def test_each_wrong_option_is_named(self) -> None:
         """Whatever is wrong with an option, the line names it."""

@@ -9,10 +9,11 @@ from distnet.address import TcpAddress
 from distnet.master import status
 from distnet.master.core.counters import Reason
 from distnet.master.core.registry import IdPolicy
+from distnet.master.core.session import Kind
+from distnet.master.listener import NodeListener
 from distnet.master.options import answers_of
 from distnet.master.service import MasterService
 from distnet.master.status import AbsentStatus, Amount, ListenerStatus, MailboxStatus
-from distnet.sockets.listen import Listener
 from tests.unit.master.core.kernels import SETTLE_SECONDS, RouterTestCase
 
 NOTHING = Amount(0, 0)
@@ -45,7 +46,7 @@ class StatusTests(RouterTestCase):
 
     def test_kinds_and_states(self) -> None:
         """Tools are told from kernels; being asked for settles those that have read their id."""
-        silent, tool = self.connect(), self.connect(tool=True)
+        silent, tool = self.connect(), self.connect(kind=Kind.TOOL)
         told = status.of_nodes(self.router)
         self.assertEqual(
             [(node.id, node.kind, node.state) for node in told],
@@ -92,7 +93,7 @@ class StatusTests(RouterTestCase):
 
     def test_listeners(self) -> None:
         """A listener is told with the address where it can be reached."""
-        listener = Listener("tcp:0", node=3)
+        listener = NodeListener("tcp:0", node=3)
         self.assertEqual(
             status.of_listener(listener, TcpAddress("127.0.0.1", 77)),
             ListenerStatus("tcp:127.0.0.1:77", 3, False, False),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from distnet.errors import NodeBusy, NoFreeId
 from distnet.master.core.counters import Reason, Tally
 from distnet.master.core.registry import IdPolicy
+from distnet.master.core.session import Kind
 from distnet.wire import FIRST_TOOL_ID, HEADER, encode_message
 from tests.unit.master.core.kernels import RouterTestCase
 
@@ -121,7 +122,7 @@ class RefusalTests(RouterTestCase):
 
     def test_tools(self) -> None:
         """A tool has an id from 2**31, can be answered while it is there, and takes no kernel's."""
-        tool, kernel = self.kernel(tool=True), self.kernel()
+        tool, kernel = self.kernel(kind=Kind.TOOL), self.kernel()
         self.assertEqual((tool.node, kernel.node), (FIRST_TOOL_ID, 0))
         tool.send(0, b"ping")
         self.assertEqual(kernel.read(), [(FIRST_TOOL_ID, b"ping")])
@@ -133,11 +134,11 @@ class RefusalTests(RouterTestCase):
 
     def test_mail_of_a_tool(self) -> None:
         """What waited for a tool is not for the next tool, even if the first read nothing."""
-        kernel, tool = self.kernel(), self.connect(tool=True)
+        kernel, tool = self.kernel(), self.connect(kind=Kind.TOOL)
         kernel.send(tool.node, b"for it alone")
         tool.leave()
         self.assertEqual(self.undelivered(Reason.LEFT), Tally(1, 20))
-        self.assertEqual(self.kernel(tool=True).read(), [])
+        self.assertEqual(self.kernel(kind=Kind.TOOL).read(), [])
 
 
 class BadPeerTests(RouterTestCase):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from distnet.master.core.counters import Reason, Tally
 from distnet.master.core.registry import IdPolicy
+from distnet.master.core.session import Kind
 from distnet.wire import FIRST_TOOL_ID, HEADER, encode_message
 from tests.unit.master.core.kernels import SETTLE_SECONDS, Kernel, RouterTestCase
 
@@ -215,5 +216,5 @@ class AwaitedTests(RouterTestCase):
 
     def test_tools(self) -> None:
         """A tool cannot."""
-        self.assertFalse(self.awaited(self.connect(tool=True)))
+        self.assertFalse(self.awaited(self.connect(kind=Kind.TOOL)))
         self.assertFalse(self.router.is_awaited(FIRST_TOOL_ID + 9))

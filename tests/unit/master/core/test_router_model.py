@@ -17,6 +17,7 @@ from distnet.master.core.counters import Reason
 from distnet.master.core.limits import Limits, Overflow
 from distnet.master.core.registry import IdPolicy
 from distnet.master.core.router import Router
+from distnet.master.core.session import Kind
 from distnet.testing import FakeLink, NotingObserver
 from distnet.wire import HEADER, HEADER_SIZE, QUIT, Messages, encode_message
 from tests.unit.machines import run_machine
@@ -100,21 +101,21 @@ class RouterMachine(RuleBasedStateMachine):
         self.settled_ids: set[int] = set()
         self.paused_since: dict[int, float] = {}
         for pinned in (None, 1, None):
-            self.connect(pinned=pinned, tool=False, seen=True, capacity=None)
+            self.connect(pinned=pinned, kind=Kind.KERNEL, seen=True, capacity=None)
             self.wake(self.peers[-1])
 
     # What kernels do
 
     @rule(
         pinned=st.sampled_from([None, None, None, *PINNED]),
-        tool=st.sampled_from([False, False, True]),
+        kind=st.sampled_from([Kind.KERNEL, Kind.KERNEL, Kind.TOOL]),
         seen=st.booleans(),
         capacity=CAPACITIES,
     )
-    def connect(self, pinned: int | None, tool: bool, seen: bool, capacity: int | None) -> None:
+    def connect(self, pinned: int | None, kind: Kind, seen: bool, capacity: int | None) -> None:
         """A connection comes."""
         link = PacedLink(self.limits.segment, seen)
-        how: dict[str, Any] = {"pinned": pinned} if pinned is not None else {"tool": tool}
+        how: dict[str, Any] = {"pinned": pinned} if pinned is not None else {"kind": kind}
         try:
             kernel = Kernel(self.router, link, **how)
         except Refused:

@@ -1,0 +1,23 @@
+"""Where the master listens, and what somebody who connects there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from distnet.master.core.session import Kind
+from distnet.sockets.listen import Listener
+
+
+@dataclass(frozen=True, slots=True)
+class NodeListener(Listener):
+    """
+    A place where nodes connect.
+
+    @ivar node: whoever connects there is this node, or None.
+    @ivar kind: what whoever connects there is.
+    @ivar acked_is_read: a peer on another machine has read its id once that machine has it.
+    """
+
+    node: int | None = None
+    kind: Kind = Kind.KERNEL
+    acked_is_read: bool = False
