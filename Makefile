@@ -1,7 +1,9 @@
 # make run   sets up all that the master needs, and starts it on 127.0.0.1:1234
 # make test  sets up all that the tests need, and runs all of them
 # make test-long  the long random runs of the switch, some minutes
-# make lint  ruff and mypy
+# make lint  ruff and mypy, and the documents
+# make docs  the documents as a site in build/docs; a link that leads nowhere fails it
+# make changelog  puts newsfragments/ into CHANGELOG.md
 # make bench  measures the switch and the master beside others; tables and plots are in build/bench.
 #             make bench BENCH=--quick does little of each; BENCH=--help says what else there is
 
@@ -10,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: run test packages native test-long lint format bench clean
+.PHONY: run test packages native test-long lint docs changelog format bench clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd -n distnet --port 1234
@@ -28,10 +30,21 @@ native: packages $(VENV)/installed-for-tests
 test-long: $(VENV)/installed-for-tests
 	$(BIN)/python -m tests.long
 
-lint: $(VENV)/installed-for-tests
+lint: docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/installed-for-tests
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet docs build/docs
+
+# For a release: towncrier build --version, which takes the fragments away, and this once more.
+changelog: $(VENV)/installed-for-tests
+	@mkdir -p build
+	$(BIN)/towncrier build --draft --date 'not released' > build/changelog.md \
+		--version "$$($(BIN)/python -c 'import distnet; print(distnet.__version__)')"
+	sed -i -e '/^<!-- not released/,/^<!-- towncrier/{//!d}' \
+		-e '/^<!-- not released/r build/changelog.md' CHANGELOG.md
 
 bench: native
 	$(BIN)/python -m bench $(BENCH)
@@ -53,7 +66,7 @@ $(VENV)/installed: $(BIN)/python setup.py $(NATIVE)
 	@touch $@
 
 $(VENV)/installed-for-tests: $(BIN)/python setup.py $(NATIVE)
-	$(PIP) install --editable '.[test,lint]'
+	$(PIP) install --editable '.[test,lint,docs]'
 	@touch $@ $(VENV)/installed
 
 clean:

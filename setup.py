@@ -64,6 +64,7 @@ setup(
     extras_require={
         "test": ["pytest", "pytest-twisted", "hypothesis", "setuptools>=70.1"],
         "lint": ["ruff", "mypy", "mypy-zope"],
+        "docs": ["sphinx>=8", "myst-parser>=4", "furo", "towncrier>=24.8"],
     },
     entry_points={
         "console_scripts": ["distnet = distnet.cli.main:main"],
