@@ -21,10 +21,8 @@ from distnet.address import (
     parse,
 )
 from distnet.errors import LocalError, MachineError
-from distnet.switch.core.frame import format_address, is_group, parse_address
-
-GUEST_MASTER: Final = "10.0.2.16:1234"
-"""Where a kernel looks for its master. Inside QEMU's user network, which is 10.0.2.0/24."""
+from distnet.guestnet import GUEST_MASTER
+from distnet.mac import format_mac, is_group, parse_mac
 
 _RECONNECT_MS: Final = (9, 2)
 """The version of QEMU in which C{reconnect-ms} came, and C{reconnect} began to go."""
@@ -257,27 +255,27 @@ def guest_mac(number: int) -> str:
     """The MAC of the guest with a number. Raises L{LocalError} if there is none."""
     if not 0 <= number <= MAX_GUEST:
         raise LocalError(f"{number} is no number of a guest: they have 0 to {MAX_GUEST}")
-    return format_address(_PREFIX + number.to_bytes(3))
+    return format_mac(_PREFIX + number.to_bytes(3))
 
 
 def make_up_mac() -> str:
     """A MAC that is that of no guest with a number, and hardly that of any other one."""
     made_up = bytearray(os.urandom(3))
     made_up[0] |= 0x80
-    return format_address(_PREFIX + bytes(made_up))
+    return format_mac(_PREFIX + bytes(made_up))
 
 
 def check_mac(text: str) -> str:
     """A MAC as QEMU takes it. Raises L{LocalError} if it cannot be that of a guest."""
     try:
-        mac = parse_address(text)
+        mac = parse_mac(text)
     except ValueError as error:
         raise LocalError(f"{error}: it is like 52:54:00:00:00:01") from error
     if is_group(mac) or not any(mac):
         raise LocalError(
             f"{text} cannot be the MAC of a guest: that of one station is like 52:54:00:00:00:01"
         )
-    return format_address(mac)
+    return format_mac(mac)
 
 
 def check_switch_form(form: SwitchForm, version: Version, has_it: bool = True) -> None:

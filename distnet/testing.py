@@ -6,12 +6,12 @@ from typing import Any
 
 from zope.interface import implementer
 
+from distnet.mac import format_mac
 from distnet.master.core.counters import Reason, Tally
 from distnet.master.core.events import Episode, IObserver
 from distnet.master.core.link import ILink
 from distnet.master.core.session import Session
 from distnet.switch.core.events import IBridgeObserver
-from distnet.switch.core.frame import format_address
 from distnet.switch.core.link import IFrameLink
 from distnet.switch.core.records import Endpoint, FdbEntry, Port, SlowEpisode
 from distnet.wire import Messages
@@ -247,12 +247,12 @@ class NotingBridgeObserver:
 
     def address_learned(self, entry: FdbEntry) -> None:
         """See L{IBridgeObserver}."""
-        text = format_address(entry.mac)
+        text = format_mac(entry.mac)
         self.events.append(("address_learned", entry.port.number, text, entry.vlan))
 
     def address_forgotten(self, entry: FdbEntry) -> None:
         """See L{IBridgeObserver}."""
-        text = format_address(entry.mac)
+        text = format_mac(entry.mac)
         self.events.append(("address_forgotten", entry.port.number, text, entry.vlan))
 
     def addresses_full(self) -> None:

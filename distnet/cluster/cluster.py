@@ -30,7 +30,8 @@ from distnet.cluster.programs import (
 )
 from distnet.cluster.record import Process, end, read_record, start
 from distnet.control.ask import NoMaster, ask
-from distnet.qemu import GUEST_MASTER, OLDEST, Form, find_version
+from distnet.guestnet import GUEST_MASTER
+from distnet.qemu import OLDEST, Form, find_version
 
 LISTEN_SECONDS: Final = 30.0
 """How long a daemon has until it listens, on however busy a machine."""
@@ -381,7 +382,7 @@ class Cluster:
                 {
                     "id": node.id,
                     "ip": node.ip,
-                    "mac": node.config.place.mac,
+                    "mac": node.config.addresses.mac,
                     "command": node.command,
                     "log": str(node.log),
                     "symbols": str(node.config.symbols),

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from distnet.cluster.plan import MAX_NODES, Place, place
 from distnet.errors import LocalError
+from distnet.guestnet import MAX_NODES, NodeAddresses, addresses_of
 from distnet.qemu import Form
 
 T = TypeVar("T")
@@ -62,7 +62,8 @@ class NodeConfig:
     One kernel.
 
     @ivar id: that it gets, and that names it.
-    @ivar place: its addresses.
+    @ivar nodes: how many of them there are.
+    @ivar addresses: its own.
     @ivar append: its command line, a template: see L{fill}.
     @ivar arguments: more words for QEMU, templates too.
     @ivar memory: as QEMU's C{-m} has it.
@@ -70,7 +71,8 @@ class NodeConfig:
     """
 
     id: int
-    place: Place
+    nodes: int
+    addresses: NodeAddresses
     kernel: Path
     initrd: Path | None
     append: str
@@ -208,7 +210,8 @@ def _node(node: int, count: int, keys: _Keys, mine: _Keys) -> NodeConfig:
     arguments = (*keys.words("arguments"), *mine.words("arguments"))
     made = NodeConfig(
         id=node,
-        place=place(node, count),
+        nodes=count,
+        addresses=addresses_of(node),
         kernel=chosen,
         initrd=mine.path("initrd") or keys.path("initrd"),
         append=append,
@@ -235,10 +238,10 @@ def fill(template: str, node: NodeConfig, run: str) -> str:
     """
     values = {
         "node": node.id,
-        "nodes": node.place.nodes,
-        "n": node.place.number,
-        "ip": node.place.ip,
-        "mac": node.place.mac,
+        "nodes": node.nodes,
+        "n": node.addresses.number,
+        "ip": node.addresses.ip,
+        "mac": node.addresses.mac,
         "run": run,
     }
     text = ""

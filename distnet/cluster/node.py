@@ -58,7 +58,7 @@ class Node:
     @property
     def ip(self) -> str:
         """Its address, if its kernel takes the one that it is given."""
-        return self.config.place.ip
+        return self.config.addresses.ip
 
     # Life
 

@@ -44,7 +44,7 @@ def master_command(config: ClusterConfig, run: RunDirectory) -> list[str]:
 def switch_command(config: ClusterConfig, run: RunDirectory) -> list[str]:
     """The switch, with a gateway on it that knows nodes by their addresses."""
     ports = max(_DEFAULT_PORTS, len(config.nodes) + _SPARE_PORTS)
-    maps = [word for node in config.nodes for word in ("--map", f"{node.place.ip}={node.id}")]
+    maps = [word for node in config.nodes for word in ("--map", f"{node.addresses.ip}={node.id}")]
     return _twistd(
         "distnet-vde", "--sock", str(run.switch), "--nostdin", "--rcfile", str(run.switch_commands),
         "--numports", str(ports), "--gateway", "--master-control", run.control, *maps,
@@ -88,10 +88,10 @@ def _network(
     config: ClusterConfig, node: NodeConfig, run: RunDirectory, version: Version
 ) -> list[str]:
     if config.topology == VDE:
-        return switch_arguments(vde_netdev(str(run.switch)), node.place.mac)
+        return switch_arguments(vde_netdev(str(run.switch)), node.addresses.mac)
     address = UnixAddress(str(run.node(node.id, "master")))
     *words, device = guest_arguments(address, config.form, version=version, pinned=True)
-    return [*words, f"{device},mac={node.place.mac}"]
+    return [*words, f"{device},mac={node.addresses.mac}"]
 
 
 def _escaped(path: Path) -> str:

@@ -11,9 +11,9 @@ from typing import Any, Final, NoReturn
 from distnet.address import BadAddress, UnixAddress, parse
 from distnet.control.paths import default_control
 from distnet.errors import LocalError
-from distnet.gateway.frames import Plan
 from distnet.gateway.guests import parse_maps
 from distnet.gateway.places import Near, NoPlace, near
+from distnet.guestnet import PLAN
 
 CONSOLE_DESCRIPTOR: Final = 3
 """Where a gateway that is supervised finds the console of its switch."""
@@ -133,7 +133,7 @@ def run(arguments: Any) -> None:
 
 def _read_maps(arguments: Any) -> dict[bytes, int]:
     try:
-        return parse_maps(arguments.map, arguments.map_zcore, Plan())
+        return parse_maps(arguments.map, arguments.map_zcore, PLAN)
     except ValueError as error:
         raise BadMap(f"--map: {error}") from None
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from typing import Final
+
+from distnet.guestnet import Plan
 
 LONGEST: Final = 1536
 """Bytes of a frame of zCore's, whose MTU of 1536 counts the Ethernet header."""
-MASTER_PORT: Final = 1234
 MOST_LEASES: Final = 16
 """How many addresses the DHCP server of libslirp gives away in its life, NB_BOOTP_CLIENTS."""
 
@@ -22,7 +23,6 @@ SYN: Final = 2
 RST: Final = 4
 ACK: Final = 16
 
-_NETWORK: Final = IPv4Network("10.0.2.0/24")
 _HEADER_SIZE: Final = 14
 _ARP: Final = b"\x08\x06"
 _IPV4: Final = b"\x08\x00"
@@ -37,29 +37,6 @@ _UDP: Final = 17
 _MORE_FRAGMENTS_AND_OFFSET: Final = 0x3FFF
 _DHCP_SERVER: Final = (67).to_bytes(2)
 _SEQUENCES: Final = 1 << 32
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """
-    The addresses of the network behind the switch, those of QEMU's user network.
-
-    @ivar master: where guests find the master, at C{port}.
-    @ivar leases: the first address for DHCP. zCore's kernels have 10.0.2.15 to 10.0.2.30, of which
-        10.0.2.16 would be the second one that libslirp gives away.
-    """
-
-    network: IPv4Network = _NETWORK
-    host: IPv4Address = _NETWORK[2]
-    name_server: IPv4Address = _NETWORK[3]
-    master: IPv4Address = _NETWORK[16]
-    leases: IPv4Address = _NETWORK[31]
-    port: int = MASTER_PORT
-
-    @property
-    def own(self) -> tuple[IPv4Address, ...]:
-        """The gateway's own addresses."""
-        return self.host, self.name_server, self.master
 
 
 class Refusal(StrEnum):
@@ -162,11 +139,6 @@ class Seen:
 def mac_of(address: bytes) -> bytes:
     """The MAC address that libslirp gives to an IPv4 address of its own."""
     return b"\x52\x55" + address
-
-
-def show_mac(mac: bytes) -> str:
-    """As people write it."""
-    return mac.hex(":")
 
 
 def show_address(address: bytes) -> str:

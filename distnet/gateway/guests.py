@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address
 from typing import Final
 
-from distnet.gateway.frames import Plan, show_address, show_mac
+from distnet.gateway.frames import show_address
+from distnet.guestnet import ZCORE_FIRST, ZCORE_KERNELS, Plan
+from distnet.mac import format_mac
 from distnet.wire import MAX_ID
-
-ZCORE_FIRST: Final = IPv4Address("10.0.2.15")
-ZCORE_KERNELS: Final = range(16)
-"""What C{IP=n} of zCore can be; n is the node, and 10.0.2.(15+n) its address."""
 
 MOST_TOLD: Final = 1024
 """How many machines are remembered because something was said of them."""
@@ -31,7 +29,7 @@ class Guest:
     mac: bytes
 
     def __str__(self) -> str:
-        return f"{show_address(self.address)} ({show_mac(self.mac)})"
+        return f"{show_address(self.address)} ({format_mac(self.mac)})"
 
 
 def parse_maps(maps: Sequence[str], zcore: bool, plan: Plan) -> dict[bytes, int]:
@@ -83,14 +81,14 @@ class Notes:
             return None
         if address is None:
             return (
-                f"another gateway is on this switch: it has the MAC address {show_mac(mac)} too;"
+                f"another gateway is on this switch: it has the MAC address {format_mac(mac)} too;"
                 f" stop one of them"
             )
         remedy = "give it another address"
         if address == self.plan.master.packed:
             remedy = "guests may find it in the master's place; start it with another IP= than 1"
         return (
-            f"{show_mac(mac)} has the address {show_address(address)}, which is the gateway's:"
+            f"{format_mac(mac)} has the address {show_address(address)}, which is the gateway's:"
             f" {remedy}"
         )
 
@@ -103,8 +101,8 @@ class Notes:
             return None
         assert before is not None
         return (
-            f"{show_mac(guest.mac)} has the address {show_address(guest.address)}, which"
-            f" {show_mac(before)} had before: each guest needs an address of its own"
+            f"{format_mac(guest.mac)} has the address {show_address(guest.address)}, which"
+            f" {format_mac(before)} had before: each guest needs an address of its own"
         )
 
     def no_lease(self, mac: bytes) -> str | None:
@@ -112,7 +110,7 @@ class Notes:
         if not self._first(mac, b"dhcp"):
             return None
         return (
-            f"{show_mac(mac)} gets no address: libslirp's DHCP server has given away all that it"
+            f"{format_mac(mac)} gets no address: libslirp's DHCP server has given away all that it"
             f" has; give it a fixed one in {self.plan.network}"
         )
 

@@ -15,7 +15,7 @@ import cffi  # type: ignore[import-untyped]
 from twisted.logger import Logger
 
 from distnet.errors import StartupError
-from distnet.gateway.frames import Plan
+from distnet.guestnet import Plan
 
 LIBRARY: Final = "libslirp.so.0"
 OLDEST: Final = (4, 4, 0)

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from distnet.gateway.forward import Forward
 from distnet.gateway.fragments import Fragments
-from distnet.gateway.frames import RST, SYN, Lens, Place, Plan, Refusal, Seen, Segment
+from distnet.gateway.frames import RST, SYN, Lens, Place, Refusal, Seen, Segment
 from distnet.gateway.guests import Guest, Notes
 from distnet.gateway.management import Management
 from distnet.gateway.masters import Masters
@@ -20,13 +20,12 @@ from distnet.gateway.places import Near
 from distnet.gateway.plug import Plug
 from distnet.gateway.relay import Relay
 from distnet.gateway.stack import Stack
+from distnet.guestnet import PLAN, Plan
 
 SWITCH_GONE_SECONDS: Final = 30.0
 """How long a guest may be silent after its switch has gone, until its connection is closed."""
 
 _log = Logger(namespace="distnet")
-
-_PLAN: Final = Plan()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class Settings:
     master: Near | None = None
     nodes: dict[bytes, int] = field(default_factory=dict)
     nat: bool = False
-    plan: Plan = _PLAN
+    plan: Plan = PLAN
 
 
 class GatewayService(Service):

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 from typing import Any, Final
 
-from distnet.gateway.frames import Plan
 from distnet.gateway.libslirp import Network
+from distnet.guestnet import Plan
 from distnet.sockets.descriptor import Descriptor
 
 ROUNDS: Final = 16

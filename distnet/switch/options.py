@@ -20,9 +20,9 @@ from distnet.daemon.options import DaemonOptions, seconds, show_size, size, whol
 from distnet.daemon.process import Daemon
 from distnet.gateway.cli import check_words
 from distnet.gateway.supervise import GatewayProcess
+from distnet.mac import parse_mac
 from distnet.switch.console.sockets import ConsoleProtocol
 from distnet.switch.core.errors import NoSuchThing
-from distnet.switch.core.frame import parse_address
 from distnet.switch.core.limits import MAX_NUMPORTS, BridgeLimits
 from distnet.switch.plugs.dgramplace import parse_dgram_place
 from distnet.switch.plugs.stream import StreamPlace, parse_stream_place
@@ -316,7 +316,7 @@ class Options(DaemonOptions):
         if self[option] is None:
             return None
         try:
-            return parse_address(self[option])
+            return parse_mac(self[option])
         except ValueError as error:
             raise ValueError(f"--{option}: {error}") from error
 

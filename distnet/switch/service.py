@@ -15,6 +15,7 @@ from zope.interface import implementer
 from distnet._native import NotNative
 from distnet.divert import Divert
 from distnet.errors import StartupError
+from distnet.mac import format_mac
 from distnet.observers import broadcast
 from distnet.switch.console.commands import make_console
 from distnet.switch.console.observer import ConsoleObserver
@@ -23,7 +24,6 @@ from distnet.switch.console.sockets import ManagementService, StandardInputServi
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.counters import Traffic
 from distnet.switch.core.events import IBridgeObserver
-from distnet.switch.core.frame import format_address
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.records import Endpoint, FdbEntry, Port, SlowEpisode
 from distnet.switch.native import HotBridge
@@ -225,7 +225,7 @@ class SwitchService(MultiService):
             pid=about.pid,
             started=about.started,
             directory=self.control.directory.path,
-            mac=format_address(about.mac),
+            mac=format_mac(about.mac),
             hub=bridge.hub,
             strict=bridge.strict,
             numports=bridge.ports.numports,

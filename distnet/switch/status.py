@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from distnet.mac import format_mac
 from distnet.switch.core.counters import Counters, Reason, Traffic
-from distnet.switch.core.frame import format_address
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.records import Endpoint, FdbEntry, Port, Vlan
 
@@ -180,7 +180,7 @@ class FdbEntryStatus:
     def of(cls, entry: FdbEntry, now: float) -> FdbEntryStatus:
         """As it is now."""
         return cls(
-            mac=format_address(entry.mac),
+            mac=format_mac(entry.mac),
             vlan=entry.vlan,
             port=entry.port.number,
             # Native code may have said that it was seen a moment after the clock was read.

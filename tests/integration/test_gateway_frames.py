@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from distnet.gateway.frames import MOST_LEASES, Plan
+from distnet.gateway.frames import MOST_LEASES
 from distnet.gateway.stack import Stack
+from distnet.guestnet import PLAN
 from distnet.master.unread import unsent
 from tests.gateways import (
     ACK,
@@ -303,12 +304,12 @@ def test_no_spin_on_a_connection_that_nobody_reads(tmp_path: Path) -> None:
     """A peer that is gone when its guest sends makes libslirp end, not go round for ever."""
     frames: list[bytes] = []
     reactor = PollingReactor()
-    stack = Stack(reactor, Plan(), nat=False, clock_ns=time.monotonic_ns, send=frames.append)
+    stack = Stack(reactor, PLAN, nat=False, clock_ns=time.monotonic_ns, send=frames.append)
     path = tmp_path / "forward"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        stack.forward(os.fsencode(path), Plan().master, 1234)
+        stack.forward(os.fsencode(path), PLAN.master, 1234)
 
         def send(frame: bytes) -> None:
             stack.input(frame)

@@ -28,11 +28,11 @@ MUTATIONS = (
     Mutation(
         "a-node-is-the-master",
         "n=1 is 10.0.2.16, the master's own address: a duplicate address on a shared Ethernet",
-        "distnet/cluster/plan.py",
-        "    number = node + (node >= _MASTER)\n",
+        "distnet/guestnet.py",
+        "    number = node + (node >= _MASTERS_NUMBER)\n",
         "    number = node\n",
         (
-            f"{_UNIT}.test_config.PlaceTests.test_the_master_has_its_own",
+            "tests.unit.test_guestnet.NodeTests.test_the_master_has_its_own",
             f"{_UNIT}.test_command.CommandTests.test_switch",
         ),
     ),

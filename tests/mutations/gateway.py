@@ -142,9 +142,9 @@ MUTATIONS = (
     Mutation(
         "gateway-gives-away-the-masters-address",
         "libslirp would give 10.0.2.16 to the second client of DHCP",
-        _FRAMES,
-        "leases: IPv4Address = _NETWORK[31]",
-        "leases: IPv4Address = _NETWORK[15]",
+        "distnet/guestnet.py",
+        "leases: IPv4Address = NETWORK[31]",
+        "leases: IPv4Address = NETWORK[15]",
         _frames("test_dhcp"),
         Runner.PYTEST,
     ),

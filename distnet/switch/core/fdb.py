@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from distnet.mac import is_group
 from distnet.switch.core.errors import InvalidValue
-from distnet.switch.core.frame import is_group
 from distnet.switch.core.records import FdbEntry, FdbTable, Port
 
 DEFAULT_EXPIRE_SECONDS = 100

@@ -12,7 +12,6 @@ TAG_TYPE = b"\x81\x00"
 TAG_SIZE = 4
 MIN_TAGGED_FRAME = MIN_FRAME + TAG_SIZE
 VLAN_MASK = 0xFFF
-ADDRESS_SIZE = 6
 
 _U16 = Struct(">H")
 _TAG = Struct(">2sH")
@@ -26,11 +25,6 @@ def problem(frame: bytes, max_frame: int) -> Reason | None:
     if size < MIN_FRAME or (size < MIN_TAGGED_FRAME and frame[12:14] == TAG_TYPE):
         return Reason.RUNT
     return None
-
-
-def is_group(address: bytes) -> bool:
-    """Whether an address, or the destination of a frame, is that of a group."""
-    return bool(address[0] & 1)
 
 
 def tag_of(frame: bytes) -> int | None:
@@ -53,19 +47,3 @@ def insert_tag(frame: bytes, vlan: int) -> bytes:
 def strip_tag(frame: bytes) -> bytes:
     """The frame without its outermost tag, which it must have."""
     return frame[:12] + frame[16:]
-
-
-def format_address(address: bytes) -> str:
-    """Like C{00:ff:41:02:a3:04}."""
-    return address.hex(":")
-
-
-def parse_address(text: str) -> bytes:
-    """Six hexadecimal numbers with colons between them. Raises ValueError."""
-    parts = text.split(":")
-    if len(parts) != ADDRESS_SIZE or not all(0 < len(part) <= 2 for part in parts):
-        raise ValueError(f"{text!r} is not an Ethernet address")
-    try:
-        return bytes(int(part, 16) for part in parts)
-    except ValueError:
-        raise ValueError(f"{text!r} is not an Ethernet address") from None

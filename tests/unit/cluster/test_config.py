@@ -90,22 +90,8 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual([node.append for node in read.nodes], ["A={n}", "A={n}:B", "C"])
 
 
-class PlaceTests(SynchronousTestCase):
-    """The addresses of nodes."""
-
-    def test_the_master_has_its_own(self) -> None:
-        """Nodes have zCore's addresses in order, but for the master's."""
-        places = [node.place for node in config(nodes=4).nodes]
-        self.assertEqual([place.number for place in places], [0, 2, 3, 4])
-        self.assertEqual(
-            [place.ip for place in places], ["10.0.2.15", "10.0.2.17", "10.0.2.18", "10.0.2.19"]
-        )
-        self.assertEqual(places[1].mac, "54:51:9F:71:C0:02")
-
-    def test_as_many_as_there_are(self) -> None:
-        """The last node has the last address of the network."""
-        last = config(nodes=239).nodes[-1].place
-        self.assertEqual((last.ip, last.mac), ("10.0.2.254", "54:51:9F:71:C0:EF"))
+class TemplateTests(SynchronousTestCase):
+    """What is filled in."""
 
     def test_templates(self) -> None:
         """A template has a node's values; doubled braces are braces."""

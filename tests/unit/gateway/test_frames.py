@@ -16,15 +16,15 @@ from distnet.gateway.frames import (
     SYN,
     Lens,
     Place,
-    Plan,
     Refusal,
     Seen,
     Segment,
     checksum,
 )
+from distnet.guestnet import PLAN
 from tests.gateways import FrameGuest, cut, gateway_mac, packed
 
-LENS = Lens(Plan())
+LENS = Lens(PLAN)
 MAC = b"\x02\x00\x00\x00\x00\x01"
 SOURCE = packed("10.0.2.15")
 

@@ -8,13 +8,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.address import TcpAddress, TlsAddress, UnixAddress
 from distnet.gateway.backoff import Backoff
-from distnet.gateway.frames import Plan
 from distnet.gateway.guests import MOST_TOLD, Guest, Notes, parse_maps
 from distnet.gateway.libslirp import IN, OUT, only_asked
 from distnet.gateway.places import NoPlace, choose, near
+from distnet.guestnet import PLAN
 from tests.gateways import packed
 
-PLAN = Plan()
 MAC = b"\x02\x00\x00\x00\x00\x01"
 OTHER = b"\x02\x00\x00\x00\x00\x02"
 

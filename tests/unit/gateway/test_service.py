@@ -9,9 +9,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.gateway import service
-from distnet.gateway.frames import ACK, SYN, Lens, Place, Plan
+from distnet.gateway.frames import ACK, SYN, Lens, Place
 from distnet.gateway.guests import Guest
 from distnet.gateway.service import SWITCH_GONE_SECONDS, GatewayService, Settings
+from distnet.guestnet import PLAN
 from tests.gateways import FrameGuest, packed
 
 ADDRESSES = ("10.0.2.15", "10.0.2.17")
@@ -151,6 +152,6 @@ class ServiceTests(SynchronousTestCase):
         guest.tcp(SYN)
         self.assertEqual(self.plug.sent, [])
         guest.tcp(ACK)
-        probe = Lens(Plan()).probe(guest.mac, self.silent.place)
+        probe = Lens(PLAN).probe(guest.mac, self.silent.place)
         self.assertEqual(self.plug.sent, [probe])
         self.assertEqual(len(self.gateway.relays), 3)

@@ -8,15 +8,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.switch.core.counters import Reason
 from distnet.switch.core.frame import (
-    format_address,
     insert_tag,
-    is_group,
-    parse_address,
     problem,
     strip_tag,
     tag_of,
 )
-from tests.unit.switch.core.stations import BROADCAST, MULTICAST, address, frame
+from tests.unit.switch.core.stations import frame
 
 LIMIT = 100
 good = st.binary(min_size=18, max_size=LIMIT) | st.binary(min_size=14, max_size=17).filter(
@@ -36,14 +33,6 @@ class FrameTests(SynchronousTestCase):
         self.assertIsNone(tag_of(bytes(data[:17])))
         self.assertIsNone(tag_of(frame(1, 2, b"abcdef")))
 
-    def test_groups(self) -> None:
-        """Broadcast and multicast are for groups."""
-        for group in (BROADCAST, MULTICAST):
-            self.assertTrue(is_group(group))
-            self.assertTrue(is_group(frame(group, 2)))
-        self.assertFalse(is_group(address(1)))
-        self.assertFalse(is_group(frame(1, MULTICAST)))
-
     def test_limits(self) -> None:
         """14 bytes are enough, 18 with a tag; the largest is allowed, one more is not."""
         self.assertEqual(problem(frame(1, 2)[:-1], LIMIT), Reason.RUNT)
@@ -61,22 +50,3 @@ class FrameTests(SynchronousTestCase):
         self.assertEqual(tag_of(tagged), vlan)
         self.assertEqual(strip_tag(tagged), data)
         self.assertEqual(tagged[:12], data[:12])
-
-    @given(st.binary(min_size=6, max_size=6))
-    def test_address_text(self, data: bytes) -> None:
-        """An address that is printed can be read."""
-        self.assertEqual(parse_address(format_address(data)), data)
-
-    def test_addresses(self) -> None:
-        """Short numbers are read too; what is no address is not."""
-        self.assertEqual(parse_address("2:0:0:0:A:ff"), bytes([2, 0, 0, 0, 10, 255]))
-        for bad in (
-            "",
-            "zz",
-            "0:0:0:0:0",
-            "0:0:0:0:0:0:0",
-            "0:0:0:0:0:100",
-            "0:0:0:0:0:",
-            "g:::::",
-        ):
-            self.assertRaises(ValueError, parse_address, bad)
