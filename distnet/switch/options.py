@@ -24,8 +24,10 @@ from distnet.mac import parse_mac
 from distnet.switch.console.sockets import ConsoleProtocol
 from distnet.switch.core.errors import NoSuchThing
 from distnet.switch.core.limits import MAX_NUMPORTS, BridgeLimits
-from distnet.switch.plugs.dgramplace import parse_dgram_place
-from distnet.switch.plugs.stream import StreamPlace, parse_stream_place
+from distnet.switch.plugs.dgram import USE, DgramListener
+from distnet.switch.plugs.dgram_udp import parse_udp
+from distnet.switch.plugs.dgram_unix import parse_unix
+from distnet.switch.plugs.stream import StreamListener, parse_stream
 from distnet.switch.plugs.tap import check_name
 from distnet.switch.plugs.vdedir import Permissions, VdeDirectory, default_vde_directory
 from distnet.switch.service import Management, Plugs, Settings, SwitchService
@@ -70,6 +72,16 @@ def _takes_next(letters: str, short: str) -> bool:
         if f"{letter}:" in short:
             return place == len(letters) - 1
     return False
+
+
+def parse_dgram(text: str) -> DgramListener:
+    """C{unix:PATH}, C{udp:PORT} on loopback, C{udp:HOST:PORT}. Raises ValueError in one line."""
+    match text.partition(":")[0]:
+        case "unix":
+            return parse_unix(text)
+        case "udp":
+            return parse_udp(text)
+    raise ValueError(f"{text!r} is not a place to get datagrams at: {USE}")
 
 
 class Options(DaemonOptions):
@@ -224,7 +236,7 @@ class Options(DaemonOptions):
         self.plugs = Plugs(
             taps=tuple(self._each("tap", check_name)),
             streams=tuple(map(self._stream, self["stream"])),
-            dgrams=tuple(self._each("dgram", parse_dgram_place)),
+            dgrams=tuple(self._each("dgram", parse_dgram)),
         )
         self.gateway = self._gateway()
 
@@ -253,11 +265,11 @@ class Options(DaemonOptions):
         # os.path.isfile is False of what may not be looked at.
         return next((script for script in usual if os.path.isfile(script)), None)
 
-    def _stream(self, text: str) -> StreamPlace:
+    def _stream(self, text: str) -> StreamListener:
         from twisted.internet import reactor
 
         try:
-            place = parse_stream_place(reactor, text)
+            place = parse_stream(reactor, text)
         except ValueError as error:
             raise ValueError(f"--stream: {error}") from error
         if place.port is not None and not 0 < place.port < self.settings.numports:

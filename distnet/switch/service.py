@@ -28,9 +28,8 @@ from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.records import Endpoint, FdbEntry, Port, SlowEpisode
 from distnet.switch.native import HotBridge
 from distnet.switch.plugs.descriptor import Errors
-from distnet.switch.plugs.dgram import dgram_service
-from distnet.switch.plugs.dgramplace import UdpPlace, UnixPlace
-from distnet.switch.plugs.stream import FrameStreamService, StreamPlace
+from distnet.switch.plugs.dgram import DgramListener
+from distnet.switch.plugs.stream import FrameStreamService, StreamListener
 from distnet.switch.plugs.tap import TapService
 from distnet.switch.plugs.vde import ControlSocket
 from distnet.switch.plugs.vdedir import VdeDirectory
@@ -102,8 +101,8 @@ class Plugs:
     """
 
     taps: tuple[str, ...] = ()
-    streams: tuple[StreamPlace, ...] = ()
-    dgrams: tuple[UnixPlace | UdpPlace, ...] = ()
+    streams: tuple[StreamListener, ...] = ()
+    dgrams: tuple[DgramListener, ...] = ()
 
 
 class SwitchService(MultiService):
@@ -178,7 +177,7 @@ class SwitchService(MultiService):
             TapService(reactor, self.bridge, name, self._errors).setServiceParent(self)
         self._seconds = reactor.seconds
         self._dgrams = [
-            dgram_service(reactor, self.bridge, place, self._errors) for place in plugs.dgrams
+            listener.service(reactor, self.bridge, self._errors) for listener in plugs.dgrams
         ]
         for dgrams in self._dgrams:
             dgrams.setServiceParent(self)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from tests.mutations.mutation import Mutation, Runner
 
 _DGRAM = "distnet/switch/plugs/dgram.py"
-_PEER = "distnet/switch/plugs/dgrampeer.py"
-_PLACE = "distnet/switch/plugs/dgramplace.py"
+_DGRAM_UDP = "distnet/switch/plugs/dgram_udp.py"
+_DGRAM_UNIX = "distnet/switch/plugs/dgram_unix.py"
 _TAP = "distnet/switch/plugs/tap.py"
 _OPTIONS = "distnet/switch/options.py"
 
 _UNIX = "tests.unit.switch.plugs.test_dgram.UnixPeerTests"
 _UDP = "tests.unit.switch.plugs.test_dgram.UdpPeerTests"
-_PLACES = "tests.unit.switch.plugs.test_dgram.PlaceTests"
+_LISTENERS = "tests.unit.switch.plugs.test_dgram.ListenerTests"
 _TUNTAP = "tests.unit.switch.plugs.test_tap"
 _COMMAND_LINE = "tests.unit.switch.test_options.OptionsTests"
 _REAL_DGRAM = "tests/integration/test_dgram.py"
@@ -81,7 +81,7 @@ MUTATIONS = (
     Mutation(
         "restarted-qemu-forgotten",
         "a QEMU that was started again at its path goes on at its port",
-        _PEER,
+        _DGRAM_UNIX,
         "                self._socket.connect(self.address)\n",
         "                raise error\n",
         (f"{_UNIX}.test_connected_again", f"{_UNIX}.test_connected_again_and_full"),
@@ -89,7 +89,7 @@ MUTATIONS = (
     Mutation(
         "unplugged-while-the-bridge-sends",
         "nothing calls back into the bridge from within a send",
-        _PEER,
+        _DGRAM,
         "            self._leaving = self._reactor.callLater(0, self._leave)\n",
         "            self.ended()\n",
         (f"{_UNIX}.test_not_there", f"{_UDP}.test_refused"),
@@ -97,7 +97,7 @@ MUTATIONS = (
     Mutation(
         "dead-peer-stays",
         "a peer that is found gone is unplugged",
-        _PEER,
+        _DGRAM_UNIX,
         "            except OSError:\n                self.leave()\n",
         "            except OSError:\n                pass\n",
         (f"{_UNIX}.test_not_there",),
@@ -121,7 +121,7 @@ MUTATIONS = (
     Mutation(
         "empty-datagram-is-the-end",
         "an empty datagram is a frame that is too short",
-        _PEER,
+        _DGRAM,
         "    empty_is_the_end = False\n",
         "",
         (f"{_UDP}.test_empty_datagrams",),
@@ -129,7 +129,7 @@ MUTATIONS = (
     Mutation(
         "overrun-not-counted",
         "what the kernel has dropped at a UDP socket is counted",
-        _PEER,
+        _DGRAM_UDP,
         "        if self._open:\n            self._count_dropped()\n",
         "",
         (f"{_UDP}.test_overrun",),
@@ -137,7 +137,7 @@ MUTATIONS = (
     Mutation(
         "port-shared-with-thieves",
         "no other process gets datagrams of ours",
-        _DGRAM,
+        _DGRAM_UDP,
         "            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)\n",
         "            pass\n",
         (f"{_REAL_DGRAM}::test_port_in_use",),
@@ -146,7 +146,7 @@ MUTATIONS = (
     Mutation(
         "unnamed-sender-not-expected",
         "a sender that cannot be answered is refused with a line in the log",
-        _DGRAM,
+        _DGRAM_UNIX,
         "        if not address:\n            raise",
         '        if address == "":\n            raise',
         (f"{_UNIX}.test_unanswerable",),
@@ -154,9 +154,9 @@ MUTATIONS = (
     Mutation(
         "socket-for-everybody",
         "the socket has mode 0600 unless another is given",
-        _DGRAM,
-        "            Path(self._place.path).chmod(self._place.mode)\n",
-        "            Path(self._place.path).chmod(0o666)\n",
+        _DGRAM_UNIX,
+        "            Path(self._listener.path).chmod(self._listener.mode)\n",
+        "            Path(self._listener.path).chmod(0o666)\n",
         (f"{_REAL_DGRAM}::test_permissions",),
         Runner.PYTEST,
     ),
@@ -172,10 +172,10 @@ MUTATIONS = (
     Mutation(
         "udp-on-all-interfaces",
         "UDP listens on loopback unless a host is named",
-        _PLACE,
+        _DGRAM_UDP,
         "        host = LOOPBACK\n",
         '        host = "0.0.0.0"\n',
-        (f"{_PLACES}.test_udp",),
+        (f"{_LISTENERS}.test_udp",),
     ),
     Mutation(
         "strays-are-the-peers",

@@ -4,41 +4,51 @@ Datagrams that are frames, as QEMU's C{-netdev dgram} sends and takes them, plug
 Whoever sends something to where this listens is plugged in, and gets its frames at the address that
 it sent from. There is no connection, so nobody says goodbye: a peer is unplugged when the operating
 system says that nobody is there any more, and not because it is silent.
+
+What unix sockets and UDP have in common is here; each has a module of its own.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from twisted.application.service import Service
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from distnet.errors import PeerError, StartupError
-from distnet.sockets.descriptor import Descriptor, grow_receive_buffer, grow_send_buffer
-from distnet.sockets.listen import claim_path
+from distnet.sockets.descriptor import Descriptor
 from distnet.sockets.once import Refusals
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
-from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE, Errors
-from distnet.switch.plugs.dgrampeer import Peer, UdpPeer, UnixPeer
-from distnet.switch.plugs.dgramplace import UdpPlace, UnixPlace, show_udp
-from distnet.text import printable
+from distnet.switch.core.records import Endpoint
+from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE, Errors, FrameDescriptor
 
-RECEIVE_BUFFER: Final = 2 * 1024 * 1024
-"""
-Bytes of SO_RCVBUF for each UDP peer: about 1800 frames of 1500 bytes.
+USE: Final = "use unix:PATH, unix:PATH:mode=660, udp:PORT, udp:HOST:PORT or udp:[v6]:PORT"
+"""What C{--dgram} takes."""
 
-That is what a sender of 90,000 of them in a second sends while it is paused. The kernel doubles the
-number, and counts 2304 bytes for such a frame.
-"""
+GONE: Final = frozenset(
+    {errno.ECONNREFUSED, errno.ENOTCONN, errno.ECONNRESET, errno.EPIPE, errno.ENOENT}
+)
+"""Errors that say that nobody is there any more."""
+_ADVICE: Final = {
+    errno.EADDRINUSE: "; another switch, or something else, listens there:"
+    " stop it, or choose another port",
+    errno.EACCES: "; ports below 1024 and foreign directories need the privilege",
+    errno.EADDRNOTAVAIL: "; this machine does not have that address",
+}
 
 _log = Logger(namespace="distnet")
+
+
+class DgramListener(Protocol):
+    """Where to listen for datagrams, as users type it; opens nothing."""
+
+    def service(self, reactor: Any, bridge: Bridge, errors: Errors) -> DgramService:
+        """What listens there once it is started."""
 
 
 class Unanswerable(PeerError):
@@ -60,10 +70,10 @@ class DgramService(Descriptor, Service):
         self.reactor = reactor
         self.bridge = bridge
         self.errors = errors
-        self.peers: dict[Any, Peer] = {}
+        self.peers: dict[Any, DgramPeer] = {}
         self.refusals = Refusals(reactor, "a sender of datagrams")
         self._socket: Any = None
-        self._paused: set[Peer] = set()
+        self._paused: set[DgramPeer] = set()
 
     def startService(self) -> None:
         """Listen. Raises L{StartupError}."""
@@ -91,7 +101,7 @@ class DgramService(Descriptor, Service):
     # What the two kinds do differently
 
     def where(self) -> str:
-        """Where it listens, or is to listen."""
+        """Where it listens, or is to listen, as users type it."""
         raise NotImplementedError
 
     def _listen(self) -> socket.socket:
@@ -99,32 +109,36 @@ class DgramService(Descriptor, Service):
         raise NotImplementedError
 
     def _close(self, sock: socket.socket) -> None:
-        """The end of that."""
+        """Close what L{_listen} has made."""
         sock.close()
 
-    def _meet(self, address: Any) -> tuple[Peer, int | None]:
+    def _name(self, address: Any) -> str:
+        """The address of a peer as users type it."""
+        raise NotImplementedError
+
+    def _meet(self, address: Any) -> tuple[DgramPeer, int | None]:
         """A peer that was not known, and its user. Raises OSError, L{Unanswerable}."""
         raise NotImplementedError
 
-    def _strays(self, peer: Peer) -> Iterable[tuple[bytes, Any]]:
+    def _strays(self, peer: DgramPeer) -> Iterable[tuple[bytes, Any]]:
         """Datagrams, and where they are from, that came at the socket of a peer and are not its."""
         return ()
 
     # What peers tell
 
-    def forget(self, peer: Peer) -> None:
-        """It is closed."""
+    def forget(self, peer: DgramPeer) -> None:
+        """A peer is closed."""
         if self.peers.get(peer.address) is peer:
             del self.peers[peer.address]
         self.resume(peer)
 
-    def pause(self, peer: Peer) -> None:
-        """Do not read what it, and others, send to us all."""
+    def pause(self, peer: DgramPeer) -> None:
+        """A peer is paused: read nothing where it, and others, send to."""
         self._paused.add(peer)
         self.want_to_read(False)
 
-    def resume(self, peer: Peer) -> None:
-        """Read again, unless another is paused."""
+    def resume(self, peer: DgramPeer) -> None:
+        """A peer may be read: so may all, unless another is paused."""
         if peer in self._paused:
             self._paused.discard(peer)
             if not self._paused and self._socket is not None:
@@ -164,7 +178,7 @@ class DgramService(Descriptor, Service):
         try:
             peer = self._plug(address)
         except OSError as error:
-            self.refusals.refuse(f"{_name(address)}: {error.strerror}")
+            self.refusals.refuse(f"{self._name(address)}: {error.strerror}")
         except (Unanswerable, BridgeError) as error:
             self.refusals.refuse(str(error))
         else:
@@ -174,7 +188,7 @@ class DgramService(Descriptor, Service):
             # After what came here before there was a socket of its own.
             self.reactor.callLater(0, peer.begin)
 
-    def _plug(self, address: Any) -> Peer:
+    def _plug(self, address: Any) -> DgramPeer:
         peer, user = self._meet(address)
         try:
             endpoint = self.bridge.attach(peer, user=user, description=peer.description)
@@ -186,126 +200,60 @@ class DgramService(Descriptor, Service):
         return peer
 
 
-class UnixDgramService(DgramService):
-    """On a unix socket. Peers are known by the paths that they have bound theirs to."""
+class DgramPeer(FrameDescriptor):
+    """One that sends to us, as an endpoint: a socket that is connected to it."""
 
-    def __init__(self, place: UnixPlace, reactor: Any, bridge: Bridge, errors: Errors) -> None:
-        super().__init__(reactor, bridge, errors)
-        self._place = place
+    module = "dgram"
+    empty_is_the_end = False
 
-    def where(self) -> str:
-        """The path."""
-        return str(self._place)
+    def __init__(
+        self, service: DgramService, sock: socket.socket, address: Any, description: str
+    ) -> None:
+        super().__init__(
+            service.reactor,
+            service.bridge,
+            service.errors,
+            description,
+            receive=sock.recv,
+            transmit=sock.send,
+        )
+        self.address = address
+        self._service = service
+        self._socket = sock
+        self._leaving: Any = None
 
-    def _listen(self) -> socket.socket:
-        claim_path(self._place.path)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        try:
-            sock.setblocking(False)
-            # Before there is a path that others could open.
-            os.fchmod(sock.fileno(), 0)
-            sock.bind(self._place.path)
-            Path(self._place.path).chmod(self._place.mode)
-        except OSError:
-            sock.close()
-            raise
-        return sock
+    @property
+    def endpoint(self) -> Endpoint:
+        """What the bridge knows it as."""
+        assert self._endpoint is not None
+        return self._endpoint
 
-    def _close(self, sock: socket.socket) -> None:
-        sock.close()
-        Path(self._place.path).unlink(missing_ok=True)
+    def begin(self) -> None:
+        """Read what it sends to its own socket, if that is where it comes."""
 
-    def _meet(self, address: Any) -> tuple[Peer, int | None]:
-        if not address:
-            raise Unanswerable("it has no address to answer to (QEMU's local.path)")
-        if isinstance(address, str) and not address.startswith("/"):
-            raise Unanswerable(f"its socket {address} is not an absolute path (QEMU's local.path)")
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        try:
-            sock.setblocking(False)
-            sock.connect(address)
-            grow_send_buffer(sock)
-            user = Path(address).stat().st_uid if isinstance(address, str) else None
-        except OSError:
-            sock.close()
-            raise
-        return UnixPeer(self, sock, address, _name(address)), user
+    def fileno(self) -> int:
+        """The descriptor of its socket."""
+        return self._socket.fileno()
 
+    def close(self) -> None:
+        """Close its socket. If it sends more, it is plugged in again."""
+        if self.release():
+            self._service.forget(self)
+            if self._leaving is not None:
+                self._leaving.cancel()
+            self._socket.close()
 
-class UdpDgramService(DgramService):
-    """On UDP. Peers are known by host and port."""
+    def ended(self) -> None:
+        """It is not there any more."""
+        if self._endpoint is not None:
+            self._bridge.detach(self._endpoint)
+        self.close()
 
-    def __init__(self, place: UdpPlace, reactor: Any, bridge: Bridge, errors: Errors) -> None:
-        super().__init__(reactor, bridge, errors)
-        self._place = place
+    def leave(self) -> None:
+        """It is not there any more. The bridge, which may be sending just now, is told soon."""
+        if self._leaving is None:
+            self._leaving = self._reactor.callLater(0, self._leave)
 
-    def where(self) -> str:
-        """With the port that the kernel has chosen, if that was 0."""
-        return str(self._place) if self._socket is None else show_udp(self._socket.getsockname())
-
-    def _listen(self) -> socket.socket:
-        sock = self._make_socket()
-        try:
-            sock.bind(self._place.address)
-        except OSError:
-            sock.close()
-            raise
-        return sock
-
-    def _meet(self, address: Any) -> tuple[Peer, int | None]:
-        sock = self._make_socket()
-        # Not all the time, so that no other process can share our port.
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(self._socket.getsockname())
-            sock.connect(address)
-            grow_send_buffer(sock)
-        except OSError:
-            sock.close()
-            raise
-        finally:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-        return UdpPeer(self, sock, address, _name(address)), None
-
-    def _strays(self, peer: Peer) -> Iterable[tuple[bytes, Any]]:
-        """Of anybody: until the socket was connected, it was as good as the one all send to."""
-        with socket.socket(fileno=os.dup(peer.fileno())) as sock:
-            for _ in range(FRAMES_AT_ONCE):
-                try:
-                    yield sock.recvfrom(self.bridge.limits.max_frame + 1)
-                except OSError:
-                    return
-
-    def _make_socket(self) -> socket.socket:
-        sock = socket.socket(self._place.family, socket.SOCK_DGRAM)
-        sock.setblocking(False)
-        if self._place.family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        grow_receive_buffer(sock, RECEIVE_BUFFER)
-        return sock
-
-
-_ADVICE: Final = {
-    errno.EADDRINUSE: "; another switch, or something else, listens there:"
-    " stop it, or choose another port",
-    errno.EACCES: "; ports below 1024 and foreign directories need the privilege",
-    errno.EADDRNOTAVAIL: "; this machine does not have that address",
-}
-
-
-def dgram_service(
-    reactor: Any, bridge: Bridge, place: UnixPlace | UdpPlace, errors: Errors
-) -> DgramService:
-    """The service that listens at a place."""
-    if isinstance(place, UnixPlace):
-        return UnixDgramService(place, reactor, bridge, errors)
-    return UdpDgramService(place, reactor, bridge, errors)
-
-
-def _name(address: Any) -> str:
-    if isinstance(address, tuple):
-        return show_udp(address)
-    # An abstract one begins with a NUL, which is usually written so.
-    path = os.fsencode(address).replace(b"\0", b"@")
-    return f"unix:{printable(path)}"
+    def _leave(self) -> None:
+        self._leaving = None
+        self.ended()

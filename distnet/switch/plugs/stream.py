@@ -40,7 +40,7 @@ _log = Logger(namespace="distnet")
 
 
 @dataclass(frozen=True, slots=True)
-class StreamPlace:
+class StreamListener:
     """
     One place to listen at for frames.
 
@@ -52,7 +52,7 @@ class StreamPlace:
     port: int | None = None
 
 
-def parse_stream_place(reactor: Any, text: str) -> StreamPlace:
+def parse_stream(reactor: Any, text: str) -> StreamListener:
     """
     The place that C{ENDPOINT} or C{N=ENDPOINT} means; opens nothing.
 
@@ -61,7 +61,7 @@ def parse_stream_place(reactor: Any, text: str) -> StreamPlace:
     parts = re.fullmatch(r"(?:([0-9]{1,9})=)?(.*)", text, re.DOTALL)
     assert parts is not None
     description = absolute_description(check_description(reactor, parts[2]))
-    return StreamPlace(description, int(parts[1]) if parts[1] else None)
+    return StreamListener(description, int(parts[1]) if parts[1] else None)
 
 
 class FrameStreamService(Service):
@@ -71,12 +71,12 @@ class FrameStreamService(Service):
     @ivar refusals: of those for whom there was no port.
     """
 
-    def __init__(self, reactor: Any, bridge: Bridge, places: Sequence[StreamPlace]) -> None:
+    def __init__(self, reactor: Any, bridge: Bridge, places: Sequence[StreamListener]) -> None:
         self.reactor = reactor
         self.bridge = bridge
         self.refusals = Refusals(reactor, "a stream")
         self._places = places
-        self._ports: list[tuple[StreamPlace, Listener, IListeningPort]] = []
+        self._ports: list[tuple[StreamListener, Listener, IListeningPort]] = []
         self._connections: set[FrameConnection] = set()
 
     def privilegedStartService(self) -> None:

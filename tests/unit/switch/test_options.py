@@ -19,7 +19,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from distnet import __version__, _native
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.options import Options, double_dashes, makeService
-from distnet.switch.plugs.dgramplace import UdpPlace, UnixPlace
+from distnet.switch.plugs.dgram_udp import UdpDgramListener
+from distnet.switch.plugs.dgram_unix import UnixDgramListener
 from distnet.switch.plugs.vdedir import Permissions
 from distnet.switch.service import Management, Settings, SwitchService
 from tests.unit.refusing import RefusingTestCase
@@ -128,8 +129,10 @@ class OptionsTests(RefusingTestCase):
         options = parse("-t", "one", "-tap", "two", "--tap=three",
                         "-dgram", "udp:5", "--dgram", "unix:/x:mode=660")  # fmt: skip
         self.assertEqual(options.plugs.taps, ("one", "two", "three"))
-        self.assertEqual(options.plugs.dgrams,
-                         (UdpPlace(AF_INET, ("127.0.0.1", 5)), UnixPlace("/x", 0o660)))  # fmt: skip
+        self.assertEqual(
+            options.plugs.dgrams,
+            (UdpDgramListener(AF_INET, ("127.0.0.1", 5)), UnixDgramListener("/x", 0o660)),
+        )
         self.refuses("--tap 'nametoolongfortap': the name of an interface has 1 to 15 bytes",
                      "-t", "nametoolongfortap")  # fmt: skip
         self.refuses("--tap 'a/b'", "-t", "a/b")

@@ -18,10 +18,11 @@ from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.counters import Reason
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.link import IFrameLink
+from distnet.switch.options import parse_dgram
 from distnet.switch.plugs.descriptor import Errors
-from distnet.switch.plugs.dgram import DgramService, UdpDgramService, dgram_service
-from distnet.switch.plugs.dgrampeer import Peer, UdpPeer, UnixPeer
-from distnet.switch.plugs.dgramplace import UdpPlace, UnixPlace, parse_dgram_place
+from distnet.switch.plugs.dgram import DgramPeer
+from distnet.switch.plugs.dgram_udp import UdpDgramListener, UdpDgramService, UdpPeer
+from distnet.switch.plugs.dgram_unix import UnixDgramListener, UnixPeer
 from distnet.switch.service import SwitchLog
 from distnet.testing import FakeFrameLink
 from tests.unit.switch.core.stations import BROADCAST, frame
@@ -91,14 +92,14 @@ class PeerCase(SynchronousTestCase):
         self.reactor = MemoryReactorClock()
         self.bridge = Bridge(BridgeLimits(), SwitchLog(self.reactor), self.reactor)
         self.errors = Errors()
-        place = UnixPlace("/nonexistent/place")
-        self.service = dgram_service(self.reactor, self.bridge, place, self.errors)
+        listener = UnixDgramListener("/nonexistent/place")
+        self.service = listener.service(self.reactor, self.bridge, self.errors)
         self.service._socket = FakeSocket()
         self.other = FakeFrameLink()
         self.other_endpoint = self.bridge.attach(self.other)
         self.addCleanup(self.bridge.stop)
 
-    def plug(self, kind: type[Peer], address: object = "/a") -> tuple[FakeSocket, Peer]:
+    def plug(self, kind: type[DgramPeer], address: object = "/a") -> tuple[FakeSocket, DgramPeer]:
         """A peer that is plugged in."""
         sock = FakeSocket()
         peer = kind(self.service, cast(Any, sock), address, "a test")
@@ -111,7 +112,7 @@ class PeerCase(SynchronousTestCase):
         """The other one sends a frame to everybody."""
         self.bridge.received(self.other_endpoint, FRAME)
 
-    def lost(self, peer: Peer, reason: Reason) -> int:
+    def lost(self, peer: DgramPeer, reason: Reason) -> int:
         """How many frames were not delivered at its port for a reason."""
         return peer.endpoint.port.counters.lost(reason).frames
 
@@ -257,15 +258,15 @@ class UdpPeerTests(PeerCase):
             self.assertNotIn(peer, self.reactor.getReaders())
 
 
-class PlaceTests(SynchronousTestCase):
-    """Tests for C{parse_dgram_place}."""
+class ListenerTests(SynchronousTestCase):
+    """Tests for C{parse_dgram}."""
 
     def test_unix(self) -> None:
         """A path is made absolute, and may have a mode; a colon in it is quoted."""
-        self.assertEqual(parse_dgram_place("unix:/x/y"), UnixPlace("/x/y", 0o600))
-        self.assertEqual(parse_dgram_place("unix:x"), UnixPlace(str(Path("x").absolute())))
-        self.assertEqual(parse_dgram_place("unix:/x:mode=660"), UnixPlace("/x", 0o660))
-        self.assertEqual(parse_dgram_place("unix:/x\\:y"), UnixPlace("/x:y"))
+        self.assertEqual(parse_dgram("unix:/x/y"), UnixDgramListener("/x/y", 0o600))
+        self.assertEqual(parse_dgram("unix:x"), UnixDgramListener(str(Path("x").absolute())))
+        self.assertEqual(parse_dgram("unix:/x:mode=660"), UnixDgramListener("/x", 0o660))
+        self.assertEqual(parse_dgram("unix:/x\\:y"), UnixDgramListener("/x:y"))
 
     def test_udp(self) -> None:
         """A port is on loopback, unless a host is named."""
@@ -274,9 +275,9 @@ class PlaceTests(SynchronousTestCase):
             ("udp:0.0.0.0:5", socket.AF_INET, ("0.0.0.0", 5)),
             ("udp:[::1]:5", socket.AF_INET6, ("::1", 5, 0, 0)),
         ):
-            place = parse_dgram_place(text)
-            self.assertEqual(place, UdpPlace(family, address))
-            self.assertEqual(parse_dgram_place(str(place)), place)
+            listener = parse_dgram(text)
+            self.assertEqual(listener, UdpDgramListener(family, address))
+            self.assertEqual(parse_dgram(str(listener)), listener)
 
     def test_refusals(self) -> None:
         """What is no place is refused in one line that has it."""
@@ -285,17 +286,16 @@ class PlaceTests(SynchronousTestCase):
                      "udp:x", "udp:65536", "udp:-1", "udp:" + "9" * 5000, "udp:٣",
                      "udp::5", "udp:host.example:5", "udp:::1:5", "udp:[::1]", "udp:[]:5",
                      "udp:[127.0.0.1:5"):  # fmt: skip
-            error = self.assertRaises(ValueError, parse_dgram_place, text)
+            error = self.assertRaises(ValueError, parse_dgram, text)
             self.assertIn(repr(text), str(error))
             self.assertNotIn("\n", str(error))
 
     def test_services(self) -> None:
-        """Each kind of place has its service."""
+        """Each kind has its service, which says where it listens."""
         clock = MemoryReactorClock()
         bridge = Bridge(BridgeLimits(), SwitchLog(clock), clock)
         for text in ("unix:/x", "udp:127.0.0.1:5"):
-            service = dgram_service(clock, bridge, parse_dgram_place(text), Errors())
-            assert isinstance(service, DgramService)
+            service = parse_dgram(text).service(clock, bridge, Errors())
             self.assertEqual(service.where(), text)
 
 
@@ -307,7 +307,7 @@ class StraysTests(SynchronousTestCase):
         reactor = MemoryReactorClock()
         bridge = Bridge(BridgeLimits(), SwitchLog(reactor), reactor)
         self.addCleanup(bridge.stop)
-        service = dgram_service(reactor, bridge, parse_dgram_place("udp:0"), Errors())
+        service = parse_dgram("udp:0").service(reactor, bridge, Errors())
         assert isinstance(service, UdpDgramService)
         service.startService()
         self.addCleanup(service.stopService)

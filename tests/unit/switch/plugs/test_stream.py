@@ -27,8 +27,8 @@ from distnet.switch.plugs.stream import (
     FrameConnection,
     FrameFactory,
     FrameStreamService,
-    StreamPlace,
-    parse_stream_place,
+    StreamListener,
+    parse_stream,
 )
 from distnet.testing import FakeFrameLink, NotingBridgeObserver
 from tests.unit.switch.core.stations import BROADCAST, PAUSE, frame
@@ -433,21 +433,21 @@ class GoingTests(Base):
 
 
 class PlaceTests(SynchronousTestCase):
-    """Tests for C{parse_stream_place}."""
+    """Tests for C{parse_stream}."""
 
-    def parse(self, text: str) -> StreamPlace:
+    def parse(self, text: str) -> StreamListener:
         """The place that a text means."""
-        return parse_stream_place(MemoryReactorClock(), text)
+        return parse_stream(MemoryReactorClock(), text)
 
     def test_tcp(self) -> None:
         """TCP is on loopback unless an interface is named; a number before it is of a port."""
         rest = f":backlog={BACKLOG}"
         self.assertEqual(
-            self.parse("5555"), StreamPlace(f"tcp:5555:interface=127.0.0.1{rest}", None)
+            self.parse("5555"), StreamListener(f"tcp:5555:interface=127.0.0.1{rest}", None)
         )
         self.assertEqual(
             self.parse("7=tcp:5555:interface=0.0.0.0"),
-            StreamPlace(f"tcp:5555:interface=0.0.0.0{rest}", 7),
+            StreamListener(f"tcp:5555:interface=0.0.0.0{rest}", 7),
         )
 
     def test_unix(self) -> None:

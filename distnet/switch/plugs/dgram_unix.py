@@ -1,0 +1,142 @@
+"""Datagrams of unix sockets that are frames: where to listen, the service, and its peers."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from distnet.sockets.descriptor import grow_send_buffer
+from distnet.sockets.listen import claim_path, split_description
+from distnet.switch.core.bridge import Bridge
+from distnet.switch.core.records import Endpoint
+from distnet.switch.plugs.descriptor import Errors
+from distnet.switch.plugs.dgram import GONE, USE, DgramPeer, DgramService, Unanswerable
+from distnet.text import printable
+
+PRIVATE: Final = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class UnixDgramListener:
+    """
+    A unix datagram socket.
+
+    @ivar path: absolute.
+    @ivar mode: who may send to it, as permissions of the socket.
+    """
+
+    path: str
+    mode: int = PRIVATE
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+    def service(self, reactor: Any, bridge: Bridge, errors: Errors) -> DgramService:
+        """What listens there once it is started."""
+        return UnixDgramService(self, reactor, bridge, errors)
+
+
+def parse_unix(text: str) -> UnixDgramListener:
+    """C{unix:PATH}, C{unix:PATH:mode=660}. Raises ValueError in one line."""
+    _, arguments = split_description(text)
+    mode = arguments.pop("mode", f"{PRIVATE:o}")
+    path = arguments.pop("", "")
+    if arguments:
+        raise ValueError(f"{text!r}: {next(iter(arguments))!r} is not known: {USE}")
+    if not path or "\0" in path:
+        raise ValueError(f"{text!r}: the path is missing: {USE}")
+    if not (mode.isascii() and mode.isdigit() and set(mode) <= set("01234567")) or len(mode) > 4:
+        raise ValueError(f"{text!r}: the mode {mode} is not an octal number, like 0660")
+    # Now, since twistd leaves the directory that it was started in.
+    return UnixDgramListener(str(Path(path).absolute()), int(mode, 8) & 0o777)
+
+
+class UnixDgramService(DgramService):
+    """Listens at a unix socket. Peers are known by the paths that theirs are bound to."""
+
+    def __init__(
+        self, listener: UnixDgramListener, reactor: Any, bridge: Bridge, errors: Errors
+    ) -> None:
+        super().__init__(reactor, bridge, errors)
+        self._listener = listener
+
+    def where(self) -> str:
+        """The path."""
+        return str(self._listener)
+
+    def _listen(self) -> socket.socket:
+        claim_path(self._listener.path)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            sock.setblocking(False)
+            # Before there is a path that others could open.
+            os.fchmod(sock.fileno(), 0)
+            sock.bind(self._listener.path)
+            Path(self._listener.path).chmod(self._listener.mode)
+        except OSError:
+            sock.close()
+            raise
+        return sock
+
+    def _close(self, sock: socket.socket) -> None:
+        sock.close()
+        Path(self._listener.path).unlink(missing_ok=True)
+
+    def _name(self, address: Any) -> str:
+        # An abstract one begins with a NUL, which is usually written so.
+        path = os.fsencode(address).replace(b"\0", b"@")
+        return f"unix:{printable(path)}"
+
+    def _meet(self, address: Any) -> tuple[DgramPeer, int | None]:
+        if not address:
+            raise Unanswerable("it has no address to answer to (QEMU's local.path)")
+        if isinstance(address, str) and not address.startswith("/"):
+            raise Unanswerable(f"its socket {address} is not an absolute path (QEMU's local.path)")
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            sock.setblocking(False)
+            sock.connect(address)
+            grow_send_buffer(sock)
+            user = Path(address).stat().st_uid if isinstance(address, str) else None
+        except OSError:
+            sock.close()
+            raise
+        return UnixPeer(self, sock, address, self._name(address)), user
+
+
+class UnixPeer(DgramPeer):
+    """
+    A peer that is bound to a path. What it sends comes at the socket that all send to.
+
+    So when it is paused, all of these are; that is short, and QEMU waits meanwhile.
+    """
+
+    def start(self, endpoint: Endpoint) -> None:
+        """It is plugged in; what it sends is read elsewhere."""
+        self._endpoint = endpoint
+
+    def pause(self) -> None:
+        """Read nothing where all send to."""
+        self._service.pause(self)
+
+    def resume(self) -> None:
+        """Read there again, unless another peer is paused."""
+        self._service.resume(self)
+
+    def refused(self, error: OSError, frame: bytes) -> bool:
+        """Another QEMU may have been started in the place of one that is gone."""
+        if error.errno in GONE and self._leaving is None:
+            try:
+                self._socket.connect(self.address)
+                self._socket.send(frame)
+            except (BlockingIOError, InterruptedError):
+                self.wait_for_room()
+                return False
+            except OSError:
+                self.leave()
+            else:
+                return True
+        return super().refused(error, frame)
