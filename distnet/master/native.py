@@ -12,7 +12,7 @@ from distnet.master.core.limits import Limits
 from distnet.master.core.router import Router
 from distnet.master.core.session import Session
 from distnet.master.links import IHot, SocketLink
-from distnet.sockets.native import HotPath, poller_of
+from distnet.sockets.native import NativePath, poller_of
 
 PATIENCE_SECONDS: Final = 0.1
 """
@@ -67,7 +67,7 @@ class HotNode:
         self._path.router.take_back(self.session, data)
 
 
-class HotRouter(HotPath):
+class HotRouter(NativePath):
     """
     Takes over nodes that have settled, and then what they send after their first message.
 

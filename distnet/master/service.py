@@ -19,7 +19,6 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from distnet import __version__
-from distnet._native import NotNative
 from distnet.address import Address, TlsAddress
 from distnet.errors import Refused
 from distnet.master import status
@@ -47,6 +46,7 @@ from distnet.master.watch import UnreadWatch
 from distnet.observers import broadcast
 from distnet.qemu import guest_arguments
 from distnet.sockets.listen import address_of, listen
+from distnet.sockets.native import Way
 from distnet.sockets.peers import peer_credentials, process_identity
 
 _log = Logger(namespace="distnet")
@@ -105,12 +105,9 @@ class MasterService(Service):
         self._refusals: dict[NodeListener, str] = {}
         self._stopping = False
         everybody: list[Any] = [NodeLog(reactor), *observers]
-        self._hot: HotRouter | None = None
-        try:
-            self._hot = HotRouter(reactor, limits, patience_seconds)
-            everybody.append(self._hot)
-        except NotNative as why:
-            self._not_native = str(why)
+        self._way = Way("messages are routed", lambda: HotRouter(reactor, limits, patience_seconds))
+        if self._way.native is not None:
+            everybody.append(self._way.native)
         self._recorder = Recorder(state, policy) if state is not None else None
         if self._recorder is not None:
             everybody.append(self._recorder)
@@ -121,8 +118,8 @@ class MasterService(Service):
             policy,
             [listener.node for listener in listeners if listener.node is not None],
         )
-        if self._hot is not None:
-            self._hot.router = self.router
+        if self._way.native is not None:
+            self._way.native.router = self.router
 
     # Start
 
@@ -142,13 +139,7 @@ class MasterService(Service):
         if self._state is not None:
             self._remember(self._state.open())
             self._state.start()
-        if self._hot is not None:
-            self._hot.start()
-            _log.info("messages are routed by native code")
-        else:
-            _log.info(
-                "messages are routed by Python, not by native code: {why}", why=self._not_native
-            )
+        self._way.start()
         for listener, port in self._ports:
             self._say_where(listener, port)
 
@@ -211,13 +202,12 @@ class MasterService(Service):
 
     def _counted(self) -> Router:
         """The router, with what native code has counted in its counters."""
-        if self._hot is not None:
-            self._hot.count()
+        self._way.count()
         return self.router
 
     def hot_nodes(self) -> tuple[int, int]:
         """How many nodes are written by native code, and how many are read by it."""
-        return self._hot.nodes if self._hot is not None else (0, 0)
+        return self._way.native.nodes if self._way.native is not None else (0, 0)
 
     # Connections
 
@@ -308,8 +298,7 @@ class MasterService(Service):
         for _, port in self._ports:
             await maybeDeferred(port.stopListening)
         router = self.router
-        if self._hot is not None:
-            self._hot.stop()
+        self._way.stop()
         router.stop()
         await self._wait(lambda: not any(router.undrained()))
         await self._keep(router.take_mail())

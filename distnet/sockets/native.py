@@ -7,11 +7,15 @@ serves the descriptors which it was told of itself, and returns what it does not
 from __future__ import annotations
 
 import select
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 from twisted.internet.epollreactor import EPollReactor
+from twisted.logger import Logger
 
 from distnet._native import NotNative
+
+_log = Logger(namespace="distnet")
 
 
 def poller_of(reactor: Any) -> Any:
@@ -21,8 +25,8 @@ def poller_of(reactor: Any) -> Any:
     return reactor._poller
 
 
-class HotPath:
-    """What stands in the place of a reactor's epoll object. A subclass has L{poll}."""
+class NativePath:
+    """The way of traffic by native code: what stands in the place of a reactor's epoll object."""
 
     def __init__(self, reactor: Any, native: Any) -> None:
         """
@@ -49,6 +53,57 @@ class HotPath:
         if self._reactor._poller is self:
             self._reactor._poller = self._poller
 
-    def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
-        """As of C{select.epoll}: events of descriptors that are not served here."""
+    # For a subclass to say
+
+    def count(self) -> None:
+        """Add what was counted by native code to the counters that Python has."""
         raise NotImplementedError
+
+    def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
+        """As C{select.epoll.poll}: events of descriptors that are not served here."""
+        raise NotImplementedError
+
+
+NativeT = TypeVar("NativeT", bound=NativePath)
+
+
+class Way(Generic[NativeT]):
+    """
+    The way that the traffic of a service goes: by native code, or by Python, and why.
+
+    @ivar native: the way by native code, or None if there is none.
+    @ivar why_not: why there is none, in a few words; None if there is one.
+    """
+
+    def __init__(self, what: str, make: Callable[[], NativeT]) -> None:
+        """
+        @param what: what is done to the traffic, for the log, such as C{messages are routed}.
+        @param make: makes the way by native code, or raises L{NotNative}.
+        """
+        self.native: NativeT | None = None
+        self.why_not: str | None = None
+        self._what = what
+        try:
+            self.native = make()
+        except NotNative as why:
+            self.why_not = str(why)
+
+    def start(self) -> None:
+        """Serve by native code from now on, where it can; say in the log which way it is."""
+        if self.native is not None:
+            self.native.start()
+            _log.info("{what} by native code", what=self._what)
+        else:
+            _log.info(
+                "{what} by Python, not by native code: {why}", what=self._what, why=self.why_not
+            )
+
+    def stop(self) -> None:
+        """Serve no more by native code."""
+        if self.native is not None:
+            self.native.stop()
+
+    def count(self) -> None:
+        """Bring the counters that Python has up to date."""
+        if self.native is not None:
+            self.native.count()

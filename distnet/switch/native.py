@@ -8,7 +8,7 @@ from typing import Any, Final
 from zope.interface import implementer
 
 from distnet._native import load_bridge
-from distnet.sockets.native import HotPath, poller_of
+from distnet.sockets.native import NativePath, poller_of
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.counters import Reason
 from distnet.switch.core.events import IBridgeObserver
@@ -103,7 +103,7 @@ class HotEndpoint:
 
 
 @implementer(IBridgeObserver)
-class HotBridge(HotPath):
+class HotBridge(NativePath):
     """
     Takes over what is plugged in.
 

@@ -12,11 +12,11 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from distnet._native import NotNative
 from distnet.divert import Divert
 from distnet.errors import StartupError
 from distnet.mac import format_mac
 from distnet.observers import broadcast
+from distnet.sockets.native import Way
 from distnet.switch.console.commands import make_console
 from distnet.switch.console.observer import ConsoleObserver
 from distnet.switch.console.records import About, SpanningTree
@@ -131,13 +131,9 @@ class SwitchService(MultiService):
         observer = ConsoleObserver()
         everybody: list[Any] = [SwitchLog(reactor), observer]
         self.divert = Divert()
-        self._hot: HotBridge | None = None
-        self._not_native: str | None = None
-        try:
-            self._hot = HotBridge(reactor, settings.limits)
-            everybody.append(self._hot)
-        except NotNative as why:
-            self._not_native = str(why)
+        self._way = Way("frames are forwarded", lambda: HotBridge(reactor, settings.limits))
+        if self._way.native is not None:
+            everybody.append(self._way.native)
         self.bridge = Bridge(
             settings.limits,
             broadcast(IBridgeObserver, *everybody),
@@ -146,8 +142,8 @@ class SwitchService(MultiService):
             hub=settings.hub,
             strict=settings.strict,
         )
-        if self._hot is not None:
-            self._hot.work_for(self.bridge)
+        if self._way.native is not None:
+            self._way.native.work_for(self.bridge)
         self.bridge.fdb.set_size(settings.hash_size)
         self._errors = Errors()
         self.control = ControlSocket(reactor, self.bridge, directory, self._errors)
@@ -193,13 +189,7 @@ class SwitchService(MultiService):
         sockets must then be made where it has put its first one.
         """
         super().startService()
-        if self._hot is not None:
-            self._hot.start()
-            _log.info("frames are forwarded by native code")
-        else:
-            _log.info(
-                "frames are forwarded by Python, not by native code: {why}", why=self._not_native
-            )
+        self._way.start()
         if self._management.script is not None:
             self._run_script(self._management.script)
         self.control.open()
@@ -211,8 +201,7 @@ class SwitchService(MultiService):
 
     def count(self) -> None:
         """Bring the counters of ports up to date."""
-        if self._hot is not None:
-            self._hot.count()
+        self._way.count()
 
     def status(self) -> SwitchStatus:
         """Everything: how it was started, its ports, VLANs and addresses, and what was counted."""
@@ -229,7 +218,7 @@ class SwitchService(MultiService):
             strict=bridge.strict,
             numports=bridge.ports.numports,
             limits=bridge.limits,
-            not_native=self._not_native,
+            not_native=self._way.why_not,
             diverted=bool(self.divert),
             ports=ports,
             vlans=tuple(self.vlans()),
@@ -297,8 +286,7 @@ class SwitchService(MultiService):
         self.console.close()
         self.bridge.stop()
         await self.control.close()
-        if self._hot is not None:
-            self._hot.stop()
+        self._way.stop()
         self._say_what_failed()
 
     def _say_what_failed(self) -> None:
