@@ -18,10 +18,13 @@ from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from queue import SimpleQueue
 
-from tests.mutations.mutation import Mutation, Runner
+from tests.mutations import tested
+from tests.mutations.check import mutated
+from tests.mutations.mutation import Mutation
 from tests.mutations.table import TABLE
 
 ROOT = Path(__file__).parent.parent.parent
@@ -62,6 +65,24 @@ class Run:
     output: str
 
 
+class Runner(StrEnum):
+    """What runs the tests."""
+
+    TRIAL = "trial"
+    PYTEST = "pytest"
+
+
+def ids(mutation: Mutation) -> list[str]:
+    """What the runner calls the tests of a mutation."""
+    return [tested.find(test).id for test in mutation.tests]
+
+
+def runner(mutation: Mutation) -> Runner:
+    """What runs them."""
+    is_unit = all(tested.find(test).is_unit for test in mutation.tests)
+    return Runner.TRIAL if is_unit else Runner.PYTEST
+
+
 class Tree:
     """A copy of the checkout, to be mutated."""
 
@@ -76,14 +97,9 @@ class Tree:
     @contextmanager
     def mutated(self, mutation: Mutation) -> Iterator[None]:
         """Apply a mutation for a while. Raises ValueError if it does not fit the code any more."""
-        path = self.root / mutation.file
+        file, mutant = mutated(mutation)
+        path = self.root / file
         original = path.read_text()
-        found = original.count(mutation.before)
-        if found != 1:
-            raise ValueError(f"its text occurs {found} times in {mutation.file}, not once")
-        mutant = original.replace(mutation.before, mutation.after)
-        if mutation.file.endswith(".py"):
-            compile(mutant, mutation.file, "exec")
         path.write_text(mutant)
         try:
             yield
@@ -150,10 +166,10 @@ def attempt(mutation: Mutation, trees: SimpleQueue[Tree]) -> Outcome:
     problem = None
     try:
         with tree.mutated(mutation):
-            run = tree.run(mutation.runner, mutation.tests, mutated=True)
+            run = tree.run(runner(mutation), ids(mutation), mutated=True)
         if run.passed:
             problem = "it survived"
-        elif unaware := set(mutation.tests) - run.failed:
+        elif unaware := set(ids(mutation)) - run.failed:
             problem = f"not noticed by {', '.join(sorted(unaware))}"
     except (ValueError, SyntaxError) as error:
         problem = str(error)
@@ -165,10 +181,10 @@ def attempt(mutation: Mutation, trees: SimpleQueue[Tree]) -> Outcome:
 def check_unmutated(chosen: Iterable[Mutation], tree: Tree) -> tuple[str | None, frozenset[str]]:
     """What the tests say of the code as it is, if they fail already; which of them are skipped."""
     without: frozenset[str] = frozenset()
-    for runner in Runner:
-        tests = {test for each in chosen if each.runner is runner for test in each.tests}
+    for each_runner in Runner:
+        tests = {test for each in chosen if runner(each) is each_runner for test in ids(each)}
         if tests:
-            run = tree.run(runner, sorted(tests), mutated=False)
+            run = tree.run(each_runner, sorted(tests), mutated=False)
             if not run.passed:
                 return run.output, without
             without |= skipped(tests, run.output)
@@ -180,7 +196,7 @@ def report(outcome: Outcome) -> None:
     name, verdict = outcome.mutation.name, outcome.problem or "caught"
     print(f"{name:44} {outcome.seconds:5.1f} s  {verdict}", flush=True)
     if outcome.problem:
-        print(f"    in {outcome.mutation.file}; breaks: {outcome.mutation.breaks}", flush=True)
+        print(f"    in {outcome.mutation.where}; breaks: {outcome.mutation.breaks}", flush=True)
 
 
 def main(names: list[str]) -> int:
@@ -205,7 +221,7 @@ def main(names: list[str]) -> int:
         for copy in copies:
             trees.put(copy)
         outcomes = []
-        left_out = [mutation for mutation in chosen if without.intersection(mutation.tests)]
+        left_out = [mutation for mutation in chosen if without.intersection(ids(mutation))]
         tried = [mutation for mutation in chosen if mutation not in left_out]
         with ThreadPoolExecutor(WORKERS) as pool:
             for outcome in pool.map(lambda mutation: attempt(mutation, trees), tried):

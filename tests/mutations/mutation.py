@@ -1,16 +1,8 @@
-"""What a mutation is. Its tables are beside this file, one for each part of the master."""
+"""What a mutation is. Its tables are beside this file, one for each part of distnet."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
-
-
-class Runner(StrEnum):
-    """What runs the tests."""
-
-    TRIAL = "trial"
-    PYTEST = "pytest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,21 +10,27 @@ class Mutation:
     """
     A mistake that the tests must notice.
 
+    Nothing here says in which file anything is: see L{tests.mutations.objects} for how C{where} is
+    found, L{tests.mutations.fragments} for how C{before} is, and L{tests.mutations.tested} for
+    the tests.
+
     @ivar name: what the mistake does.
-    @ivar breaks: the sentence of the issue, or the point of DESIGN or kernel-client.md, that does
-        not hold any more.
-    @ivar file: where, from the top of the checkout.
-    @ivar before: the text that is replaced; it occurs exactly once.
-    @ivar after: what it is replaced by.
-    @ivar tests: the tests that must fail, every one of them: for trial dotted names of methods,
-        for pytest node ids.
-    @ivar runner: what runs them.
+    @ivar breaks: what does not hold any more, in a sentence or a part of one.
+    @ivar where: the object that is mutated, by its qualified name: C{Outbox.push}, C{Plan.leases},
+        a function in C. Where several have that name, a part of their module's goes before it:
+        C{gateway.options.Limits}.
+    @ivar before: what is replaced in the source of that object, in which it occurs exactly once.
+        White space, line breaks, comments, trailing commas and the kind of quotes do not matter.
+    @ivar after: what it is replaced by. Lines after the first are indented as they would be if
+        C{before} stood as it is written here.
+    @ivar tests: the tests that must fail, every one of them: C{OutboxTests.test_push} in the unit
+        tests, C{test_dhcp} or C{test_dhcp[tcp]} elsewhere, with a part of their module's name
+        before that if it takes one.
     """
 
     name: str
     breaks: str
-    file: str
+    where: str
     before: str
     after: str
     tests: tuple[str, ...]
-    runner: Runner = Runner.TRIAL
