@@ -18,7 +18,7 @@ from distnet.master.listener import NodeListener
 from distnet.master.unread import SockDiag, how_to_tell, unsent
 from distnet.master.watch import UnreadWatch
 from distnet.sockets.peers import describe_peer, peer_address
-from distnet.sockets.unbuffered import WrittenAtOnce
+from distnet.sockets.unbuffered import Unbuffered
 from distnet.text import KIB
 
 CLOSE_SECONDS: Final = 0.2
@@ -106,7 +106,7 @@ class _Link:
 
 
 @implementer(ILink)
-class SocketLink(_Link, WrittenAtOnce):
+class SocketLink(_Link, Unbuffered):
     """A TCP or unix connection that is written at once."""
 
     def __init__(self, protocol: NodeProtocol, transport: Any, peer: str) -> None:
@@ -126,7 +126,7 @@ class SocketLink(_Link, WrittenAtOnce):
         return written
 
     def has_room(self) -> None:
-        """See L{WrittenAtOnce}."""
+        """The session goes on with what waits for the node."""
         self._protocol.writable()
         if not self.is_full and self.hot is not None:
             self.hot.open()

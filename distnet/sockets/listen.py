@@ -25,6 +25,14 @@ _LOOPBACK: Final = {"tcp": "127.0.0.1", "tcp6": "::1"}
 BACKLOG: Final = 1024
 """How many connections may wait to be accepted: as many guests as start at once, and more."""
 
+ADVICE: Final = {
+    errno.EADDRINUSE: "; another master or switch, or something else, listens there:"
+    " stop it, or choose another port",
+    errno.EACCES: "; ports below 1024 and foreign directories need the privilege",
+    errno.EADDRNOTAVAIL: "; this machine does not have that address",
+}
+"""What to do, by the number of the error: to be said after what has failed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listener:
@@ -106,7 +114,7 @@ def unix_description(path: str) -> str:
 
 
 def absolute_description(complete: str) -> str:
-    """The same complete description, for a process that may have changed its directory."""
+    """The same complete description, which means the same after the directory was changed."""
     kind, arguments = split_description(complete)
     path = Listener(complete).path
     if path is None:
@@ -121,9 +129,11 @@ def absolute_description(complete: str) -> str:
 
 def check_description(reactor: Any, text: str) -> str:
     """
-    L{complete_description}, or ValueError in one line if Twisted does not understand it.
+    The complete description of what a user gives, as L{complete_description} makes it.
 
     Opens nothing.
+
+    @raise ValueError: Twisted does not understand it; in one line, with what it would.
     """
     complete = complete_description(text)
     kind, arguments = split_description(complete)
@@ -202,7 +212,7 @@ def claim_path(path: str) -> None:
                 Path(path).unlink()
             return
         except OSError as error:
-            # One of datagrams has no connections, but lives.
+            # A datagram socket takes no connections, but somebody has it.
             if error.errno != errno.EPROTOTYPE:
                 raise StartupError(f"cannot listen at {path}: {error.strerror or error}") from None
     raise StartupError(
@@ -224,12 +234,7 @@ def _why(listener: Listener, error: BaseException) -> str:
     cause = error.socketError if isinstance(error, CannotListenError) else error
     reason = (cause.strerror or str(cause)) if isinstance(cause, OSError) else str(cause)
     number = cause.errno if isinstance(cause, OSError) else None
-    advice = {
-        errno.EADDRINUSE: "; another master or switch, or something else, listens there:"
-        " stop it, or choose another port",
-        errno.EACCES: "; ports below 1024 and foreign directories need the privilege",
-        errno.EADDRNOTAVAIL: "; this machine does not have that address",
-    }.get(number or 0, "")
-    # Without what only we would say.
+    advice = ADVICE.get(number or 0, "")
+    # As it was given, without what was added to it.
     where = listener.description.replace(f":backlog={BACKLOG}", "").replace(":lockfile=0", "")
     return f"cannot listen at {where}: {reason}{advice}"

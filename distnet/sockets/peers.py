@@ -16,7 +16,7 @@ _MAX_GROUPS: Final = 256
 
 
 class Credentials(NamedTuple):
-    """Of a process: its number, and those of its user and group."""
+    """Numbers of a process, of its user, and of its group."""
 
     pid: int
     uid: int
@@ -44,7 +44,7 @@ def peer_credentials(sock: socket.socket) -> Credentials:
 
 
 def peer_groups(sock: socket.socket) -> list[int]:
-    """The numbers of the groups of who connected to a unix socket: SO_PEERGROUPS."""
+    """The groups, by number, of who connected to a unix socket: SO_PEERGROUPS."""
     groups = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MAX_GROUPS * _GROUP.size)
     return [peer_credentials(sock).gid, *(each for (each,) in _GROUP.iter_unpack(groups))]
 
@@ -53,8 +53,9 @@ def process_identity(pid: int) -> str | None:
     """
     What tells a process from every other one, or None if there is none with this pid.
 
-    A pid is used again; together with when its process started (field 22 of /proc/PID/stat,
-    proc(5), in clock ticks since the machine did) and which start of the machine that was, not.
+    A pid alone is used again. What is not is a pid, the time at which its process started (field 22
+    of /proc/PID/stat, proc(5), in clock ticks since the machine started), and the id of that start
+    of the machine.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()

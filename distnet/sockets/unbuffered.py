@@ -1,4 +1,4 @@
-"""Stream sockets that are written at once, and what does not go out at once is with the writer."""
+"""Stream sockets without a buffer of ours: what the kernel does not take stays with the writer."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from zope.interface import implementer
 
 
 @implementer(IPullProducer)
-class WrittenAtOnce:
+class Unbuffered:
     """
-    A TCP or unix transport that is written without waiting for a turn of the reactor.
+    Writes to a TCP or unix transport of Twisted's now, not in the next turn of the reactor.
 
-    Nothing is ever buffered in Twisted's transport, so that what was written, and what was not, is
-    known to the byte. Being registered as a pull producer has the transport call
-    L{resumeProducing} when the socket can be written again.
+    Nothing is ever buffered in the transport, so that what was written, and what was not, is known
+    to the byte. This is the transport's pull producer: that is whom a transport without anything
+    buffered calls when its socket can be written again.
     """
 
     _wants_to_write = False
     _transport: Any
 
     def write_to(self, transport: Any) -> None:
-        """From now on this is what is written to."""
+        """Write to this transport from now on."""
         self._transport = transport
         transport.registerProducer(self, False)
 
@@ -43,16 +43,16 @@ class WrittenAtOnce:
 
     @property
     def is_full(self) -> bool:
-        """The operating system takes no more; L{has_room} is called once it does."""
+        """Whether the operating system takes no more, so that L{has_room} is still to be called."""
         return self._wants_to_write
 
     def filled(self) -> None:
-        """The operating system takes no more of what somebody else writes there."""
+        """Somebody else, native code, has written there until the operating system took no more."""
         self._wants_to_write = True
         self._transport.startWriting()
 
     def has_room(self) -> None:
-        """For a subclass to say: what is done when the operating system takes more."""
+        """The operating system takes more. A subclass says what is done then."""
         raise NotImplementedError
 
     def resumeProducing(self) -> None:
@@ -62,4 +62,4 @@ class WrittenAtOnce:
             self.has_room()
 
     def stopProducing(self) -> None:
-        """The connection is over; others say so too."""
+        """The connection is over, of which the protocol is told too."""

@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 
 from distnet.errors import PeerError, StartupError
 from distnet.sockets.descriptor import Descriptor
+from distnet.sockets.listen import ADVICE
 from distnet.sockets.once import Refusals
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
@@ -34,11 +35,9 @@ GONE: Final = frozenset(
     {errno.ECONNREFUSED, errno.ENOTCONN, errno.ECONNRESET, errno.EPIPE, errno.ENOENT}
 )
 """Errors that say that nobody is there any more."""
-_ADVICE: Final = {
+_ADVICE: Final = ADVICE | {
     errno.EADDRINUSE: "; another switch, or something else, listens there:"
     " stop it, or choose another port",
-    errno.EACCES: "; ports below 1024 and foreign directories need the privilege",
-    errno.EADDRNOTAVAIL: "; this machine does not have that address",
 }
 
 _log = Logger(namespace="distnet")

@@ -28,7 +28,7 @@ from distnet.sockets.listen import (
 )
 from distnet.sockets.once import Refusals
 from distnet.sockets.peers import describe_peer, peer_credentials, peer_groups
-from distnet.sockets.unbuffered import WrittenAtOnce
+from distnet.sockets.unbuffered import Unbuffered
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
 from distnet.switch.core.link import IFrameLink
@@ -142,7 +142,7 @@ class FrameFactory(ServerFactory):
 
 
 @implementer(IFrameLink)
-class FrameConnection(WrittenAtOnce, Protocol):
+class FrameConnection(Unbuffered, Protocol):
     """
     One connection: an endpoint as long as it lasts. No time limit applies to it.
 
@@ -301,7 +301,7 @@ class FrameConnection(WrittenAtOnce, Protocol):
     # What goes out
 
     def has_room(self) -> None:
-        """See L{WrittenAtOnce}."""
+        """Write the rest of a frame; when nothing is left of it, tell the bridge of the room."""
         self._retry.stop()
         if self._rest:
             try:
