@@ -17,7 +17,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     # no longer name stands for. What stands in a row imports from the rows above its own in this
     # table, and from what the same name stands for, never from its neighbours.
     ("errors", "text", "mac", "guestnet", "_native", "divert"),
-    ("address", "wire"),
+    ("address", "seam", "wire"),
     # Without I/O.
     ("master.core", "switch.core"),
     # What is known of the machine: sockets, files, programs.
