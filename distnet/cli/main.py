@@ -21,8 +21,8 @@ from distnet.cli.qemu_args import add_qemu_arguments, qemu_args
 from distnet.cli.report import show_status
 from distnet.client.blocking import Client
 from distnet.cluster.cli import add_cluster
-from distnet.control.ask import NoMaster, ask
-from distnet.control.paths import default_control, tools_beside
+from distnet.control.ask import NoMaster, ask, find
+from distnet.control.paths import tools_beside
 from distnet.errors import DistnetError
 from distnet.gateway.cli import add_gateway
 
@@ -79,8 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
         made.add_argument(
             "--control",
             metavar="PATH",
-            default=default_control(),
-            help="the control socket of the master (default: %(default)s)",
+            help="the control socket of the master (default: that of the only one that runs)",
         )
         return made
 
@@ -152,7 +151,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _status(arguments: Any) -> None:
-    _, status = ask(arguments.control, "/status")
+    _, status = ask(_control(arguments), "/status")
     print(json.dumps(status, indent=1) if arguments.json else show_status(status, time.time()))
 
 
@@ -228,8 +227,15 @@ def _answer(client: Client, source: int, deadline: float) -> bytes:
 # What commands share
 
 
+def _control(arguments: Any) -> str:
+    """The control socket of the master that is meant. Raises L{SeveralRun}."""
+    # Once for a command: another master may start meanwhile.
+    arguments.control = arguments.control or find()
+    return str(arguments.control)
+
+
 def _client(arguments: Any) -> Client:
-    address = arguments.master or UnixAddress(tools_beside(arguments.control))
+    address = arguments.master or UnixAddress(tools_beside(_control(arguments)))
     if isinstance(address, TlsAddress):
         raise NotDone("this command does not speak TLS: use a listener without it, or --control")
     return Client(address)
@@ -243,7 +249,7 @@ def _state_of(arguments: Any) -> str:
     """
     if arguments.master is not None:
         return "settled"
-    _, answer = ask(arguments.control, f"/nodes/{arguments.dest}")
+    _, answer = ask(_control(arguments), f"/nodes/{arguments.dest}")
     state = str(answer["state"])
     if state in ("gone", "impossible"):
         raise NotDone(f"node {arguments.dest} {_WHY[state]}")

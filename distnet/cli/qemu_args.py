@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from distnet.address import Address, TcpAddress, UnixAddress, parse
+from distnet.address import Address, TcpAddress, UnixAddress
 from distnet.cli.arguments import NotDone, read_address, read_count, read_dgram_address, read_node
-from distnet.control.ask import NoMaster, ask
+from distnet.control.ask import NoMaster, ask, find, listener_for
+from distnet.control.paths import default_vde_directory
 from distnet.qemu import (
     ABOUT,
     OLDEST,
@@ -153,9 +154,6 @@ def _on_the_switch(arguments: Any, form: SwitchForm, version: Version) -> list[s
 
 
 def _vde_directory(given: str) -> str:
-    # Late, since it needs Twisted, which takes its time to import.
-    from distnet.switch.plugs.vdedir import default_vde_directory
-
     return str(Path(given or default_vde_directory()).absolute())
 
 
@@ -171,22 +169,18 @@ def _master_for_guests(arguments: Any) -> tuple[Address, bool]:
     if arguments.master is not None:
         return arguments.master, arguments.node is not None
     try:
-        _, status = ask(arguments.control, "/status")
+        _, status = ask(
+            arguments.control or find(how="--control PATH or --master ADDRESS"), "/status"
+        )
     except NoMaster as error:
         if arguments.node is not None:
             raise
         print(f"{error}; the options are for port 1234", file=sys.stderr)
         return TcpAddress("127.0.0.1", 1234), False
-    wanted = arguments.form if arguments.form in (Form.UNIX, Form.TCP) else None
-    for listener in status["listeners"]:
-        address = listener["address"]
-        fits = not wanted or address.startswith(f"{wanted}:")
-        if (
-            fits
-            and not (listener["tools"] or listener["tls"])
-            and listener["node"] == arguments.node
-        ):
-            return parse(address), arguments.node is not None
+    scheme = arguments.form if arguments.form in (Form.UNIX, Form.TCP) else None
+    address = listener_for(status["listeners"], arguments.node, scheme)
+    if address is not None:
+        return address, arguments.node is not None
     if arguments.node is not None:
         raise NotDone(
             f"the master has no such listener for node {arguments.node}:"

@@ -1,17 +1,28 @@
-"""The other side of the control interface: ask a running master. Blocking, no Twisted."""
+"""The asking side of the control interface: find what runs here, and ask it. It blocks."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import socket
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
 
-from distnet.errors import MachineError
+from distnet.address import Address, parse
+from distnet.control.paths import MASTER, Kind, default_control, default_directory, listens
+from distnet.errors import LocalError, MachineError
+
+_GLANCE_SECONDS: Final = 1.0
+"""How long each of several has to say what it is."""
 
 
 class NoMaster(MachineError):
-    """No master answers at a control socket."""
+    """No master, or no switch if one was wanted, answers at a control socket."""
+
+
+class SeveralRun(LocalError):
+    """Several run here, and nobody said which is meant; the message is one line that lists them."""
 
 
 class _UnixHTTPConnection(http.client.HTTPConnection):
@@ -26,12 +37,12 @@ class _UnixHTTPConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def ask(control: str, path: str, timeout: float = 5) -> tuple[int, Any]:
+def ask(control: str, path: str, timeout: float = 5, *, kind: Kind = MASTER) -> tuple[int, Any]:
     """
-    Ask a master.
+    Ask a master, or a switch.
 
     @param control: the path of its control socket.
-    @param path: as L{distnet.control.server} lists them.
+    @param path: one of those that C{/} lists.
     @param timeout: in seconds.
     @return: (HTTP status, the JSON of the answer).
     @raise NoMaster: nobody answers; the message is one line that says what to do.
@@ -43,12 +54,99 @@ def ask(control: str, path: str, timeout: float = 5) -> tuple[int, Any]:
         return response.status, json.loads(response.read())
     except (FileNotFoundError, ConnectionRefusedError):
         raise NoMaster(
-            f"no master answers at {control}: start one with 'twistd -n distnet',"
+            f"no {kind.noun} answers at {control}: start one with '{kind.command}',"
             f" or give its --control PATH"
         ) from None
     except PermissionError:
-        raise NoMaster(f"the master at {control} belongs to another user") from None
+        raise NoMaster(f"the {kind.noun} at {control} belongs to another user") from None
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise NoMaster(f"what answers at {control} is not a master: {error}") from None
+        raise NoMaster(f"what answers at {control} is not a {kind.noun}: {error}") from None
     finally:
         connection.close()
+
+
+def find(kind: Kind = MASTER, how: str = "--control PATH") -> str:
+    """
+    The control socket of the only one that runs here, as this user.
+
+    @param how: the option that says which is meant, for the error.
+    @return: its path; if none runs, where it would be.
+    @raise SeveralRun: there are more.
+    """
+    found = running(kind)
+    if len(found) > 1:
+        each = ", ".join(f"{control} ({_about(control, kind)})" for control in found)
+        raise SeveralRun(f"{len(found)} {kind.plural} run here, say which with {how}: {each}")
+    return found[0] if found else default_control(kind)
+
+
+def find_master_at(address: Address) -> str:
+    """
+    The control socket of the master that listens at an address.
+
+    @return: its path; if there is none, that of the only master, or where that would be.
+    @raise SeveralRun: there are more, and none of them listens there.
+    """
+    found = running()
+    for control in found:
+        status = _glance(control, MASTER)
+        if any(one["address"] == str(address) for one in status.get("listeners", ())):
+            return control
+    return find()
+
+
+def running(kind: Kind = MASTER) -> list[str]:
+    """The control sockets of those who listen in the directory of this user's sockets: paths."""
+    names: dict[tuple[int, int], list[Path]] = {}
+    for path in default_directory().glob(f"{kind.socket}*"):
+        if path.name == kind.socket or path.name.startswith(f"{kind.socket}-"):
+            if path.suffix == ".tools" or not path.is_socket():
+                continue
+            status = path.stat()
+            names.setdefault((status.st_dev, status.st_ino), []).append(path)
+    best = (min(paths, key=_preference(kind)) for paths in names.values())
+    return sorted(str(path) for path in best if listens(path))
+
+
+def _preference(kind: Kind) -> Callable[[Path], int]:
+    """Of the names of one socket: first that which it always has, last that which it never has."""
+    return lambda path: (
+        2 if path.name.startswith(f"{kind.socket}-pid-") else 1 if path.name == kind.socket else 0
+    )
+
+
+def _glance(control: str, kind: Kind) -> dict[str, Any]:
+    """What one of several says of itself; nothing if it does not."""
+    try:
+        status: dict[str, Any] = ask(control, "/status", _GLANCE_SECONDS, kind=kind)[1]
+    except NoMaster:
+        return {}
+    return status
+
+
+def _about(control: str, kind: Kind) -> str:
+    """Which one that is, for people."""
+    status = _glance(control, kind)
+    if "pid" not in status:
+        return "does not answer"
+    where = [one["address"] for one in status.get("listeners", ()) if not one.get("tools")]
+    where += filter(None, [status.get("directory")])
+    return ", ".join([f"pid {status['pid']}", *where[:1]])
+
+
+def listener_for(
+    listeners: list[dict[str, Any]], node: int | None, scheme: str | None = None
+) -> Address | None:
+    """
+    Where a kernel on this machine finds the master.
+
+    @param listeners: as C{/status} has them.
+    @param node: the id that it is to have, or None for whichever it gets.
+    @param scheme: C{tcp} or C{unix}, if it can be only that.
+    @return: the first listener that fits, without TLS; or None.
+    """
+    for listener in listeners:
+        fits = scheme is None or listener["address"].startswith(f"{scheme}:")
+        if fits and listener["node"] == node and not (listener["tools"] or listener["tls"]):
+            return parse(listener["address"])
+    return None

@@ -1,12 +1,37 @@
-"""Where the control socket and the socket for tools are, for a master and for the command alike."""
+"""Where control sockets are, and the socket for tools: for services and for commands alike."""
 
 from __future__ import annotations
 
 import os
+import socket
 import stat
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from distnet.errors import StartupError
+
+_PROBE_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """
+    What it is that has a control socket.
+
+    @ivar socket: the name of the socket of the usual one; others have this, a dash, and a name.
+    @ivar noun: how people call it, and C{plural} several.
+    @ivar command: what starts one.
+    """
+
+    socket: str
+    noun: str
+    plural: str
+    command: str
+
+
+MASTER: Final = Kind("control", "master", "masters", "twistd -n distnet")
+SWITCH: Final = Kind("switch", "switch", "switches", "twistd -n distnet-vde")
 
 
 def default_directory() -> Path:
@@ -22,9 +47,14 @@ def default_directory() -> Path:
     return Path(f"/tmp/distnet-{os.geteuid()}")
 
 
-def default_control() -> str:
-    """The path of the control socket."""
-    return str(default_directory() / "control")
+def default_control(kind: Kind = MASTER) -> str:
+    """The path of the control socket of the usual one, or of the only one that runs."""
+    return str(default_directory() / kind.socket)
+
+
+def default_vde_directory() -> str:
+    """Where vde_switch has its sockets unless it is told otherwise."""
+    return "/var/run/vde.ctl" if os.geteuid() == 0 else "/tmp/vde.ctl"
 
 
 def tools_beside(control: str) -> str:
@@ -32,16 +62,29 @@ def tools_beside(control: str) -> str:
     return str(Path(control).with_name(Path(control).name + ".tools"))
 
 
-def make_default_directory_for(control: str) -> None:
+def listens(path: str | Path) -> bool:
+    """Whether somebody listens at the path of a unix socket, be it without time to answer."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(_PROBE_SECONDS)
+        try:
+            probe.connect(os.fspath(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except OSError:
+            # It may not be for us, or have more connections than it takes.
+            return True
+    return True
+
+
+def make_default_directory() -> Path:
     """
-    Make the directory of this user's sockets, for this user alone, if that is where a path is.
+    Make the directory of this user's sockets, for this user alone.
 
     @raise StartupError: it cannot be, or somebody else owns it.
     """
     directory = default_directory()
-    if Path(control).parent != directory:
-        return
     make_private_directory(directory, "the control socket", "give --control PATH")
+    return directory
 
 
 def make_private_directory(directory: Path, purpose: str, advice: str) -> None:

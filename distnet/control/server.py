@@ -19,7 +19,7 @@ from twisted.web.http import NOT_ALLOWED, NOT_FOUND
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from distnet.control.paths import make_default_directory_for
+from distnet.control.claim import ControlPath
 from distnet.sockets.listen import Listener, listen, unix_description
 
 VERSION_KEY: Final = "distnet"
@@ -137,23 +137,28 @@ class ControlSite(Site):
 class ControlService(Service):
     """Serves a control interface at a unix socket, mode 0600."""
 
-    def __init__(self, reactor: Any, path: str, version: str, answers: Answers) -> None:
+    def __init__(self, reactor: Any, path: ControlPath, version: str, answers: Answers) -> None:
         """
         @param path: of the socket.
         @param version: what C{GET /} says, beside the paths.
         """
         self._reactor = reactor
         self._path = path
-        self._listener = Listener(unix_description(path))
         self._site = ControlSite(make_resource(version, answers), reactor=reactor)
         self._port: IListeningPort | None = None
 
     def privilegedStartService(self) -> None:
         """Listen. Raises L{StartupError}."""
-        make_default_directory_for(self._path)
-        self._port = listen(self._reactor, self._listener, self._site)
+        with self._path.claimed() as path:
+            self._port = listen(self._reactor, Listener(unix_description(path)), self._site)
+
+    def startService(self) -> None:
+        """Everything listens by now."""
+        super().startService()
+        self._path.tools_listen()
 
     def stopService(self) -> Any:
         """Stop listening."""
         super().stopService()
+        self._path.release()
         return self._port.stopListening() if self._port is not None else None

@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from distnet.address import BadAddress, UnixAddress, parse
-from distnet.control.paths import default_control
+from distnet.control.paths import default_vde_directory
 from distnet.errors import LocalError
 from distnet.gateway.guests import parse_maps
-from distnet.gateway.places import Near, NoPlace, near
+from distnet.gateway.masters import Near, NoListener, near
 from distnet.guestnet import PLAN
 
 CONSOLE_DESCRIPTOR: Final = 3
 """Where a gateway that is supervised finds the console of its switch."""
 MAX_PORT: Final = 65535
-_DEFAULT_DIRECTORY: Final = "/var/run/vde.ctl" if os.geteuid() == 0 else "/tmp/vde.ctl"
 
 
 class BadMap(LocalError):
@@ -52,7 +51,9 @@ def check_words(words: Sequence[str]) -> list[str]:
     checked = [
         word for word in words if not word.startswith(("--control=", "--master=", "--sock="))
     ]
-    checked += [f"--sock={_absolute(arguments.sock)}", f"--control={_absolute(arguments.control)}"]
+    checked.append(f"--sock={_absolute(arguments.sock)}")
+    if arguments.control is not None:
+        checked.append(f"--control={_absolute(arguments.control)}")
     if arguments.master is not None:
         checked.append(f"--master={arguments.master}")
     return checked
@@ -62,7 +63,7 @@ def _add_arguments(gateway: argparse.ArgumentParser) -> None:
     gateway.add_argument(
         "--sock",
         metavar="DIRECTORY",
-        default=_DEFAULT_DIRECTORY,
+        default=default_vde_directory(),
         help="of the switch (default: %(default)s)",
     )
     gateway.add_argument(
@@ -76,8 +77,7 @@ def _add_arguments(gateway: argparse.ArgumentParser) -> None:
     gateway.add_argument(
         "--control",
         metavar="PATH",
-        default=default_control(),
-        help="the control socket of the master (default: %(default)s)",
+        help="the control socket of the master (default: that of the only one that runs)",
     )
     gateway.add_argument(
         "--master",
@@ -120,7 +120,7 @@ def run(arguments: Any) -> None:
     run_gateway(
         Settings(
             directory=_absolute(arguments.sock),
-            control=_absolute(arguments.control),
+            control=arguments.control and _absolute(arguments.control),
             port=arguments.port,
             management=management,
             master=arguments.master,
@@ -141,7 +141,7 @@ def _read_maps(arguments: Any) -> dict[bytes, int]:
 def _read_master(text: str) -> Near:
     try:
         address = near(parse(text))
-    except (BadAddress, NoPlace) as error:
+    except (BadAddress, NoListener) as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return UnixAddress(_absolute(address.path)) if isinstance(address, UnixAddress) else address
 

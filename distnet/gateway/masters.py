@@ -1,52 +1,100 @@
-"""Where the master is for a guest: told, or asked for at its control socket."""
+"""Where the master is for a guest: told, or asked for at a control socket."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
-from twisted.internet.threads import deferToThreadPool
-
-from distnet.control.ask import NoMaster, ask
+from distnet.address import Address, TcpAddress, UnixAddress
+from distnet.control.ask import NoMaster, ask, find, find_master_at, listener_for
+from distnet.errors import DistnetError
 from distnet.gateway.guests import Guest
-from distnet.gateway.places import USUAL, Near, choose
 
+USUAL: Final = TcpAddress("127.0.0.1", 1234)
 ASK_SECONDS: Final = 2.0
 """How long the master has to answer at its control socket."""
 
+Near = TcpAddress | UnixAddress
+"""An address that the gateway can connect to."""
 
-@dataclass(frozen=True, slots=True)
+_HOW: Final = "--control PATH (--master-control PATH at the switch)"
+
+
+class NoListener(DistnetError):
+    """The master does not listen for a guest; the message says why, and what to do."""
+
+
 class Masters:
     """
-    @ivar control: path of the master's control socket.
-    @ivar address: where the master is for guests that are no fixed node, or None to ask.
-    @ivar nodes: which node each guest's address is, for those that are fixed.
+    Finds the master for each guest.
+
+    Of several that run on this machine it takes none unless it is told which. One that it has found
+    it stays with, also while that is away: a guest that waits is not to land at another one.
     """
 
-    reactor: Any
-    control: str
-    address: Near | None
-    nodes: Mapping[bytes, int]
+    def __init__(
+        self, reactor: Any, control: str | None, address: Near | None, nodes: Mapping[bytes, int]
+    ) -> None:
+        """
+        @param control: path of the master's control socket, or None to look for it.
+        @param address: where the master is for guests that are no fixed node, or None to ask.
+        @param nodes: which node each guest's address is, for those that are fixed.
+        """
+        self._reactor = reactor
+        self._control = control
+        self._address = address
+        self._nodes = nodes
+        self._usual: Near = USUAL
 
     async def find(self, guest: Guest) -> Near:
         """Where a guest is to be connected. Raises L{DistnetError}, in one line."""
-        node = self.nodes.get(guest.address)
-        if node is None and self.address is not None:
-            return self.address
+        # Late, since the command line reads addresses without Twisted.
+        from twisted.internet.threads import deferToThreadPool
+
+        node = self._nodes.get(guest.address)
+        if node is None and self._address is not None:
+            return self._address
+        # A master that does not answer must not hold up the others' frames.
+        near: Near = await deferToThreadPool(
+            self._reactor, self._reactor.getThreadPool(), self.look, node
+        )
+        return near
+
+    def look(self, node: int | None) -> Near:
+        """As L{find}, for a node or for a guest that is none. It blocks."""
+        control = self._control
+        if control is None and self._address is not None:
+            control = find_master_at(self._address)
+        elif control is None:
+            control = find(how=_HOW)
         try:
-            # A master that does not answer must not hold up the others' frames.
-            _, status = await deferToThreadPool(
-                self.reactor,
-                self.reactor.getThreadPool(),
-                ask,
-                self.control,
-                "/status",
-                ASK_SECONDS,
-            )
+            _, status = ask(control, "/status", ASK_SECONDS)
         except NoMaster:
             if node is not None:
                 raise
             # It may have been told to have no control socket.
-            return USUAL
-        return choose(status["listeners"], node)
+            return self._usual
+        self._control = control
+        return self._choose(status["listeners"], node)
+
+    def _choose(self, listeners: list[dict[str, Any]], node: int | None) -> Near:
+        address = listener_for(listeners, node)
+        if address is None and node is None:
+            raise NoListener(
+                "the master has no listener for kernels without TLS:"
+                " start it with --port or --listen"
+            )
+        if address is None:
+            raise NoListener(
+                f"the master has no listener for node {node}: start it with --node {node}=unix:PATH"
+            )
+        if node is None:
+            self._usual = near(address)
+        return near(address)
+
+
+def near(address: Address) -> Near:
+    """An address that the gateway can connect to. Raises L{NoListener} if it is on TLS."""
+    if isinstance(address, TcpAddress | UnixAddress):
+        return address
+    raise NoListener(f"{address}: the gateway does not speak TLS; run it where the master is")

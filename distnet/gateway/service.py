@@ -15,8 +15,7 @@ from distnet.gateway.fragments import Fragments
 from distnet.gateway.frames import RST, SYN, Lens, Place, Refusal, Seen, Segment
 from distnet.gateway.guests import Guest, Notes
 from distnet.gateway.management import Management
-from distnet.gateway.masters import Masters
-from distnet.gateway.places import Near
+from distnet.gateway.masters import Masters, Near
 from distnet.gateway.plug import Plug
 from distnet.gateway.relay import Relay
 from distnet.gateway.stack import Stack
@@ -34,7 +33,7 @@ class Settings:
     What a gateway is like.
 
     @ivar directory: of the switch.
-    @ivar control: path of the master's control socket.
+    @ivar control: path of the master's control socket, or None to look for it.
     @ivar port: of the switch, or 0 for any.
     @ivar management: path of the switch's management socket, a descriptor connected to its
         console, or None.
@@ -45,7 +44,7 @@ class Settings:
     """
 
     directory: str
-    control: str
+    control: str | None = None
     port: int = 0
     management: str | int | None = None
     master: Near | None = None

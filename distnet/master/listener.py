@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from distnet.master.core.session import Kind
-from distnet.sockets.listen import Listener
+from distnet.sockets.listen import Listener, unix_description
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +21,8 @@ class NodeListener(Listener):
     node: int | None = None
     kind: Kind = Kind.KERNEL
     acked_is_read: bool = False
+
+
+def for_tools(path: str) -> NodeListener:
+    """A socket for tools, at a path."""
+    return NodeListener(unix_description(path), kind=Kind.TOOL)

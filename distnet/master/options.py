@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
 from twisted.application.service import IService
 from twisted.internet.ssl import CertificateOptions
 
 from distnet import __version__
-from distnet.control.paths import default_control, tools_beside
+from distnet.control.claim import ControlPath
+from distnet.control.paths import MASTER, tools_beside
 from distnet.control.server import Answers, ControlService
 from distnet.daemon.options import DaemonOptions, seconds, show_size, size, whole_number
 from distnet.daemon.process import Daemon
 from distnet.errors import LocalError
 from distnet.master.core.limits import Limits, Overflow
 from distnet.master.core.registry import IdPolicy, Registry
-from distnet.master.core.session import Kind
-from distnet.master.listener import NodeListener
+from distnet.master.listener import NodeListener, for_tools
 from distnet.master.service import MasterService
 from distnet.master.state import StateFile
 from distnet.master.tls import server_options
-from distnet.sockets.listen import check_description, unix_description
+from distnet.sockets.listen import check_description
 from distnet.wire import MAX_ID_DIGITS
 
 _DEFAULT: Final = Limits()
+_PORT: Final = 1234
 
 
 class Options(DaemonOptions):
@@ -72,8 +74,9 @@ class Options(DaemonOptions):
         ["grace-seconds", None, 2.0, "How long a stopping master goes on delivering; it"
          " has ended within three times that."],
         ["state", None, None, "FILE to remember ids and waiting messages in over a restart."],
-        ["control", None, None, "PATH of the control socket, or none. [default: in"
-         " $XDG_RUNTIME_DIR/distnet, /run/distnet or /tmp/distnet-UID]"],
+        ["control", None, None, "PATH of the control socket, or none. [default: control in"
+         " $XDG_RUNTIME_DIR/distnet, /run/distnet or /tmp/distnet-UID; with another port than 1234"
+         " control-PORT]"],
         ["tools", None, None, "PATH of the socket for tools, or none. [default: beside the control"
          " socket]"],
     ]  # fmt: skip
@@ -90,6 +93,8 @@ class Options(DaemonOptions):
         self.policy = IdPolicy.SEQUENTIAL
         self.grace_seconds = 0.0
         self.tls: CertificateOptions | None = None
+        self.control: ControlPath | None = None
+        self.tools_beside_control = False
         self["listen"], self["node"], self["tls"] = [], [], []
 
     def opt_listen(self, endpoint: str) -> None:
@@ -162,7 +167,7 @@ class Options(DaemonOptions):
             self.listeners.append(NodeListener(description, acked_is_read=acked, **what))
 
         if self["port"] is None and not (self["listen"] or self["node"] or self["tls"]):
-            self["port"] = "1234"
+            self["port"] = str(_PORT)
         if self["port"] is not None:
             add("port", self["port"])
         for endpoint in self["listen"]:
@@ -178,11 +183,19 @@ class Options(DaemonOptions):
             Registry(self.policy, 0, self.limits.highest_id, self._pinned())
         except LocalError as error:
             raise ValueError(f"--node: {error} (--highest-id)") from error
-        self["control"] = self["control"] or default_control()
-        if self["tools"] is None:
-            self["tools"] = "none" if self["control"] == "none" else tools_beside(self["control"])
-        if self["tools"] != "none":
-            self.listeners.append(NodeListener(unix_description(self["tools"]), kind=Kind.TOOL))
+        self._find_control()
+
+    def _find_control(self) -> None:
+        first, told = self.listeners[0], self["control"] or None
+        name = Path(first.path).name if first.path is not None else str(first.port or "")
+        if told != "none":
+            self.control = ControlPath(MASTER, told, name, usual=first.port == _PORT)
+        tools = self["tools"]
+        if tools is None and told is not None and self.control is not None:
+            tools = tools_beside(told)
+        if tools is not None and tools != "none":
+            self.listeners.append(for_tools(tools))
+        self.tools_beside_control = tools is None and self.control is not None
 
     def _pinned(self) -> list[int]:
         pinned = [listener.node for listener in self.listeners if listener.node is not None]
@@ -197,6 +210,13 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     daemon = Daemon(reactor)
+    control = options.control
+
+    def late_listeners() -> list[NodeListener]:
+        if control is None or not options.tools_beside_control:
+            return []
+        return [for_tools(tools_beside(control.path))]
+
     state = StateFile(options["state"], reactor) if options["state"] else None
     master = MasterService(
         reactor,
@@ -206,10 +226,10 @@ def makeService(options: Options) -> IService:
         state=state,
         tls=options.tls,
         grace_seconds=options.grace_seconds,
+        late_listeners=late_listeners,
     )
-    if options["control"] != "none":
-        control = ControlService(reactor, options["control"], __version__, answers_of(master))
-        control.setServiceParent(daemon)
+    if control is not None:
+        ControlService(reactor, control, __version__, answers_of(master)).setServiceParent(daemon)
     master.setServiceParent(daemon)
     return daemon
 

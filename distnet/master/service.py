@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.application.service import Service
@@ -90,9 +90,14 @@ class MasterService(Service):
         grace_seconds: float = 2.0,
         observers: Sequence[object] = (),
         patience_seconds: float = PATIENCE_SECONDS,
+        late_listeners: Callable[[], Sequence[NodeListener]] = tuple,
     ) -> None:
+        """
+        @param late_listeners: listeners that are known only when the service starts.
+        """
         self.listeners = listeners
         self.started = 0.0
+        self._late_listeners = late_listeners
         self._reactor = reactor
         self._state = state
         self._tls = tls
@@ -125,7 +130,7 @@ class MasterService(Service):
 
     def privilegedStartService(self) -> None:
         """Listen, while there may be privileges. Raises L{StartupError}."""
-        for listener in self.listeners:
+        for listener in [*self.listeners, *self._late_listeners()]:
             factory: Any = NodeFactory(self, listener)
             if listener.tls:
                 factory = TLSMemoryBIOFactory(self._tls, False, factory, self._reactor)

@@ -54,6 +54,12 @@ class Listener:
             return None
         return arguments.get("address", arguments.get(""))
 
+    @property
+    def port(self) -> int | None:
+        """The port of one on TCP as it was told, where 0 is any free one; or None."""
+        kind, arguments = split_description(self.description)
+        return int(arguments.get("port", arguments.get("", ""))) if kind in _LOOPBACK else None
+
 
 def split_description(description: str) -> tuple[str, dict[str, str]]:
     """

@@ -15,6 +15,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from distnet import __version__
+from distnet.control.paths import default_vde_directory
 from distnet.control.server import Answers
 from distnet.daemon.options import DaemonOptions, seconds, show_size, size, whole_number
 from distnet.daemon.process import Daemon
@@ -29,7 +30,7 @@ from distnet.switch.plugs.dgram_udp import parse_udp
 from distnet.switch.plugs.dgram_unix import parse_unix
 from distnet.switch.plugs.stream import StreamListener, parse_stream
 from distnet.switch.plugs.tap import check_name
-from distnet.switch.plugs.vdedir import Permissions, VdeDirectory, default_vde_directory
+from distnet.switch.plugs.vdedir import Permissions, VdeDirectory
 from distnet.switch.service import Management, Plugs, Settings, SwitchService
 
 T = TypeVar("T")
@@ -120,7 +121,7 @@ class Options(DaemonOptions):
         ["master", None, None, "ADDRESS of the master, for --gateway. [default: ask it, else"
          " 127.0.0.1:1234]"],
         ["master-control", None, None, "PATH of the master's control socket, for --gateway."
-         " [default: where the master has it]"],
+         " [default: that of the only master that runs]"],
         ["debugclients", "D", None, "N: taken; any number of consoles can have events."],
         ["pidfile", "p", None, "Give this to twistd: twistd --pidfile=FILE distnet-vde ..."],
     ]  # fmt: skip

@@ -217,23 +217,6 @@ def test_the_socket_is_for_its_user_alone(master: Master) -> None:
         assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
 
 
-def test_the_default_path_is_for_its_user_alone(tmp_path: Path) -> None:
-    """By default the control socket is in a directory of mode 0700 in $XDG_RUNTIME_DIR."""
-    master = Master(tmp_path, "--port", "0", environment={"XDG_RUNTIME_DIR": str(tmp_path)})
-    master.control = str(tmp_path / "distnet/control")
-    master.tools = f"{master.control}.tools"
-    whole = master.command
-    master.command = lambda: [  # type: ignore[method-assign]
-        word for word in whole() if word not in ("--control", master.control)
-    ]
-    try:
-        master.start()
-        assert master.status()["pid"] == master.process.pid
-        assert stat.S_IMODE((tmp_path / "distnet").stat().st_mode) == 0o700
-    finally:
-        assert master.stop() == 0
-
-
 def test_garbage_disturbs_nobody(master: Master, connect: Connect) -> None:
     """Garbage and half requests on the control socket neither stop it nor the kernels."""
     open_ones = []

@@ -24,11 +24,6 @@ _SETGID: Final = 0o2000
 _PRIVATE_DIRECTORY: Final = _SETGID | 0o700
 
 
-def default_vde_directory() -> str:
-    """Where vde_switch has its sockets unless it is told otherwise."""
-    return "/var/run/vde.ctl" if os.geteuid() == 0 else "/tmp/vde.ctl"
-
-
 @dataclass(frozen=True, slots=True)
 class Permissions:
     """

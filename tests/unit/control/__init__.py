@@ -1,1 +1,1 @@
-"""Tests of the control interface."""
+"""Tests of the control interface: where its sockets are, how they are found, what is answered."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.trial.unittest import SynchronousTestCase
 
-from distnet.address import TcpAddress, TlsAddress, UnixAddress
+from distnet.address import TlsAddress
 from distnet.gateway.backoff import Backoff
 from distnet.gateway.guests import MOST_TOLD, Guest, Notes, parse_maps
 from distnet.gateway.libslirp import IN, OUT, only_asked
-from distnet.gateway.places import NoPlace, choose, near
+from distnet.gateway.masters import NoListener, near
 from distnet.guestnet import PLAN
 from tests.gateways import packed
 
@@ -80,31 +78,12 @@ class NoteTests(SynchronousTestCase):
         self.assertEqual(len([line for line in said if line is not None]), MOST_TOLD)
 
 
-def listener(address: str, **what: Any) -> dict[str, Any]:
-    """One, as the master's status has it."""
-    return {"address": address, "node": None, "tools": False, "tls": False, **what}
-
-
-class PlaceTests(SynchronousTestCase):
-    """Where the master is."""
-
-    def test_choice(self) -> None:
-        """A fixed node gets its own listener, others the first for kernels."""
-        listeners = [
-            listener("unix:/t", tools=True),
-            listener("tls:h:1", tls=True),
-            listener("unix:/3", node=3),
-            listener("tcp:127.0.0.1:9"),
-        ]
-        self.assertEqual(choose(listeners, None), TcpAddress("127.0.0.1", 9))
-        self.assertEqual(choose(listeners, 3), UnixAddress("/3"))
-        error = self.assertRaises(NoPlace, choose, listeners, 4)
-        self.assertIn("--node 4=unix:PATH", str(error))
-        self.assertRaises(NoPlace, choose, listeners[:3], None)
+class NearTests(SynchronousTestCase):
+    """Which addresses of the master the gateway can use."""
 
     def test_tls(self) -> None:
         """The gateway says that it does not speak TLS."""
-        self.assertRaises(NoPlace, near, TlsAddress("h", 1))
+        self.assertRaises(NoListener, near, TlsAddress("h", 1))
 
 
 class SmallTests(SynchronousTestCase):

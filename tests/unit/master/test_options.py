@@ -70,10 +70,10 @@ class OptionsTests(RefusingTestCase):
         """Without options the limits are the defaults, at the documented port."""
         options = parse()
         self.assertEqual((options.limits, options.policy), (Limits(), IdPolicy.SEQUENTIAL))
-        kernels, tools = options.listeners
-        self.assertEqual(kernels, NodeListener(complete_description("1234")))
-        self.assertEqual(tools, NodeListener(unix_description(options["tools"]), kind=Kind.TOOL))
-        self.assertEqual(options["tools"], options["control"] + ".tools")
+        self.assertEqual(options.listeners, [NodeListener(complete_description("1234"))])
+        self.assertTrue(options.tools_beside_control)
+        assert options.control is not None
+        self.assertEqual(options.control.path, "")
 
     def test_all_limits(self) -> None:
         """Every limit has an option."""

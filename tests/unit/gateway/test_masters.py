@@ -1,0 +1,64 @@
+"""Which master the gateway connects its guests to."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from distnet.address import TcpAddress, UnixAddress
+from distnet.control.ask import NoMaster, SeveralRun
+from distnet.gateway.masters import USUAL, Masters, NoListener
+from tests.unit.control.runtime import RuntimeTestCase
+from tests.unit.control.test_ask import listener
+
+
+class MastersTests(RuntimeTestCase):
+    """Tests for C{Masters}."""
+
+    def run_master(self, port: int) -> tuple[str, socket.socket]:
+        """Run one that has a listener for node 3 too; its control socket."""
+        path, sock = self.start(str(port))
+        listeners = [listener(f"tcp:127.0.0.1:{port}"), listener(f"unix:/3-{port}", node=3)]
+        self.answer(sock, {"pid": port, "listeners": listeners})
+        return path.path, sock
+
+    def test_none(self) -> None:
+        """Without any, guests wait for the usual one, and a fixed node is told that it is away."""
+        masters = Masters(None, None, None, {})
+        self.assertEqual(masters.look(None), USUAL)
+        self.assertRaises(NoMaster, masters.look, 3)
+
+    def test_the_only_one(self) -> None:
+        """The only one is taken, and kept: also when another one starts, or it is away itself."""
+        masters = Masters(None, None, None, {})
+        control, _ = self.run_master(1235)
+        self.assertEqual(masters.look(None), TcpAddress("127.0.0.1", 1235))
+        self.run_master(1236)
+        self.assertEqual(masters.look(3), UnixAddress("/3-1235"))
+        away = Path(control).rename(self.directory / "away")
+        self.assertEqual(masters.look(None), TcpAddress("127.0.0.1", 1235))
+        self.assertRaises(NoMaster, masters.look, 3)
+        away.rename(control)
+        self.assertEqual(masters.look(3), UnixAddress("/3-1235"))
+
+    def test_several(self) -> None:
+        """Of several none is taken, until it is told which by its control socket or address."""
+        control, _ = self.run_master(1235)
+        self.run_master(1236)
+        error = self.assertRaises(SeveralRun, Masters(None, None, None, {}).look, None)
+        self.assertIn("--control PATH (--master-control PATH at the switch)", str(error))
+        self.assertIn(f"{control} (pid 1235, tcp:127.0.0.1:1235)", str(error))
+        by_path = Masters(None, control, None, {})
+        self.assertEqual(by_path.look(None), TcpAddress("127.0.0.1", 1235))
+        by_address = Masters(None, None, TcpAddress("127.0.0.1", 1236), {})
+        self.assertEqual(by_address.look(3), UnixAddress("/3-1236"))
+
+    def test_no_listener(self) -> None:
+        """A master that does not listen for a guest is told how it would."""
+        path, sock = self.start("1235")
+        self.answer(sock, {"listeners": [listener("tls:h:1", tls=True)]})
+        masters = Masters(None, path.path, None, {})
+        error = self.assertRaises(NoListener, masters.look, 4)
+        self.assertIn("no listener for node 4: start it with --node 4=unix:PATH", str(error))
+        error = self.assertRaises(NoListener, masters.look, None)
+        self.assertIn("start it with --port or --listen", str(error))
