@@ -10,9 +10,9 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IHandshakeListener, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from zope.interface import Attribute, Interface, implementer
+from zope.interface import Interface, implementer
 
-from distnet.master.core.link import ILink
+from distnet.master.core.link import ILink, INative
 from distnet.master.core.session import Session
 from distnet.master.listener import NodeListener
 from distnet.master.unread import SockDiag, how_to_tell, unsent
@@ -36,29 +36,14 @@ had from the system, and given back to it, with every read.
 """
 
 
-class IHot(Interface):
-    """The native half of a node: what reads and writes its socket past the link."""
-
-    reads: bool = Attribute("Whether the node is read natively.")
-
-    def open() -> None:
-        """Nothing waits for the node: it may be written natively."""
-
-    def close() -> None:
-        """Something waits for it."""
-
-    def let_go() -> None:
-        """Read and write it no more; give the router what has come."""
-
-
 class _Link:
     """
     What all links share: who the peer is, whether it has read, and the end.
 
-    @ivar hot: its native half, or None.
+    @ivar native: its native half, or None.
     """
 
-    hot: IHot | None = None
+    native: INative | None = None
 
     def __init__(
         self, protocol: NodeProtocol, transport: Any, sock: socket.socket, peer: str
@@ -100,9 +85,8 @@ class _Link:
 
     def let_go(self) -> None:
         """Have its native half, if there is one, end."""
-        hot, self.hot = self.hot, None
-        if hot is not None:
-            hot.let_go()
+        if self.native is not None:
+            self.native.let_go()
 
 
 @implementer(ILink)
@@ -115,21 +99,16 @@ class SocketLink(_Link, Unbuffered):
         self.write_to(transport)
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
-        """See L{ILink}."""
+        """Write it at once. If that fails, the connection ends."""
         try:
-            written = self.write(data)
+            return self.write(data)
         except ConnectionLost:
             self.abort()
             return 0
-        if self.is_full and self.hot is not None:
-            self.hot.close()
-        return written
 
     def has_room(self) -> None:
         """The session goes on with what waits for the node."""
         self._protocol.writable()
-        if not self.is_full and self.hot is not None:
-            self.hot.open()
 
     @property
     def connected(self) -> bool:
@@ -289,7 +268,7 @@ class NodeProtocol(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Bytes have come, from now on or from before the node was greeted."""
         if self._started:
-            if self.link is not None and self.link.hot is not None and self.link.hot.reads:
+            if self.link is not None and self.link.native is not None and self.link.native.reads:
                 # It ends, or else this would not come here.
                 self.link.let_go()
             self._nodes.received(self.session, data)

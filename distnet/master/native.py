@@ -9,9 +9,10 @@ from zope.interface import implementer
 
 from distnet._native import NotNative, load_router
 from distnet.master.core.limits import Limits
+from distnet.master.core.link import INative
 from distnet.master.core.router import Router
 from distnet.master.core.session import Session
-from distnet.master.links import IHot, SocketLink
+from distnet.master.links import SocketLink
 from distnet.sockets.native import NativePath, poller_of
 
 PATIENCE_SECONDS: Final = 0.1
@@ -24,14 +25,19 @@ that is merely slower than its sender is the usual case, and what was not sent n
 _log = Logger(namespace="distnet")
 
 
-@implementer(IHot)
-class HotNode:
-    """What a link knows of its node's native half. It is open while nothing waits for the node."""
+@implementer(INative)
+class NativeNode:
+    """What reads and writes the socket of a node, as its link and its outbox know it."""
 
-    def __init__(self, path: HotRouter, native: Any, session: Session) -> None:
+    def __init__(self, path: NativeRouter, native: Any, session: Session, link: SocketLink) -> None:
+        self.session = session
+        self.open = native.open
+        self.close = native.close
         self._path = path
         self._native = native
-        self.session = session
+        self._link = link
+        link.native = self
+        session.outbox.attach(self)
 
     @property
     def reads(self) -> bool:
@@ -41,14 +47,6 @@ class HotNode:
     def read(self) -> None:
         """Read the node natively from now on."""
         self._native.read(self.session.splitter.release())
-
-    def open(self) -> None:
-        """See L{IHot}."""
-        self._native.open()
-
-    def close(self) -> None:
-        """See L{IHot}."""
-        self._native.close()
 
     def count(self) -> None:
         """Add what was counted natively to the session's and the router's counters."""
@@ -60,14 +58,16 @@ class HotNode:
             tally.add(delivered, delivered_bytes)
 
     def let_go(self) -> None:
-        """See L{IHot}."""
+        """Read and write the node no more, and give the router what has come from it."""
         self._path.forget(self)
+        self._link.native = None
+        self.session.outbox.attach(None)
         data = self._native.detach()
         self.count()
         self._path.router.take_back(self.session, data)
 
 
-class HotRouter(NativePath):
+class NativeRouter(NativePath):
     """
     Takes over nodes that have settled, and then what they send after their first message.
 
@@ -90,8 +90,10 @@ class HotRouter(NativePath):
         patience = min(patience, limits.pause_seconds)
         super().__init__(reactor, native.Router(epoll, limits.max_payload, patience))
         self._make_node = native.Node
-        self._nodes: dict[Session, HotNode] = {}
+        self._nodes: dict[Session, NativeNode] = {}
+        # Whose state has changed so that they, or more of them, can be taken over.
         self._fresh: list[Session] = []
+        self._diverted = False
 
     @property
     def nodes(self) -> tuple[int, int]:
@@ -100,18 +102,28 @@ class HotRouter(NativePath):
 
     def stop(self) -> None:
         """Serve none any more; deliver what has come from them."""
+        self.divert(True)
+        super().stop()
+
+    def divert(self, diverted: bool) -> None:
+        """
+        Serve none from now on, and deliver what has come from them; or all again that can be, from
+        the next turn of the reactor on.
+        """
+        self._diverted = diverted
+        if not diverted:
+            self._fresh = [session for session in self.router.sessions.values() if session.settled]
+            return
         for node in list(self._nodes.values()):
             node.let_go()
-            self.router.received(node.session, b"")
-        self._fresh.clear()
-        super().stop()
+            self._received(node.session, b"")
 
     def count(self) -> None:
         """Bring all counters up to date."""
         for node in self._nodes.values():
             node.count()
 
-    def forget(self, node: HotNode) -> None:
+    def forget(self, node: NativeNode) -> None:
         """A node is not served any more."""
         self._nodes.pop(node.session, None)
 
@@ -130,35 +142,37 @@ class HotRouter(NativePath):
             data = node.take()
             # Nothing, if it was let go of meanwhile.
             if data:
-                try:
-                    self.router.received(session, data)
-                except Exception:
-                    _log.failure("node {node} is disconnected", node=session.node)
-                    session.link.abort()
+                self._received(session, data)
         for node in failed:
             node.owner.link.abort()
         return events
 
+    def _received(self, session: Session, data: bytes) -> None:
+        """Have the router deliver what has come; who sent what it fails at is disconnected."""
+        try:
+            self.router.received(session, data)
+        except Exception:
+            _log.failure("node {node} is disconnected", node=session.node)
+            session.link.abort()
+
     def _take_over(self) -> None:
         fresh, self._fresh = self._fresh, []
+        if self._diverted:
+            return
         for session in fresh:
             link = session.link
             if session.gone or type(link) is not SocketLink or not link.connected:
                 continue
-            hot: HotNode | None = self._nodes.get(session)
-            if hot is None:
+            node = self._nodes.get(session)
+            if node is None:
                 try:
                     native = self._make_node(self._native, session.node, link.fileno(), session)
                 except OSError:
                     # No memory for it; Python serves it as well.
                     continue
-                hot = HotNode(self, native, session)
-                self._nodes[session] = hot
-                link.hot = hot
-                if not link.is_full:
-                    hot.open()
-            if session.received.messages and not hot.reads and not session.splitter.ended:
-                hot.read()
+                node = self._nodes[session] = NativeNode(self, native, session, link)
+            if session.received.messages and not node.reads and not session.splitter.ended:
+                node.read()
 
     # Events of the router
 

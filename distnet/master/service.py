@@ -20,6 +20,7 @@ from zope.interface import implementer
 
 from distnet import __version__
 from distnet.address import Address, TlsAddress
+from distnet.divert import Divert
 from distnet.errors import Refused
 from distnet.master import status
 from distnet.master.core.counters import Reason, Tally
@@ -32,7 +33,7 @@ from distnet.master.core.session import Kind, Session
 from distnet.master.links import INodes, NodeProtocol
 from distnet.master.listener import NodeListener
 from distnet.master.log import NodeLog
-from distnet.master.native import PATIENCE_SECONDS, HotRouter
+from distnet.master.native import PATIENCE_SECONDS, NativeRouter
 from distnet.master.state import Recorder, Remembered, StateFile
 from distnet.master.status import (
     AbsentStatus,
@@ -74,6 +75,7 @@ class MasterService(Service):
     Gives every kernel that connects an id, and routes messages between ids.
 
     @ivar router: the master without its sockets.
+    @ivar divert: who needs all messages to go by Python.
     @ivar listeners: where it listens.
     @ivar started: when, in seconds since the epoch.
     """
@@ -110,12 +112,15 @@ class MasterService(Service):
         self._refusals: dict[NodeListener, str] = {}
         self._stopping = False
         everybody: list[Any] = [NodeLog(reactor), *observers]
-        self._way = Way("messages are routed", lambda: HotRouter(reactor, limits, patience_seconds))
+        self._way = Way(
+            "messages are routed", lambda: NativeRouter(reactor, limits, patience_seconds)
+        )
         if self._way.native is not None:
             everybody.append(self._way.native)
         self._recorder = Recorder(state, policy) if state is not None else None
         if self._recorder is not None:
             everybody.append(self._recorder)
+        self.divert = Divert(self._way.native.divert if self._way.native is not None else None)
         self.router = Router(
             limits,
             broadcast(IObserver, *everybody),
@@ -210,7 +215,7 @@ class MasterService(Service):
         self._way.count()
         return self.router
 
-    def hot_nodes(self) -> tuple[int, int]:
+    def native_nodes(self) -> tuple[int, int]:
         """How many nodes are written by native code, and how many are read by it."""
         return self._way.native.nodes if self._way.native is not None else (0, 0)
 

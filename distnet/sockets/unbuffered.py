@@ -41,11 +41,6 @@ class Unbuffered:
             self.filled()
         return int(written)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the operating system takes no more, so that L{has_room} is still to be called."""
-        return self._wants_to_write
-
     def filled(self) -> None:
         """Somebody else, native code, has written there until the operating system took no more."""
         self._wants_to_write = True

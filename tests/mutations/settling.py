@@ -169,8 +169,8 @@ MUTATIONS = (
         "lone-message-waits",
         "a lone message without delay",
         "Outbox.push",
-        "elif size < len(data):\n    self._hold()",
-        "else:\n    self._hold()",
+        "if size < len(data):\n    self._hold()",
+        "self._hold()",
         ("SegmentTests.test_lone_message",),
     ),
     Mutation(

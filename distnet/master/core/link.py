@@ -1,4 +1,4 @@
-"""What the core needs of a connection. The other interfaces are with what they speak of."""
+"""What the core needs of a connection, and of its native half."""
 
 from __future__ import annotations
 
@@ -46,3 +46,18 @@ class ILink(Interface):
 
     def abort() -> None:
         """End the connection at once."""
+
+
+class INative(Interface):
+    """The native half of a node: what reads and writes its socket past the link."""
+
+    reads: bool = Attribute("Whether the node is read natively.")
+
+    def open() -> None:
+        """What is sent to the node may be written natively from now on."""
+
+    def close() -> None:
+        """It may not any more."""
+
+    def let_go() -> None:
+        """Read and write the node no more, and give the router what has come from it."""

@@ -58,6 +58,14 @@ class Mailbox:
             self._counts.append(count)
         self.waiting += len(data)
 
+    def append_begun(self, message: bytes | bytearray, written: int) -> None:
+        """Add a message, to an empty mailbox, of which C{written} bytes are written already."""
+        assert not self._chunks
+        self._chunks.append(bytearray(message))
+        self._counts.append(1)
+        self._offset = written
+        self.waiting = len(message) - written
+
     def peek(self) -> memoryview:
         """
         The next bytes to write, as many as are at hand; the caller says how many went with L{take}.
@@ -174,6 +182,15 @@ class Mailboxes:
             box = self._boxes[node] = Mailbox()
         box.append(data, count)
         self.waiting += len(data)
+
+    def append_begun(self, node: int, message: bytes | bytearray, written: int) -> None:
+        """
+        Add a message of which C{written} bytes are written already, whatever the limits. Nothing
+        else waits for the id.
+        """
+        box = self._boxes[node] = Mailbox()
+        box.append_begun(message, written)
+        self.waiting += box.waiting
 
     def take(self, node: int, size: int) -> int:
         """Remove C{size} written bytes; return how many messages that completed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from distnet.master.core.counters import Tally
-from distnet.master.core.link import ILink
+from distnet.master.core.link import ILink, INative
 from distnet.master.core.mailbox import Mailboxes
 from distnet.wire import first_size, whole_messages
 
@@ -17,19 +17,23 @@ class Outbox:
     without regard for messages, and a kernel that reads a header in two parts loses its way. So it
     does if the rest of a message keeps it waiting: what the link took in part goes on at once.
 
-    @ivar blocked: the link took less than it was given; it will say when it takes more.
-    @ivar held: the peer has not read the last batch; the link will say when it has.
+    It alone knows whether what is sent to the node may be written now, and tells the native half of
+    the node, which writes what does not come by here.
+
+    @ivar open: what is sent to the node is written at once: nothing waits for it, the link takes
+        more, and the peer has read what it has to.
     """
 
     __slots__ = (
         "_delivered",
+        "_full",
         "_link",
         "_mailboxes",
+        "_native",
         "_node",
         "_outstanding",
         "_segment",
-        "blocked",
-        "held",
+        "open",
     )
 
     def __init__(
@@ -45,18 +49,26 @@ class Outbox:
         self._mailboxes = mailboxes
         self._segment = segment
         self._delivered = delivered
+        self._native: INative | None = None
         self._outstanding = False
-        self.blocked = False
-        self.held = False
+        # Why it is not open: the link takes no more, or else the peer has not read.
+        self._full = False
+        self.open = True
+
+    def attach(self, native: INative | None) -> None:
+        """From now on, the settled node has this native half, or none."""
+        self._native = native
+        if native is not None and self.open:
+            native.open()
 
     def push(self, data: bytes | bytearray, count: int) -> tuple[int, int]:
         """
         Write C{count} whole messages now, as far as that goes.
 
-        @return: (bytes written, messages wholly written). What is left is for the mailbox; if only
-            a part of a message was written, its rest must go there before anything else.
+        @return: (bytes, messages) that were written or begun; what is left is for the mailbox. The
+            rest of a message that was begun is there already, whatever the limits.
         """
-        if self.blocked or self.held or self._mailboxes.get(self._node) is not None:
+        if not self.open:
             return 0, 0
         size, messages = len(data), count
         if self._segment is not None:
@@ -69,17 +81,24 @@ class Outbox:
         written = self._link.send(data if size == len(data) else memoryview(data)[:size])
         if written:
             self._outstanding = True
-        if written < size:
-            self.blocked = True
-            messages = whole_messages(data, 0, written)[1]
-        elif size < len(data):
-            self._hold()
+        if written == size:
+            self._count(messages, written)
+            if size < len(data):
+                self._hold()
+            return size, messages
+        self._shut()
+        size, messages = whole_messages(data, 0, written)
         self._count(messages, written)
-        return written, messages
+        if size < written:
+            begun = data[size : size + first_size(data, size)]
+            self._mailboxes.append_begun(self._node, begun, written - size)
+            size += len(begun)
+            messages += 1
+        return size, messages
 
     def pump(self) -> None:
         """Write what waits in the mailbox, as far as that goes."""
-        while not self.blocked and not self.held:
+        while self.open:
             box = self._mailboxes.get(self._node)
             if box is None or not (self._segment is None or box.begun or self._peer_has_read()):
                 return
@@ -89,28 +108,42 @@ class Outbox:
             if written:
                 self._outstanding = True
                 self._count(self._mailboxes.take(self._node, written), written)
-            self.blocked = written < size
+            if written < size:
+                self._shut()
 
     def filled(self, begun: bytes, written: int) -> None:
         """
-        The link has been written to past this, and takes no more. Nothing waits in the mailbox.
+        The native half has written, and the link takes no more.
 
         @param begun: a message of which C{written} bytes were taken, and counted; or nothing.
         """
-        self.blocked = True
+        self._shut()
         if begun:
-            self._mailboxes.append(self._node, begun, 1)
-            self._mailboxes.take(self._node, written)
+            self._mailboxes.append_begun(self._node, begun, written)
 
     def writable(self) -> None:
         """The link takes more."""
-        self.blocked = False
+        if not self._full:
+            return
+        self._full = False
+        self.open = True
         self.pump()
+        if self.open and self._native is not None:
+            self._native.open()
 
     def was_read(self) -> None:
         """The peer has read all that was written."""
-        self.held = self._outstanding = False
-        self.pump()
+        self._outstanding = False
+        if not self._full:
+            self.open = True
+            self.pump()
+
+    def _shut(self) -> None:
+        """The link takes no more for now."""
+        self.open = False
+        self._full = True
+        if self._native is not None:
+            self._native.close()
 
     def _peer_has_read(self) -> bool:
         if self._outstanding and self._link.unread():
@@ -120,7 +153,7 @@ class Outbox:
         return True
 
     def _hold(self) -> None:
-        self.held = True
+        self.open = False
         self._link.watch_unread(eager=True)
 
     def _count(self, messages: int, size: int) -> None:

@@ -23,7 +23,6 @@ from distnet.wire import (
     Run,
     Splitter,
     encode_id,
-    first_size,
     whole_messages,
 )
 
@@ -253,28 +252,15 @@ class Router:
                 self._refuse(source, run, refusal)
                 return None
         elif dest.settled:
-            written, whole = dest.outbox.push(run.data, run.count)
-            if written == len(run.data):
+            size, count = dest.outbox.push(run.data, run.count)
+            if size == len(run.data):
                 return None
-            if written:
-                run = self._keep_rest(run, written, whole)
+            if size:
+                run = Run(run.dest, run.data[size:], run.count - count)
         return self._keep(source, dest, run, may_pause)
-
-    def _keep_rest(self, run: Run, written: int, whole: int) -> Run:
-        """Put the rest of a message that was written in part into the mailbox, limits or not."""
-        boundary = whole_messages(run.data, 0, written)[0]
-        if boundary != written:
-            end = boundary + first_size(run.data, boundary)
-            self.mailboxes.append(run.dest, run.data[boundary:end], 1)
-            self.mailboxes.take(run.dest, written - boundary)
-            boundary = end
-            whole += 1
-        return Run(run.dest, run.data[boundary:], run.count - whole)
 
     def _keep(self, source: Session, dest: Session | None, run: Run, may_pause: bool) -> Run | None:
         """Put a run into the mailbox of its dest, as far as the limits allow."""
-        if not run.count:
-            return None
         settled = dest is not None and dest.settled
         if self.congestion.is_dropping(run.dest) and self.mailboxes.get(run.dest) is not None:
             self._drop(source, run, self.congestion.reason(run.dest))

@@ -4,9 +4,39 @@ from __future__ import annotations
 
 from typing import Any
 
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
 from distnet.master.core.counters import Tally
+from distnet.master.core.link import INative
 from distnet.wire import encode_message
 from tests.unit.master.core.kernels import RouterTestCase, message
+
+
+@implementer(INative)
+class FakeNative:
+    """
+    The native half of a node.
+
+    @ivar told: what it was told, in order.
+    """
+
+    reads = False
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def open(self) -> None:
+        """Note it."""
+        self.told.append("open")
+
+    def close(self) -> None:
+        """Note it."""
+        self.told.append("close")
+
+    def let_go(self) -> None:
+        """Nobody calls this here."""
+        raise NotImplementedError
 
 
 class PastTheRouterTests(RouterTestCase):
@@ -62,6 +92,48 @@ class PastTheRouterTests(RouterTestCase):
         self.assertEqual(self.receiver.read(), [])
         self.router.writable(self.receiver.session)
         self.assertEqual(self.receiver.read(), [(0, b"later")])
+
+    def test_told_when_it_may_write(self) -> None:
+        """The native half is told when what is sent to its node has to wait, and when no more."""
+        native = FakeNative()
+        self.assertTrue(verifyObject(INative, native))
+        self.receiver.session.outbox.attach(native)
+        self.assertEqual(native.told, ["open"])
+        self.sender.send(1, b"all of it goes out")
+        self.router.writable(self.receiver.session)
+        self.assertEqual(native.told, ["open"])
+        self.receiver.take(25)
+        self.sender.send(1, b"some of it", b"some of it")
+        self.sender.send(1, b"nothing of it")
+        self.assertEqual(native.told, ["open", "close"])
+        # Not while there is still something that waits.
+        self.receiver.take(5)
+        self.assertEqual(set(native.told[1:]), {"close"})
+        self.receiver.take(None)
+        self.assertEqual(native.told[-1], "open")
+        self.assertEqual(len(self.receiver.read()), 4)
+
+    def test_attached_while_something_waits(self) -> None:
+        """The native half of a node that takes no more is told once it does."""
+        native = FakeNative()
+        self.receiver.take(0)
+        self.sender.send(1, b"later")
+        self.receiver.session.outbox.attach(native)
+        self.assertEqual(native.told, [])
+        self.receiver.take(None)
+        self.assertEqual(native.told, ["open"])
+        self.receiver.read()
+
+    def test_who_is_let_go_is_told_no_more(self) -> None:
+        """Without its native half a node is written as any other is."""
+        native = FakeNative()
+        self.receiver.session.outbox.attach(native)
+        self.receiver.session.outbox.attach(None)
+        self.receiver.take(0)
+        self.sender.send(1, b"later")
+        self.receiver.take(None)
+        self.assertEqual(native.told, ["open"])
+        self.receiver.read()
 
     def test_a_begun_message_is_cut_by_the_end(self) -> None:
         """The connection's end leaves the rest of a begun message counted as cut."""
