@@ -105,3 +105,51 @@ def read(text: str) -> list[Section]:
 def read_file(path: Path) -> list[Section]:
     """The sections of a document in a file."""
     return read(path.read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """
+    A command of a block, and what is shown to come of it.
+
+    @ivar shown: lines of output; None if the block does not show output.
+    """
+
+    command: str
+    shown: tuple[str, ...] | None
+
+
+def steps(block: Block) -> list[Step]:
+    """The commands of a block of C{sh} or C{console}, in order; continued lines are one."""
+    lines = block.text.replace("\\\n", " ").splitlines()
+    if block.language == "sh":
+        # What follows a comment's mark in these documents is one.
+        return [Step(line.partition(" #")[0].strip(), None) for line in lines if line.strip()]
+    found: list[Step] = []
+    for line in lines:
+        if line.startswith("$ "):
+            found.append(Step(line[2:], ()))
+        elif not found:
+            raise ValueError(f"line {block.line}: output before a command")
+        else:
+            last = found[-1]
+            assert last.shown is not None
+            found[-1] = Step(last.command, (*last.shown, line))
+    return found
+
+
+def pattern(shown: tuple[str, ...]) -> re.Pattern[str]:
+    """
+    What output must begin with that is like what is shown.
+
+    Numbers may be others. An ellipsis stands for
+    the rest of a line; alone on a line, for any lines.
+    """
+    text = ""
+    for line in shown:
+        if line == "…":
+            text += r"(?:.*\n)*?"
+            continue
+        parts = [re.escape(part) for part in line.split("…")]
+        text += re.sub(r"\d+(?:\\\.\d+)?", r"\\d+(?:\\.\\d+)?", ".*".join(parts)) + r"\n"
+    return re.compile(text)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
-from typing import Final, NoReturn, TypeVar
+from collections.abc import Callable, MutableMapping
+from typing import Any, Final, NoReturn, TypeVar
 
 from twisted.python import usage
 
@@ -15,6 +15,7 @@ from distnet.text import GIB, KIB, MIB
 
 T = TypeVar("T")
 
+_TWISTDS_PIDFILE: Final = "twistd.pid"
 _UNITS: Final = {"": 1, "k": KIB, "m": MIB, "g": GIB}
 
 
@@ -59,7 +60,15 @@ class DaemonOptions(usage.Options):
         sys.exit(0)
 
     def postOptions(self) -> None:
-        """Check everything that can be checked without opening anything."""
+        """
+        Check everything that can be checked without opening anything.
+
+        In the foreground there is no file with a process's id, unless one is named: twistd would
+        leave it in the current directory, where a second daemon could then not be started.
+        """
+        twistd: MutableMapping[str, Any] = self.parent or {}
+        if twistd.get("nodaemon") and twistd.get("pidfile") == _TWISTDS_PIDFILE:
+            twistd["pidfile"] = ""
         try:
             self.check()
         except (ValueError, LocalError) as error:

@@ -18,7 +18,19 @@ from distnet.cluster.config import from_table
 from distnet.daemon.options import DaemonOptions
 from distnet.master.options import Options as MasterOptions
 from distnet.switch.options import Options as SwitchOptions
-from tests.documents import CHINESE, ENGLISH, PAGES, ROOT, Block, Section, read, read_file
+from tests.documents import (
+    CHINESE,
+    ENGLISH,
+    PAGES,
+    ROOT,
+    Block,
+    Section,
+    Step,
+    pattern,
+    read,
+    read_file,
+    steps,
+)
 
 RUNNABLE: Final = {"sh", "console", "python", "toml"}
 """Languages of blocks that a test runs or reads, unless they say why not."""
@@ -185,6 +197,35 @@ class BlockTests(SynchronousTestCase):
         for _, block in self.blocks():
             if block.language == "python":
                 compile(block.text, "<document>", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+class StepTests(SynchronousTestCase):
+    """How a block is read, and what output is like what is shown."""
+
+    def test_commands(self) -> None:
+        """A line of C{sh} is a command, without its comment; one that is continued goes on."""
+        block = Block("sh", 1, "", ["make run   # starts it", "one \\", "    two"])
+        self.assertEqual(steps(block), [Step("make run", None), Step("one      two", None)])
+
+    def test_output(self) -> None:
+        """What follows a command of C{console} is its output."""
+        block = Block("console", 1, "", ["$ one", "1", "2", "$ two"])
+        self.assertEqual(steps(block), [Step("one", ("1", "2")), Step("two", ())])
+        with self.assertRaises(ValueError):
+            steps(Block("console", 1, "", ["1"]))
+
+    def test_alike(self) -> None:
+        """Numbers may be others, and an ellipsis stands for anything."""
+        shown = pattern(("…", "16 bytes from 7: 0.35 ms", "and …"))
+        self.assertTrue(shown.match("16 bytes from 12: 3 ms\nand so on\n"))
+        self.assertTrue(shown.match("hello\n\n16 bytes from 12: 3 ms\nand so on\nand more\n"))
+
+    def test_not_alike(self) -> None:
+        """Words may not be others, nor may a line be missing."""
+        shown = pattern(("id 7", "it …"))
+        self.assertFalse(shown.match("id 7\n"))
+        self.assertFalse(shown.match("id seven\nit is\n"))
+        self.assertFalse(shown.match("hello\nid 7\nit is\n"))
 
 
 class ReadmeTests(SynchronousTestCase):
