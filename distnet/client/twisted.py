@@ -39,6 +39,7 @@ from distnet.client.blocking import (
 )
 from distnet.client.connection import Connection
 from distnet.client.endpoints import TlsFiles, client_endpoint
+from distnet.once import Once
 from distnet.wire import HEADER_SIZE, QUIT
 
 DEFAULT_MAX_WAITING: Final = 2**20
@@ -144,7 +145,7 @@ class AsyncClient:
         self._connection: Connection | None = None
         self._end: OSError | None = _not_connected()
         self._failed_attempts = 0
-        self._noted = False
+        self._said = Once()
         self._inbox: deque[tuple[int, bytes]] = deque()
         self._waiting = 0
         self._reading = True
@@ -306,7 +307,7 @@ class AsyncClient:
 
     def opened(self, connection: Connection, node: int) -> None:
         self._failed_attempts = 0
-        self._noted = False
+        self._said.forget()
         if not self._reading:
             connection.read_on(False)
         if self._on_id is not None:
@@ -383,8 +384,7 @@ class AsyncClient:
 
     def _note(self, reason: object) -> None:
         """Say once, until there is a connection again, why there is none."""
-        if self._end is None and not self._noted:
-            self._noted = True
+        if self._end is None and self._said.say(str(reason)) is not None:
             self._log.warn("no master: {reason}; trying again", reason=reason)
 
     def _fail_all(self, error: OSError) -> None:

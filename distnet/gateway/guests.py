@@ -10,6 +10,7 @@ from typing import Final
 from distnet.gateway.frames import show_address
 from distnet.guestnet import ZCORE_FIRST, ZCORE_KERNELS, Plan
 from distnet.mac import format_mac
+from distnet.once import Once
 from distnet.wire import MAX_ID
 
 MOST_TOLD: Final = 1024
@@ -72,7 +73,7 @@ class Notes:
     """What is to be said once: of machines with an address of ours, or of each other."""
 
     plan: Plan
-    _told: set[tuple[bytes, ...]] = field(default_factory=set)
+    _told: Once = field(default_factory=lambda: Once(MOST_TOLD))
     _macs: dict[bytes, bytes] = field(default_factory=dict)
 
     def owner_of_ours(self, mac: bytes, address: bytes | None) -> str | None:
@@ -115,7 +116,4 @@ class Notes:
         )
 
     def _first(self, *key: bytes) -> bool:
-        if key in self._told or len(self._told) >= MOST_TOLD:
-            return False
-        self._told.add(key)
-        return True
+        return self._told.say(key) is not None

@@ -16,6 +16,8 @@ from twisted.logger import Logger
 
 from distnet.errors import StartupError
 from distnet.guestnet import Plan
+from distnet.once import Once
+from distnet.text import printable
 
 LIBRARY: Final = "libslirp.so.0"
 OLDEST: Final = (4, 4, 0)
@@ -23,6 +25,9 @@ OLDEST: Final = (4, 4, 0)
 
 IN: Final = 1
 OUT: Final = 2
+
+QUIET_SECONDS: Final = 10.0
+"""How long libslirp's complaints of guests are only counted after the same one was logged."""
 
 _log = Logger(namespace="distnet")
 
@@ -108,7 +113,7 @@ class Network:
         _check_version(self.version)
         self._asked: list[tuple[int, int]] = []
         self._revents: Mapping[int, int] = {}
-        self._errors = 0
+        self._complaints = Once(seconds=lambda: clock_ns() / 1e9, again=QUIET_SECONDS)
         self._timeout = ffi.new("uint32_t *")
         # libslirp keeps pointers to all of these.
         self._kept: list[Any] = []
@@ -185,13 +190,14 @@ class Network:
             return size
 
         def guest_error(message: Any, _: Any) -> None:
-            self._errors += 1
+            said = printable(ffi.string(message).strip())
             # Any guest can make any number of them.
-            if self._errors & (self._errors - 1) == 0:
+            unsaid = self._complaints.say(said)
+            if unsaid is not None:
                 _log.warn(
                     "libslirp, of a guest: {message} ({count} times)",
-                    message=ffi.string(message).decode(errors="replace").strip(),
-                    count=self._errors,
+                    message=said,
+                    count=unsaid + 1,
                 )
 
         callbacks.send_packet = make("ssize_t(const void *, size_t, void *)", send_packet, 0)

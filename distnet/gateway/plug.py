@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from distnet.errors import PeerError
 from distnet.gateway.backoff import Backoff
 from distnet.gateway.frames import LONGEST
+from distnet.once import Once
 from distnet.sockets.descriptor import RetriedDescriptor, error_name, grow_send_buffer
 from distnet.switch.core.vdewire import Request, RequestType, encode_request, parse_reply
 
@@ -77,7 +78,7 @@ class Plug(RetriedDescriptor):
         self._data: socket.socket | None = None
         self._waiting: deque[bytes] = deque()
         self._later: Any = None
-        self._said = ""
+        self._said = Once()
         self._stopped = False
 
     def start(self) -> None:
@@ -131,7 +132,7 @@ class Plug(RetriedDescriptor):
         self._data.connect(path)
         self._path.unlink()
         self._backoff.reset()
-        self._said = ""
+        self._said.forget()
         self.port = int(Path(os.fsdecode(path)).name.partition(".")[0])
         self.want_to_read(True)
         _log.info(
@@ -146,14 +147,14 @@ class Plug(RetriedDescriptor):
         self._release()
         if self._stopped:
             return
-        if was_in or why != self._said:
+        news = self._said.say(why) is not None
+        if was_in or news:
             _log.warn(
                 "{what} the switch in {directory} ({why}): plugs in when it is there",
                 what="lost" if was_in else "cannot plug into",
                 directory=self._directory,
                 why=why,
             )
-            self._said = why
         self._later = self._reactor.callLater(self._backoff.next(), self.start)
         if was_in:
             self._unplugged()

@@ -19,6 +19,7 @@ from distnet.gateway.backoff import Backoff
 from distnet.gateway.dial import dial
 from distnet.gateway.frames import Place
 from distnet.gateway.guests import Guest
+from distnet.once import Once
 from distnet.sockets.descriptor import Descriptor
 from distnet.wire import MAX_ID_DIGITS
 
@@ -133,7 +134,7 @@ class Relay:
         self._deaf = False
         self._ended = False
         self._waits = False
-        self._said = ""
+        self._said = Once()
         self._backoff = Backoff(FIRST_SECONDS, MOST_SECONDS)
         self._linger: Any = None
         self._reaching: Deferred[None] | None = None
@@ -192,9 +193,8 @@ class Relay:
         )
 
     def _hold(self, why: str) -> None:
-        if why != self._said:
+        if self._said.say(why) is not None:
             _log.warn("{guest}: waits for the master ({why})", guest=self.guest, why=why)
-            self._said = why
 
     # From the guest to the master
 

@@ -45,6 +45,7 @@ from distnet.master.status import (
 from distnet.master.unread import SockDiag, unsent
 from distnet.master.watch import UnreadWatch
 from distnet.observers import broadcast
+from distnet.once import Once
 from distnet.qemu import guest_arguments
 from distnet.sockets.listen import address_of, listen
 from distnet.sockets.native import Way
@@ -109,7 +110,7 @@ class MasterService(Service):
         self._watch = UnreadWatch(reactor)
         self._diag = SockDiag()
         self._resumable: dict[int, str] = {}
-        self._refusals: dict[NodeListener, str] = {}
+        self._refusals_said: dict[NodeListener, Once] = {}
         self._stopping = False
         everybody: list[Any] = [NodeLog(reactor), *observers]
         self._way = Way(
@@ -234,8 +235,7 @@ class MasterService(Service):
         try:
             session = self.router.connect(link, pinned=listener.node, kind=listener.kind)
         except Refused as refusal:
-            if self._refusals.get(listener) != str(refusal):
-                self._refusals[listener] = str(refusal)
+            if self._refusals_said.setdefault(listener, Once()).say(str(refusal)) is not None:
                 _log.warn(
                     "a connection from {peer} is refused: {why}; said once",
                     peer=link.peer,
@@ -243,7 +243,7 @@ class MasterService(Service):
                 )
             link.abort()
             return
-        self._refusals.pop(listener, None)
+        self._refusals_said.pop(listener, None)
         protocol.session = session
         if self._state is None or session.kind is Kind.TOOL:
             self._begin(protocol, session, resume=False)

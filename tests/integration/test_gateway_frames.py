@@ -13,8 +13,10 @@ from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
+from twisted.logger import capturedLogs, formatEvent
 
 from distnet.gateway.frames import MOST_LEASES
+from distnet.gateway.libslirp import Network
 from distnet.gateway.stack import Stack
 from distnet.guestnet import PLAN
 from distnet.master.unread import unsent
@@ -298,6 +300,31 @@ def test_no_more_is_read_than_the_guest_has_room_for(
         guest.tcp(ACK)
         guest.until(lambda: sum(map(len, guest.received)) >= 1 + sum(map(len, batches)))
         assert b"".join(guest.received[1:]) == b"".join(batches)
+
+
+def test_complaints_do_not_fill_the_log() -> None:
+    """What libslirp says of guests is logged once in a while, but none hides another."""
+    now = 0
+    network = Network(
+        PLAN, nat=False, clock_ns=lambda: now, send=_ignore, descriptor_closes=_ignore
+    )
+    ffi = network._ffi
+
+    def complain(*messages: bytes) -> list[str | None]:
+        with capturedLogs() as events:
+            for message in messages:
+                network._callbacks.guest_error(ffi.new("char[]", message), ffi.NULL)
+        return list(map(formatEvent, events))
+
+    one, other = "libslirp, of a guest: one", "libslirp, of a guest: oth?er"
+    assert complain(b"one\n", b"one\n", b"oth\x1ber") == [f"{one} (1 times)", f"{other} (1 times)"]
+    now = 10**10
+    assert complain(b"one\n", b"one\n") == [f"{one} (2 times)"]
+    network.close()
+
+
+def _ignore(_: object) -> None:
+    pass
 
 
 def test_no_spin_on_a_connection_that_nobody_reads(tmp_path: Path) -> None:

@@ -125,8 +125,8 @@ MUTATIONS = (
         "refused-said-each-time",
         "destinations that cannot be reached are counted, and said once",
         "Router._refuse",
-        "source.refusals.add(said)",
-        "",
+        "source.refusals_said.say((run.dest, reason)) is not None",
+        "True",
         (
             "RefusalTests.test_gone",
             "RefusalTests.test_highest",
@@ -135,9 +135,9 @@ MUTATIONS = (
     Mutation(
         "refused-said-without-limit",
         "every table has a named limit (STYLE 8)",
-        "Router._refuse",
-        "if said not in source.refusals and len(source.refusals) < _MAX_REFUSALS_SAID:",
-        "if said not in source.refusals:",
+        "Session.__init__",
+        "Once(MOST_REFUSALS_SAID)",
+        "Once(2**20)",
         ("RefusalTests.test_said_of_so_many",),
     ),
     Mutation(

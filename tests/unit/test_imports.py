@@ -16,7 +16,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     # From the bottom to the top. A name stands for a module, or for a package with all in it that
     # no longer name stands for. What stands in a row imports from the rows above its own in this
     # table, and from what the same name stands for, never from its neighbours.
-    ("errors", "text", "mac", "guestnet", "_native", "divert"),
+    ("errors", "text", "mac", "guestnet", "once", "_native", "divert"),
     ("address", "seam", "wire"),
     # Without I/O.
     ("master.core", "switch.core"),
@@ -44,7 +44,7 @@ STILL: frozenset[tuple[str, str]] = frozenset(
 
 ROWS = {name: row for row, names in enumerate(ORDER) for name in names}
 
-NO_IO = ("text", "mac", "guestnet", "wire", "master.core", "switch.core")
+NO_IO = ("text", "mac", "guestnet", "once", "wire", "master.core", "switch.core")
 FORBIDDEN_WITHOUT_IO = (
     "asyncio",
     "select",

@@ -26,7 +26,6 @@ from distnet.wire import (
     whole_messages,
 )
 
-_MAX_REFUSALS_SAID = 64
 _TOOLS_OF_EARLIER_RUNS = range(FIRST_TOOL_ID, FIRST_TOOL_ID + 2**16)
 """Whom a resumed node may still be answering."""
 
@@ -309,9 +308,7 @@ class Router:
 
     def _refuse(self, source: Session, run: Run, reason: Reason) -> None:
         self._undelivered(source, reason, run.count, len(run.data))
-        said = (run.dest, reason)
-        if said not in source.refusals and len(source.refusals) < _MAX_REFUSALS_SAID:
-            source.refusals.add(said)
+        if source.refusals_said.say((run.dest, reason)) is not None:
             self._observer.refused(source, run.dest, reason)
 
     def _undelivered(self, source: Session, reason: Reason, messages: int, size: int) -> None:

@@ -6,11 +6,15 @@ from collections import deque
 from enum import StrEnum
 from typing import Any
 
-from distnet.master.core.counters import Reason, Tally
+from distnet.master.core.counters import Tally
 from distnet.master.core.lifecycle import Lifecycle
 from distnet.master.core.link import ILink
 from distnet.master.core.outbox import Outbox
+from distnet.once import Once
 from distnet.wire import Run, Splitter
+
+MOST_REFUSALS_SAID = 64
+"""Of one node, by destination and reason; each is counted."""
 
 
 class Kind(StrEnum):
@@ -72,7 +76,7 @@ class Session:
         self.received = Tally()
         self.delivered = Tally()
         self.undelivered = Tally()
-        self.refusals: set[tuple[int, Reason]] = set()
+        self.refusals_said = Once(MOST_REFUSALS_SAID)
 
     @property
     def state(self) -> str:

@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from distnet.errors import PeerError, StartupError
 from distnet.sockets.descriptor import Descriptor
 from distnet.sockets.listen import ADVICE
-from distnet.sockets.once import Refusals
+from distnet.sockets.refusals import Refusals
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
 from distnet.switch.core.records import Endpoint
@@ -177,7 +177,7 @@ class DgramService(Descriptor, Service):
         try:
             peer = self._plug(address)
         except OSError as error:
-            self.refusals.refuse(f"{self._name(address)}: {error.strerror}")
+            self.refusals.refuse(str(error.strerror), self._name(address))
         except (Unanswerable, BridgeError) as error:
             self.refusals.refuse(str(error))
         else:

@@ -26,8 +26,8 @@ from distnet.sockets.listen import (
     check_description,
     listen,
 )
-from distnet.sockets.once import Refusals
 from distnet.sockets.peers import describe_peer, peer_credentials, peer_groups
+from distnet.sockets.refusals import Refusals
 from distnet.sockets.unbuffered import Unbuffered
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
@@ -200,7 +200,7 @@ class FrameConnection(Unbuffered, Protocol):
                 endpoint_number=sock.fileno(),
             )
         except BridgeError as error:
-            self._service.refusals.refuse(f"{self.description}: {error}")
+            self._service.refusals.refuse(str(error), self.description)
             self.unplug()
 
     def dataReceived(self, data: bytes) -> None:

@@ -18,8 +18,8 @@ from twisted.python.failure import Failure
 from distnet.errors import StartupError
 from distnet.sockets.descriptor import grow_send_buffer
 from distnet.sockets.listen import BACKLOG
-from distnet.sockets.once import Refusals
 from distnet.sockets.peers import peer_groups
+from distnet.sockets.refusals import Refusals
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
 from distnet.switch.core.records import Endpoint

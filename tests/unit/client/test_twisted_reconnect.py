@@ -133,12 +133,19 @@ class ReconnectTests(AsyncCase):
         self.assertEqual(self.endpoint.attempts, 1)
 
     def test_says_why_once(self) -> None:
-        """Why there is no master is logged once until there is one again."""
+        """Each reason why there is no master is logged once until there is one again."""
         self.connected()
         self.endpoint.refuse = True
-        with capturedLogs() as events:
-            self.endpoint.gone()
-            self.clock.pump([1.0] * 5)
-        warnings = [event for event in events if event["log_level"] is LogLevel.warn]
-        self.assertEqual(len(warnings), 1)
-        self.assertIn("trying again", str(formatEvent(warnings[0])))
+        for _ in range(2):
+            with capturedLogs() as events:
+                self.endpoint.gone()
+                self.clock.pump([1.0] * 5)
+            lines = [formatEvent(each) for each in events if each["log_level"] is LogLevel.warn]
+            lost, refused = map(str, lines)
+            self.assertIn("Connection refused", refused)
+            self.assertNotIn("Connection refused", lost)
+            self.assertTrue(lost.endswith("; trying again"))
+            self.endpoint.refuse = False
+            self.clock.advance(1.0)
+            self.endpoint.says(b"6")
+            self.endpoint.refuse = True

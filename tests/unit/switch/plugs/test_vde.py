@@ -11,13 +11,11 @@ from typing import Any, cast
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReadWriteDescriptor
 from twisted.internet.testing import MemoryReactorClock, StringTransport
-from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from distnet.sockets.descriptor import RETRY_SECONDS, TRIES
-from distnet.sockets.once import QUIET_SECONDS
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.counters import Reason
 from distnet.switch.core.limits import BridgeLimits
@@ -318,17 +316,3 @@ class ControlProtocolTests(Base):
         protocol.connectionLost()
         self.assertEqual(self.reactor.getDelayedCalls(), [])
         self.assertEqual(self.control.refusals.count, 0)
-
-    def test_refusals_do_not_fill_the_log(self) -> None:
-        """One refusal is logged in a while, with how many there were."""
-        with capturedLogs() as events:
-            for _ in range(100):
-                self.control.refusals.refuse("why")
-            self.reactor.advance(QUIET_SECONDS)
-            self.control.refusals.refuse("why")
-        said = "a client is refused: why"
-        self.assertEqual(
-            [formatEvent(event) for event in events],
-            [said, f"{said} (99 more were since the last one that is logged)"],
-        )
-        self.assertEqual(self.control.refusals.count, 101)
