@@ -128,6 +128,7 @@ class MasterService(Service):
             reactor,
             policy,
             [listener.node for listener in listeners if listener.node is not None],
+            divert=self.divert,
         )
         if self._way.native is not None:
             self._way.native.router = self.router

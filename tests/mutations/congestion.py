@@ -258,7 +258,7 @@ MUTATIONS = (
         "leaver-leaves-nothing",
         "nothing lost that had come whole",
         "Router.lost",
-        "self._deliver(session, session.runs.popleft(), may_pause=False)",
+        "self.deliver(session, session.runs.popleft(), False)",
         "session.runs.popleft()",
         ("LeavingTests.test_sender",),
     ),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
+from distnet.divert import Divert
 from distnet.errors import ImplausibleResume, NodeBusy
 from distnet.master.core.congestion import Congestion
 from distnet.master.core.counters import Counters, Reason, Tally
@@ -17,6 +18,7 @@ from distnet.master.core.mailbox import Mail, Mailboxes
 from distnet.master.core.outbox import Outbox
 from distnet.master.core.registry import IdPolicy, Registry, Standing
 from distnet.master.core.session import Kind, Session
+from distnet.seam import Seam
 from distnet.wire import (
     FIRST_TOOL_ID,
     MAX_ID,
@@ -30,12 +32,20 @@ _TOOLS_OF_EARLIER_RUNS = range(FIRST_TOOL_ID, FIRST_TOOL_ID + 2**16)
 """Whom a resumed node may still be answering."""
 
 
+Deliver = Callable[[Session, Run, bool], Run | None]
+"""
+What delivers a run: to be called with the session that sent it, the run, and whether its sender may
+be paused. It returns what the sender has to wait with, being paused now, or None.
+"""
+
+
 class Router:
     """
     The master without its sockets.
 
     @ivar sessions: the nodes that are connected, by id.
     @ivar counters: totals.
+    @ivar deliver: what every run goes to; see L{wrap}.
     """
 
     def __init__(
@@ -45,7 +55,12 @@ class Router:
         clock: Any,
         policy: IdPolicy = IdPolicy.SEQUENTIAL,
         pinned: Iterable[int] = (),
+        *,
+        divert: Divert | None = None,
     ) -> None:
+        """
+        @param divert: held while there is a wrapper.
+        """
         self.limits = limits
         self.registry = Registry(policy, 0, limits.highest_id, pinned)
         self.tools = Registry(IdPolicy.SEQUENTIAL, FIRST_TOOL_ID, MAX_ID)
@@ -63,6 +78,10 @@ class Router:
         self._observer = observer
         self._clock = clock
         self._stopping = False
+        self.deliver: Deliver = self._deliver
+        if divert is None:
+            divert = Divert()
+        self._seam = Seam[Deliver](self._deliver_late, self._deliver_by, divert)
 
     # Connections
 
@@ -134,7 +153,7 @@ class Router:
         session.lifecycle.ended()
         self.congestion.forget_sender(session)
         while session.runs:
-            self._deliver(session, session.runs.popleft(), may_pause=False)
+            self.deliver(session, session.runs.popleft(), False)
         self._truncated(session)
         self._registry(session.kind).release(node, session.settled)
         discarded = self._empty_mailbox(session)
@@ -225,7 +244,7 @@ class Router:
         """Deliver what a session has sent, until a full mailbox pauses it."""
         runs = session.runs
         while runs:
-            rest = self._deliver(session, runs.popleft())
+            rest = self.deliver(session, runs.popleft(), True)
             if rest is not None:
                 runs.appendleft(rest)
                 return
@@ -257,6 +276,62 @@ class Router:
             if size:
                 run = Run(run.dest, run.data[size:], run.count - count)
         return self._keep(source, dest, run, may_pause)
+
+    def wrap(self, wrapper: Callable[[Deliver], Deliver]) -> Callable[[], None]:
+        """
+        Put something around what delivers runs: a capture, faults, a bandwidth.
+
+        It is called with every run between decision and writing: the dest is connected, or what is
+        sent to it waits for it. What is refused does not come by. The runs of a source come in the
+        order in which it sent them, those that it has left behind too. What it is put around,
+        C{deliver}, it calls for each run
+
+          - now, and returns what that returns. If that is a rest, which is the end of the run, the
+            source is paused, and the rest comes by again once that is over, as a run;
+          - or later, with C{may_pause} False, so that there is no rest: what does not fit is
+            dropped, and counted. By then the source may be paused, or may have left. So may the
+            dest: then the run waits for the id, or is refused, or is for the node that has it now;
+          - or not at all: then it says so to L{discard};
+          - or several times: then it says so to L{doubled}, once for each time but the first.
+
+        So every message that was received is counted as delivered or by a reason, or waits, or is
+        still with the wrapper, which has to part with it before the master stops. Messages are
+        passed on whole, in whatever order: a message that was written in part is finished before
+        any other. While there is a wrapper, all messages go by Python.
+
+        @param wrapper: called once, with C{deliver}; it returns what is to be called with each run.
+        @return: what takes it away again; what it still has it can deliver even then.
+        """
+        return self._seam.wrap(wrapper)
+
+    def discard(self, source: Session, run: Run, reason: Reason) -> None:
+        """A wrapper does not pass a run on. A new reason for that is a new L{Reason}."""
+        self._undelivered(source, reason, run.count, len(run.data))
+
+    def doubled(self, source: Session, run: Run) -> None:
+        """A wrapper passes a run on once more than it came: that counts as if it came once more."""
+        source.received.add(run.count, len(run.data))
+        self.counters.received.add(run.count, len(run.data))
+
+    def _deliver_by(self, wrapped: Deliver | None) -> None:
+        """Give what can be delivered to wrappers; or, without any, do both as one."""
+        if wrapped is None:
+            self.deliver = self._deliver
+            return
+
+        def decide(source: Session, run: Run, may_pause: bool) -> Run | None:
+            refusal = None if run.dest in self.sessions else self._refusal(run.dest)
+            if refusal is None:
+                return wrapped(source, run, may_pause)
+            self._refuse(source, run, refusal)
+            return None
+
+        self.deliver = decide
+
+    def _deliver_late(self, source: Session, run: Run, may_pause: bool) -> Run | None:
+        """Deliver at any time: who has left, or is paused already, cannot be paused for this."""
+        may_pause = may_pause and source.paused_for is None and not source.gone
+        return self._deliver(source, run, may_pause)
 
     def _keep(self, source: Session, dest: Session | None, run: Run, may_pause: bool) -> Run | None:
         """Put a run into the mailbox of its dest, as far as the limits allow."""
