@@ -16,7 +16,7 @@ from ctypes.util import find_library
 from pathlib import Path
 from typing import Self
 
-from distnet.switch.core.vdewire import Request, RequestType, encode_request, parse_reply
+from distnet.vdewire import Request, RequestType, encode_request, parse_reply
 from tests.masters import PATIENCE, ROOT, TWISTD, eventually
 
 BROADCAST = b"\xff" * 6

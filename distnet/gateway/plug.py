@@ -20,7 +20,7 @@ from distnet.gateway.backoff import Backoff
 from distnet.gateway.frames import LONGEST
 from distnet.once import Once
 from distnet.sockets.descriptor import RetriedDescriptor, error_name, grow_send_buffer
-from distnet.switch.core.vdewire import Request, RequestType, encode_request, parse_reply
+from distnet.vdewire import Request, RequestType, encode_request, parse_reply
 
 DESCRIPTION: Final = "distnet gateway"
 FRAMES_AT_ONCE: Final = 64

@@ -20,7 +20,7 @@ from bench.report import Report
 from bench.switchcases import cases
 from bench.switchcontestants import OURS, PURE, THEIRS, started
 from bench.trips import CORE, figures_of
-from distnet.switch.core.vdewire import encode_reply, parse_request
+from distnet.vdewire import encode_reply, parse_request
 from tests.benches import SMALL, allowed, is_pure, lines_of, measured_in
 from tests.masters import PATIENCE, eventually
 from tests.switches import BROADCAST, RawClient, frame, mac

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from distnet.switch.core.vdewire import Request, RequestType, encode_request
+from distnet.vdewire import Request, RequestType, encode_request
 from tests.masters import PATIENCE, ROOT, TWISTD, eventually, until
 from tests.switches import (
     BROADCAST,

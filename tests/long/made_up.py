@@ -7,7 +7,7 @@ from random import Random
 from distnet.switch.console.arguments import Kind
 from distnet.switch.console.commands import COMMANDS
 from distnet.switch.console.records import Command
-from distnet.switch.core.vdewire import Request, RequestType
+from distnet.vdewire import Request, RequestType
 
 NUMBERS = (
     b"0", b"1", b"2", b"3", b"5", b"6", b"7", b"31", b"32", b"33", b"-1", b"4094", b"4095", b"4096",

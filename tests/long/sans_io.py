@@ -17,7 +17,8 @@ from distnet.switch.console.records import About, Surroundings
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
 from distnet.switch.core.limits import BridgeLimits
-from distnet.switch.core.vdewire import (
+from distnet.testing import FakeFrameLink
+from distnet.vdewire import (
     MAX_DESCRIPTION,
     MAX_PATH,
     BadRequest,
@@ -28,7 +29,6 @@ from distnet.switch.core.vdewire import (
     parse_reply,
     parse_request,
 )
-from distnet.testing import FakeFrameLink
 from tests.long import made_up
 from tests.long.stations import StationSteps
 

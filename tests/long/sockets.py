@@ -13,7 +13,7 @@ from statistics import mean
 from typing import Self
 
 from distnet.switch.console.commands import COMMANDS
-from distnet.switch.core.vdewire import encode_request, parse_reply
+from distnet.vdewire import encode_request, parse_reply
 from tests.console.scripts import PROMPT, ConsoleClient
 from tests.long import made_up
 from tests.long.clients import PORTS, Client, ManagedSwitch, address

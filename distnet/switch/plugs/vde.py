@@ -23,7 +23,10 @@ from distnet.sockets.refusals import Refusals
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
 from distnet.switch.core.records import Endpoint
-from distnet.switch.core.vdewire import (
+from distnet.switch.plugs.descriptor import Errors, FrameDescriptor
+from distnet.switch.plugs.vdedir import VdeDirectory
+from distnet.text import printable
+from distnet.vdewire import (
     MAX_REQUEST,
     BadRequest,
     Request,
@@ -32,9 +35,6 @@ from distnet.switch.core.vdewire import (
     is_whole,
     parse_request,
 )
-from distnet.switch.plugs.descriptor import Errors, FrameDescriptor
-from distnet.switch.plugs.vdedir import VdeDirectory
-from distnet.text import printable
 
 REQUEST_SECONDS: Final = 0.25
 """How long a request may take; then it is read as far as it came, as vde_switch would."""

@@ -21,7 +21,6 @@ from distnet.switch.core.counters import Reason
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.link import IFrameLink
 from distnet.switch.core.records import Endpoint
-from distnet.switch.core.vdewire import BadRequest, Request, RequestType, encode_request
 from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE
 from distnet.switch.plugs.vde import (
     REQUEST_SECONDS,
@@ -32,6 +31,7 @@ from distnet.switch.plugs.vde import (
 )
 from distnet.switch.plugs.vdedir import Permissions, VdeDirectory
 from distnet.switch.service import SwitchLog
+from distnet.vdewire import BadRequest, Request, RequestType, encode_request
 
 FRAME = b"\xff" * 6 + b"\x02\0\0\0\0\1" + b"\x88\xb5" + b"payload"
 

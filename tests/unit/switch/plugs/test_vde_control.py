@@ -18,10 +18,10 @@ from distnet.errors import StartupError
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.records import Port
-from distnet.switch.core.vdewire import Request, RequestType, encode_request, parse_reply
 from distnet.switch.plugs.vde import ControlProtocol, ControlSocket
 from distnet.switch.plugs.vdedir import Permissions, VdeDirectory
 from distnet.switch.service import SwitchLog
+from distnet.vdewire import Request, RequestType, encode_request, parse_reply
 from tests.unit.sockets.listening import ListeningReactor
 from tests.unit.switch.core.stations import BROADCAST, frame
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from distnet.switch.core.vdewire import (
+from distnet.vdewire import (
     MAX_DESCRIPTION,
     MAX_PATH,
     MAX_REQUEST,
