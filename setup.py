@@ -62,7 +62,7 @@ setup(
         "cffi",
     ],
     extras_require={
-        "test": ["pytest", "pytest-twisted", "hypothesis", "setuptools>=70.1"],
+        "test": ["build", "pytest", "pytest-twisted", "hypothesis", "setuptools>=70.1"],
         "lint": ["ruff", "mypy", "mypy-zope"],
         "docs": ["sphinx>=8", "myst-parser>=4", "furo", "towncrier>=24.8"],
     },
@@ -73,7 +73,6 @@ setup(
     zip_safe=False,
     classifiers=[
         "Framework :: Twisted",
-        "License :: OSI Approved :: MIT License",
         "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3 :: Only",
         "Topic :: System :: Operating System Kernels",

@@ -1,12 +1,14 @@
-"""What is installed: from a wheel, in editable mode, and from the checkout alone."""
+"""What is installed: from a wheel, from sources, in editable mode, and from the checkout alone."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -18,7 +20,11 @@ from tests.suites import why_not_native
 
 PIP = ["-m", "pip", "--quiet", "--disable-pip-version-check"]
 COMPILED = sysconfig.get_config_var("EXT_SUFFIX")
-SOURCES = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "distnet", "twisted")
+NOT_SOURCES = (
+    ".*", "build", "dist", "*.egg-info", "__pycache__", "dropin.cache", f"*{COMPILED}",
+    "_trial_temp*", "twistd.*",
+)  # fmt: skip
+"""What lies in a checkout and is not of it."""
 
 
 class Environment:
@@ -61,13 +67,15 @@ class Environment:
             f"#!{self.python}\nfrom twisted.scripts.twistd import run\nraise SystemExit(run())\n"
         )
         (self.bin / "twistd").chmod(0o755)
-        assert " distnet " in self.run(twistd, "--help", cwd=outside)
-        assert "--port=" in self.run(twistd, "distnet", "--help", cwd=outside)
-        told = self.run(twistd, "distnet", "--version", cwd=outside)
-        if not compiled:
-            assert ", pure Python: " in told
-        elif why_not_native() is None:
-            assert told.endswith(", with native code\n")
+        known = self.run(twistd, "--help", cwd=outside)
+        for daemon, option in (("distnet", "--port="), ("distnet-vde", "--sock=")):
+            assert f" {daemon} " in known
+            assert option in self.run(twistd, daemon, "--help", cwd=outside)
+            told = self.run(twistd, daemon, "--version", cwd=outside)
+            if not compiled:
+                assert ", pure Python: " in told
+            elif why_not_native() is None:
+                assert told.endswith(", with native code\n")
         distnet = str(self.bin / "distnet")
         assert self.run(distnet, "--version", cwd=outside).startswith("distnet ")
         outside.joinpath("master").mkdir()
@@ -89,25 +97,27 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def copied(copy: Path) -> Path:
     """A directory with all that is packaged."""
-    copy.mkdir()
-    for name in SOURCES:
-        if (ROOT / name).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", "dropin.cache", f"*{COMPILED}")
-            shutil.copytree(ROOT / name, copy / name, ignore=ignored)
-        elif (ROOT / name).exists():
-            shutil.copy(ROOT / name, copy / name)
-    return copy
+    return shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*NOT_SOURCES))
 
 
 def build(source: Path, directory: Path, **environment: str) -> Path:
-    """A wheel of a copy, made in a directory."""
-    subprocess.run(
-        [sys.executable, *PIP, "wheel", "--no-deps", "--no-build-isolation",
-         "--wheel-dir", str(directory), str(source)],
-        env={**os.environ, **environment}, check=True, capture_output=True,
+    """A wheel of a copy, or of packed sources, made in a directory."""
+    made(
+        *PIP, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(directory),
+        str(source), **environment,
     )  # fmt: skip
     (built,) = directory.glob("*.whl")
     return built
+
+
+def made(*words: str, **environment: str) -> str:
+    """What is said by a Python that makes a package, and must succeed."""
+    ended = subprocess.run(
+        [sys.executable, *words], env={**os.environ, **environment},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout
+    return ended.stdout
 
 
 def packaged(wheel: Path) -> set[str]:
@@ -122,9 +132,19 @@ def below(pattern: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel."""
-    return build(source, tmp_path_factory.mktemp("wheel"))
+def packed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sources, packed as they are published."""
+    directory = tmp_path_factory.mktemp("packed")
+    told = made("-m", "build", "--sdist", "--no-isolation", "--outdir", str(directory), str(source))
+    assert "deprecated" not in told
+    (archive,) = directory.iterdir()
+    return archive
+
+
+@pytest.fixture(scope="module")
+def wheel(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel, made of packed sources."""
+    return build(packed, tmp_path_factory.mktemp("wheel"))
 
 
 def test_the_wheel_has_all_of_the_package(wheel: Path) -> None:
@@ -137,6 +157,26 @@ def test_the_wheel_has_all_of_the_package(wheel: Path) -> None:
     }
     if why_not_native() is None:
         assert compiled == {stub.removesuffix(".pyi") + COMPILED for stub in stubs}
+
+
+def test_packed_sources_are_the_checkout(packed: Path, tmp_path: Path) -> None:
+    """All that is in a checkout is in them: headers, documents, tests, the licence."""
+    pristine = copied(tmp_path / "pristine")
+    wanted = {str(path.relative_to(pristine)) for path in pristine.rglob("*") if path.is_file()}
+    with tarfile.open(packed) as archive:
+        top = packed.name.removesuffix(".tar.gz")
+        there = {name.removeprefix(f"{top}/") for name in archive.getnames()}
+    assert wanted - there == set()
+    assert "distnet/_native/table.h" in there
+
+
+def test_the_wheel_has_the_licence(wheel: Path) -> None:
+    """Whoever gets the wheel gets the licence too, and is told which it is."""
+    with zipfile.ZipFile(wheel) as archive:
+        (licence,) = (name for name in archive.namelist() if name.endswith("LICENSE"))
+        assert archive.read(licence) == (ROOT / "LICENSE").read_bytes()
+        (metadata,) = (name for name in archive.namelist() if name.endswith("METADATA"))
+        assert re.search(r"^License(-Expression)?: MIT$", archive.read(metadata).decode(), re.M)
 
 
 def test_without_a_compiler(tmp_path: Path) -> None:
@@ -169,3 +209,4 @@ def test_from_the_checkout(tmp_path: Path) -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert " distnet " in ended.stdout
+    assert " distnet-vde " in ended.stdout
