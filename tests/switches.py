@@ -40,6 +40,7 @@ class Switch:
     One switch.
 
     @ivar sock: the directory that it listens in.
+    @ivar control: the path of its control socket.
     @ivar options: its options, but for that.
     @ivar within: a command that runs it, like C{setpriv}.
     """
@@ -49,6 +50,7 @@ class Switch:
         self.home = Path(tempfile.mkdtemp(prefix="switch"))
         self.home.chmod(0o777)
         self.sock = self.home / "s"
+        self.control = str(self.home / "control")
         self.options = options
         self.within = list(within)
         self.log_path = directory / "switch.log"
@@ -59,7 +61,7 @@ class Switch:
         return [
             *self.within,
             TWISTD, "--nodaemon", "--pidfile=", "--rundir", str(self.home),
-            "distnet-vde", "-sock", str(self.sock), *self.options,
+            "distnet-vde", "-sock", str(self.sock), "--control", self.control, *self.options,
         ]  # fmt: skip
 
     def launch(self) -> None:

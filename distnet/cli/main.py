@@ -18,11 +18,11 @@ from distnet import __version__
 from distnet.address import TlsAddress, UnixAddress
 from distnet.cli.arguments import NotDone, read_address, read_count, read_node, read_seconds
 from distnet.cli.qemu_args import add_qemu_arguments, qemu_args
-from distnet.cli.report import show_status
+from distnet.cli.report import show_status, show_switch
 from distnet.client.blocking import Client
 from distnet.cluster.cli import add_cluster
-from distnet.control.ask import NoMaster, ask, find
-from distnet.control.paths import tools_beside
+from distnet.control.ask import NoMaster, ask, find, find_switch
+from distnet.control.paths import SWITCH, tools_beside
 from distnet.errors import DistnetError
 from distnet.gateway.cli import add_gateway
 
@@ -94,8 +94,20 @@ def make_parser() -> argparse.ArgumentParser:
         )
         return made
 
-    status = command("status", _status, "Show the nodes of a master, and what was not delivered.")
+    status = command(
+        "status",
+        _status,
+        "Show the nodes of a master, or what is plugged into a switch, and what was not delivered.",
+    )
     status.add_argument("--json", action="store_true", help="as the control interface has it")
+    status.add_argument(
+        "--switch",
+        nargs="?",
+        const="",
+        metavar="DIRECTORY",
+        help="of the switch instead that clients of VDE find there (default: of the only one that"
+        " runs, or that of --control)",
+    )
 
     send = talker("send", _send, "Send a message to a node.")
     send.add_argument("dest", type=read_node, metavar="DEST", help="the id")
@@ -151,8 +163,21 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _status(arguments: Any) -> None:
+    if arguments.switch is not None:
+        _switch_status(arguments)
+        return
     _, status = ask(_control(arguments), "/status")
     print(json.dumps(status, indent=1) if arguments.json else show_status(status, time.time()))
+
+
+def _switch_status(arguments: Any) -> None:
+    control = arguments.control
+    if control is None and arguments.switch:
+        control = find_switch(arguments.switch)
+    elif control is None:
+        control = find(SWITCH, "--switch DIRECTORY")
+    _, status = ask(control, "/status", kind=SWITCH)
+    print(json.dumps(status, indent=1) if arguments.json else show_switch(status, time.time()))
 
 
 def _send(arguments: Any) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 
 from distnet.address import Address, TcpAddress, UnixAddress
 from distnet.cli.arguments import NotDone, read_address, read_count, read_dgram_address, read_node
-from distnet.control.ask import NoMaster, ask, find, listener_for
-from distnet.control.paths import default_vde_directory
+from distnet.control.ask import NoMaster, ask, find, find_vde_directory, listener_for
 from distnet.qemu import (
     ABOUT,
     OLDEST,
@@ -62,7 +61,7 @@ def add_qemu_arguments(qemu: argparse.ArgumentParser) -> None:
         nargs="?",
         const="",
         metavar="DIRECTORY",
-        help="of the switch's sockets (default: that of the switch)",
+        help="of the switch's sockets (default: that of the only switch that runs, else the usual)",
     )
     where.add_argument(
         "--stream",
@@ -154,7 +153,7 @@ def _on_the_switch(arguments: Any, form: SwitchForm, version: Version) -> list[s
 
 
 def _vde_directory(given: str) -> str:
-    return str(Path(given or default_vde_directory()).absolute())
+    return str(Path(given or find_vde_directory("--vde DIRECTORY")).absolute())
 
 
 def _absolute(where: Any) -> Any:

@@ -1,10 +1,10 @@
-"""The status of a master as text, from what its control interface says."""
+"""The status of a master or a switch as text, from what its control interface says."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from distnet.text import amount, duration, table
+from distnet.text import amount, duration, printable, table, volume
 
 
 def show_status(status: dict[str, Any], now: float) -> str:
@@ -41,6 +41,55 @@ def show_status(status: dict[str, Any], now: float) -> str:
         if tally["messages"]
     ]
     return "\n".join(lines)
+
+
+def show_switch(status: dict[str, Any], now: float) -> str:
+    """
+    What C{distnet status --switch} prints.
+
+    @param status: of C{/status}.
+    @param now: in seconds since the epoch.
+    """
+    lines = [
+        f"distnet-vde {status['distnet']}, pid {status['pid']},"
+        f" up {duration(now - status['started'])}, {'hub' if status['hub'] else 'switch'}",
+        f"  listening in {status['directory']} for VDE",
+        "",
+    ]
+    rows = [
+        _endpoint(port, endpoint, now) for port in status["ports"] for endpoint in port["endpoints"]
+    ]
+    if rows:
+        lines += table(["PORT", "VLAN", "STATE", "WAITING", "MODULE", "WHO"], rows)
+    else:
+        lines.append("nothing is plugged in")
+    counters = status["counters"]
+    lines += ["", f"received {_frames(counters['received'])}", f"sent {_frames(counters['sent'])}"]
+    lines += [
+        f"not delivered, {reason}: {_frames(tally)}"
+        for reason, tally in counters["undelivered"].items()
+        if tally["frames"]
+    ]
+    return "\n".join(lines)
+
+
+def _endpoint(port: dict[str, Any], endpoint: dict[str, Any], now: float) -> list[str]:
+    state = "paused" if endpoint["paused"] else "plugged in"
+    if endpoint["slow_since"] is not None:
+        state = f"slow for {duration(now - endpoint['slow_since'])}"
+    return [
+        str(port["number"]),
+        "-" if port["vlan"] is None else str(port["vlan"]),
+        state,
+        _frames(endpoint["waiting"]) if endpoint["waiting"]["frames"] else "-",
+        endpoint["module"],
+        printable(endpoint["description"]) or "-",
+    ]
+
+
+def _frames(tally: dict[str, int]) -> str:
+    unit = "frame" if tally["frames"] == 1 else "frames"
+    return f"{tally['frames']} {unit} ({volume(tally['bytes'])})"
 
 
 def _listener(listener: dict[str, Any]) -> str:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from distnet.address import Address, parse
-from distnet.control.paths import MASTER, Kind, default_control, default_directory, listens
+from distnet.control.paths import (
+    MASTER,
+    SWITCH,
+    Kind,
+    default_control,
+    default_directory,
+    default_vde_directory,
+    listens,
+)
 from distnet.errors import LocalError, MachineError
 
 _GLANCE_SECONDS: Final = 1.0
@@ -93,6 +102,34 @@ def find_master_at(address: Address) -> str:
         if any(one["address"] == str(address) for one in status.get("listeners", ())):
             return control
     return find()
+
+
+def find_switch(directory: str) -> str:
+    """
+    The control socket of the switch whose clients find it in a directory.
+
+    @return: its path.
+    @raise NoMaster: there is none that answers.
+    """
+    wanted = os.path.realpath(directory)
+    for control in running(SWITCH):
+        if _glance(control, SWITCH).get("directory") == wanted:
+            return control
+    raise NoMaster(
+        f"no switch answers for {wanted}: start one with '{SWITCH.command} -sock {directory}', or"
+        f" give its --control PATH"
+    )
+
+
+def find_vde_directory(how: str) -> str:
+    """
+    The directory where clients find the only switch that runs here, as this user.
+
+    @param how: the option that says which is meant, for the error.
+    @return: its path; if none runs, or it does not answer, the usual one.
+    @raise SeveralRun: there are more.
+    """
+    return str(_glance(find(SWITCH, how), SWITCH).get("directory", default_vde_directory()))
 
 
 def running(kind: Kind = MASTER) -> list[str]:

@@ -33,6 +33,7 @@ class ControlPath:
     Where a service has its control socket.
 
     @ivar path: of the socket, once it is claimed; it was told, or is empty before.
+    @ivar told: whether it was told, and not to be chosen.
     """
 
     def __init__(self, kind: Kind, told: str | None, name: str = "", usual: bool = False) -> None:
@@ -43,8 +44,8 @@ class ControlPath:
         @param usual: it is the one that is meant when nobody says which: at the default port, say.
         """
         self.path = told or ""
+        self.told = told is not None
         self._kind = kind
-        self._told = told
         self._name = re.sub("[^A-Za-z0-9_-]", "-", name)[:_MOST_LETTERS]
         self._usual = usual
         self._plain: Path | None = None
@@ -57,13 +58,13 @@ class ControlPath:
 
         @raise StartupError: there is no directory for it.
         """
-        if self._told is not None and Path(self._told).parent != default_directory():
-            yield self._told
+        if self.told and Path(self.path).parent != default_directory():
+            yield self.path
             return
         directory = make_default_directory()
         with _alone(directory):
-            if self._told is not None:
-                yield self._told
+            if self.told:
+                yield self.path
                 return
             self._sweep(directory)
             self.path = str(self._choose(directory))

@@ -14,13 +14,17 @@ from typing import Any, Final
 
 from twisted.application.service import Service
 from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
 from twisted.web import http
 from twisted.web.http import NOT_ALLOWED, NOT_FOUND
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from distnet.control.claim import ControlPath
+from distnet.errors import StartupError
 from distnet.sockets.listen import Listener, listen, unix_description
+
+_log = Logger(namespace="distnet")
 
 VERSION_KEY: Final = "distnet"
 
@@ -137,11 +141,21 @@ class ControlSite(Site):
 class ControlService(Service):
     """Serves a control interface at a unix socket, mode 0600."""
 
-    def __init__(self, reactor: Any, path: ControlPath, version: str, answers: Answers) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        path: ControlPath,
+        version: str,
+        answers: Answers,
+        *,
+        needed: bool = True,
+    ) -> None:
         """
         @param path: of the socket.
         @param version: what C{GET /} says, beside the paths.
+        @param needed: without it the start fails; else the log says why there is none.
         """
+        self._needed = needed
         self._reactor = reactor
         self._path = path
         self._site = ControlSite(make_resource(version, answers), reactor=reactor)
@@ -149,8 +163,13 @@ class ControlService(Service):
 
     def privilegedStartService(self) -> None:
         """Listen. Raises L{StartupError}."""
-        with self._path.claimed() as path:
-            self._port = listen(self._reactor, Listener(unix_description(path)), self._site)
+        try:
+            with self._path.claimed() as path:
+                self._port = listen(self._reactor, Listener(unix_description(path)), self._site)
+        except StartupError as error:
+            if self._needed:
+                raise
+            _log.warn("there is no control socket: {why}", why=error)
 
     def startService(self) -> None:
         """Everything listens by now."""

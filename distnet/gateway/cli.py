@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from distnet.address import BadAddress, UnixAddress, parse
+from distnet.control.ask import find_vde_directory
 from distnet.control.paths import default_vde_directory
 from distnet.errors import LocalError
 from distnet.gateway.guests import parse_maps
@@ -51,7 +52,8 @@ def check_words(words: Sequence[str]) -> list[str]:
     checked = [
         word for word in words if not word.startswith(("--control=", "--master=", "--sock="))
     ]
-    checked.append(f"--sock={_absolute(arguments.sock)}")
+    if arguments.sock is not None:
+        checked.append(f"--sock={_absolute(arguments.sock)}")
     if arguments.control is not None:
         checked.append(f"--control={_absolute(arguments.control)}")
     if arguments.master is not None:
@@ -63,8 +65,8 @@ def _add_arguments(gateway: argparse.ArgumentParser) -> None:
     gateway.add_argument(
         "--sock",
         metavar="DIRECTORY",
-        default=default_vde_directory(),
-        help="of the switch (default: %(default)s)",
+        help="of the switch (default: that of the only one that runs, else"
+        f" {default_vde_directory()})",
     )
     gateway.add_argument(
         "--port", type=_port, default=0, metavar="N", help="of the switch (default: any)"
@@ -119,7 +121,7 @@ def run(arguments: Any) -> None:
         management = CONSOLE_DESCRIPTOR
     run_gateway(
         Settings(
-            directory=_absolute(arguments.sock),
+            directory=_absolute(arguments.sock or find_vde_directory("--sock DIRECTORY")),
             control=arguments.control and _absolute(arguments.control),
             port=arguments.port,
             management=management,

@@ -15,8 +15,9 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from distnet import __version__
-from distnet.control.paths import default_vde_directory
-from distnet.control.server import Answers
+from distnet.control.claim import ControlPath
+from distnet.control.paths import SWITCH, default_vde_directory
+from distnet.control.server import Answers, ControlService
 from distnet.daemon.options import DaemonOptions, seconds, show_size, size, whole_number
 from distnet.daemon.process import Daemon
 from distnet.gateway.cli import check_words
@@ -118,6 +119,9 @@ class Options(DaemonOptions):
          " paused before frames are dropped; 0: never."],
         ["max-addresses", None, _LIMITS.max_addresses, "N: addresses that are remembered; frames"
          " for others go everywhere."],
+        ["control", None, None, "PATH of the control socket, HTTP and JSON, or none. [default:"
+         " switch in $XDG_RUNTIME_DIR/distnet, /run/distnet or /tmp/distnet-UID; with another"
+         " --sock than its default switch-NAME, as the directory is called]"],
         ["master", None, None, "ADDRESS of the master, for --gateway. [default: ask it, else"
          " 127.0.0.1:1234]"],
         ["master-control", None, None, "PATH of the master's control socket, for --gateway."
@@ -150,6 +154,7 @@ class Options(DaemonOptions):
         self["sock"] = None
         self["tap"], self["stream"], self["dgram"], self["map"] = [], [], [], []
         self.gateway: list[str] | None = None
+        self.control: ControlPath | None = None
 
     def opt_sock(self, directory: str) -> None:
         """DIRECTORY of the sockets. [default: /var/run/vde.ctl for root, else /tmp/vde.ctl]"""
@@ -209,6 +214,7 @@ class Options(DaemonOptions):
             raise ValueError("--sock: the directory is missing")
         # Now, since twistd leaves the directory that it was started in.
         self["sock"] = str(Path(self["sock"] or default_vde_directory()).absolute())
+        self.control = self._control()
         if self["debugclients"] is not None:
             self._number("debugclients", 0, 2**31 - 1)
         self.permissions = Permissions.from_options(
@@ -240,6 +246,15 @@ class Options(DaemonOptions):
             dgrams=tuple(self._each("dgram", parse_dgram)),
         )
         self.gateway = self._gateway()
+
+    def _control(self) -> ControlPath | None:
+        told = self["control"] or None
+        if told == "none":
+            return None
+        usual = self["sock"] == default_vde_directory()
+        if told is not None:
+            told = str(Path(told).absolute())
+        return ControlPath(SWITCH, told, Path(self["sock"]).name, usual)
 
     def _gateway(self) -> list[str] | None:
         """The words after C{distnet gateway}, or None if there is to be none."""
@@ -369,6 +384,15 @@ def makeService(options: Options) -> IService:
         options.plugs,
         version=__version__,
     )
+    if options.control is not None:
+        ControlService(
+            reactor,
+            options.control,
+            __version__,
+            answers_of(switch),
+            # A switch in the place of vde_switch starts wherever that would.
+            needed=options.control.told,
+        ).setServiceParent(daemon)
     switch.setServiceParent(daemon)
     if options.gateway is not None:
         GatewayProcess(

@@ -31,7 +31,7 @@ class ConsoleSwitch(Switch):
         return [
             TWISTD, "--nodaemon", "--pidfile=", "--logfile", str(self.home / "log"),
             "distnet-vde", "--strict-vlans", "-sock", str(self.sock), "-M", self.management,
-            *stdin, *options,
+            "--control", "none", *stdin, *options,
         ]  # fmt: skip
 
 

@@ -34,7 +34,8 @@ class GuestSwitch(Switch):
     def command(self) -> list[str]:
         """How it is started."""
         twistd = [TWISTD, "--nodaemon", "--pidfile=", "--rundir", str(self.home), "distnet-vde"]
-        return [*twistd, "-F", "-sock", str(self.sock), "-M", self.management, *self.options]
+        options = ["--control", self.control, *self.options]
+        return [*twistd, "-F", "-sock", str(self.sock), "-M", self.management, *options]
 
 
 class MixedSwitch(GuestSwitch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +30,15 @@ def start_master(tmp_path: Path) -> Iterator[Callable[..., Master]]:
             return stack.enter_context(running(master))
 
         yield start
+
+
+@pytest.fixture
+def runtime() -> Iterator[Path]:
+    """A C{XDG_RUNTIME_DIR} for one test."""
+    # Not within pytest's directory, which is too long for the path of a socket.
+    directory = Path(tempfile.mkdtemp(prefix="dnr"))
+    yield directory
+    shutil.rmtree(directory)
 
 
 @pytest.fixture

@@ -2,57 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import socket
 import stat
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from distnet.control.ask import NoMaster
-from tests.masters import PATIENCE, ROOT, Kernel, Master, eventually, running
+from tests.masters import PATIENCE, Kernel, Master, eventually, running
+from tests.unnamed import OwnMaster, distnet
 
 TEXT = "sixteen bytes ok"
 
 Start = Callable[..., Master]
-
-
-class OwnMaster(Master):
-    """A master that chooses its control socket, as one does that a user starts."""
-
-    def __init__(self, directory: Path, name: str, *options: str, runtime: Path) -> None:
-        super().__init__(directory, *options, environment={"XDG_RUNTIME_DIR": str(runtime)})
-        self.control = str(runtime / "distnet" / name)
-        self.tools = f"{self.control}.tools"
-
-    def command(self) -> list[str]:
-        """How it is started."""
-        words = super().command()
-        where = words.index("--control")
-        return words[:where] + words[where + 2 :]
-
-    def _listens(self) -> bool:
-        assert self.process.poll() is None, f"the master has ended:\n{self.log()}"
-        try:
-            return bool(self.status()["pid"] == self.process.pid)
-        except NoMaster:
-            return False
-
-
-@pytest.fixture
-def runtime() -> Iterator[Path]:
-    """A C{XDG_RUNTIME_DIR} for one test."""
-    # Not within pytest's directory, which is too long for the path of a socket.
-    directory = Path(tempfile.mkdtemp(prefix="dnr"))
-    yield directory
-    shutil.rmtree(directory)
 
 
 @pytest.fixture
@@ -68,17 +32,6 @@ def start(tmp_path: Path, runtime: Path) -> Iterator[Start]:
             )
 
         yield start
-
-
-def distnet(runtime: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end. No output of it may be a traceback."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "distnet.cli", *words],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(runtime)},
-        capture_output=True, text=True, timeout=PATIENCE, check=False,
-    )  # fmt: skip
-    assert "Traceback" not in ended.stderr
-    return ended
 
 
 def shows(runtime: Path, *words: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from distnet.cli.report import show_status
+from distnet.cli.report import show_status, show_switch
 
 NOTHING = {"messages": 0, "bytes": 0}
 ONE = {"messages": 1, "bytes": 520}
@@ -118,3 +118,81 @@ class StatusTests(SynchronousTestCase):
                 "not delivered, gone: 1 message (520 B)",
             ],
         )
+
+
+def switch_status(*endpoints: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """What C{/status} says of a switch with one port, changed."""
+    none = {"frames": 0, "bytes": 0}
+    return {
+        "distnet": "1.0",
+        "pid": 7,
+        "started": 100.0,
+        "hub": False,
+        "directory": "/tmp/s",
+        "ports": [{"number": 4, "vlan": 0, "endpoints": list(endpoints)}],
+        "counters": {
+            "received": {"frames": 1, "bytes": 60},
+            "sent": none,
+            "undelivered": {"runt": none, "slow": {"frames": 2, "bytes": 3000}},
+        },
+        **changes,
+    }
+
+
+def endpoint(**changes: Any) -> dict[str, Any]:
+    """What it says of something that is plugged in, changed."""
+    return {
+        "description": "a guest",
+        "module": "unix prog",
+        "waiting": {"frames": 0, "bytes": 0},
+        "paused": False,
+        "slow_since": None,
+        **changes,
+    }
+
+
+class SwitchTests(SynchronousTestCase):
+    """Tests for C{show_switch}."""
+
+    def test_nothing(self) -> None:
+        """A switch that is alone says so, and what it has counted."""
+        self.assertEqual(
+            show_switch(switch_status(hub=True), 112.5).splitlines(),
+            [
+                "distnet-vde 1.0, pid 7, up 12s, hub",
+                "  listening in /tmp/s for VDE",
+                "",
+                "nothing is plugged in",
+                "",
+                "received 1 frame (60 B)",
+                "sent 0 frames (0 B)",
+                "not delivered, slow: 2 frames (3.0 kB)",
+            ],
+        )
+
+    def test_who_is_plugged_in(self) -> None:
+        """Each endpoint has a line with its port, how it does, and who it is."""
+        waiting = {"frames": 3, "bytes": 200}
+        shown = show_switch(
+            switch_status(
+                endpoint(),
+                endpoint(paused=True, description=""),
+                endpoint(slow_since=110.0, waiting=waiting, description="\x1b[2J"),
+            ),
+            112.5,
+        )
+        self.assertEqual(
+            shown.splitlines()[3:7],
+            [
+                "PORT  VLAN  STATE        WAITING           MODULE     WHO",
+                "4     0     plugged in   -                 unix prog  a guest",
+                "4     0     paused       -                 unix prog  -",
+                "4     0     slow for 2s  3 frames (200 B)  unix prog  ?[2J",
+            ],
+        )
+
+    def test_a_port_without_a_vlan(self) -> None:
+        """A port whose untagged frames are in no VLAN is shown with none."""
+        port = {"number": 1, "vlan": None, "endpoints": [endpoint()]}
+        line = show_switch(switch_status(ports=[port]), 0.0).splitlines()[4]
+        self.assertTrue(line.startswith("1     -     plugged in"))

@@ -14,10 +14,12 @@ from distnet.control.ask import (
     SeveralRun,
     find,
     find_master_at,
+    find_switch,
+    find_vde_directory,
     listener_for,
     running,
 )
-from distnet.control.paths import SWITCH, default_control
+from distnet.control.paths import SWITCH, default_control, default_vde_directory
 from tests.unit.control.runtime import RuntimeTestCase
 
 
@@ -85,6 +87,22 @@ class FindTests(RuntimeTestCase):
         """The only one is meant, even if it is known by another address."""
         self.answer(self.start("1235")[1], {"pid": 5, "listeners": [listener("tcp:h:1235")]})
         self.assertEqual(find_master_at(UnixAddress("/x")), f"{self.directory}/control-1235")
+
+    def test_switches(self) -> None:
+        """A switch is found by the directory of its clients, and tells it."""
+        self.assertEqual(find_vde_directory("--vde DIRECTORY"), default_vde_directory())
+        self.start("1235")
+        for name in ("a", "b"):
+            sock = self.listen(self.directory / f"switch-{name}")
+            self.answer(sock, {"pid": 5, "directory": f"/tmp/{name}"})
+            if name == "a":
+                self.assertEqual(find_vde_directory("--vde DIRECTORY"), "/tmp/a")
+        error = self.assertRaises(SeveralRun, find_vde_directory, "--vde DIRECTORY")
+        self.assertIn("2 switches run here, say which with --vde DIRECTORY: ", str(error))
+        self.assertIn(f"{self.directory}/switch-a (pid 5, /tmp/a), ", str(error))
+        self.assertEqual(find_switch("/tmp/../tmp/b"), f"{self.directory}/switch-b")
+        error = self.assertRaises(NoMaster, find_switch, "/tmp/c")
+        self.assertIn("no switch answers for /tmp/c: start one with 'twistd", str(error))
 
     def test_of_others(self) -> None:
         """Nothing but the directory of this user's sockets is looked at."""

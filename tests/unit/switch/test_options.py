@@ -17,12 +17,15 @@ from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet import __version__, _native
+from distnet.control.paths import default_vde_directory
+from distnet.control.server import ControlService
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.options import Options, double_dashes, makeService
 from distnet.switch.plugs.dgram_udp import UdpDgramListener
 from distnet.switch.plugs.dgram_unix import UnixDgramListener
 from distnet.switch.plugs.vdedir import Permissions
 from distnet.switch.service import Management, Settings, SwitchService
+from tests.unit.control.runtime import RuntimeTestCase
 from tests.unit.refusing import RefusingTestCase
 
 
@@ -249,7 +252,8 @@ class ServiceTests(SynchronousTestCase):
         directory = self.mktemp()
         service = makeService(parse("-s", directory, "-n", "7", "-x", "-hashsize", "100"))
         assert isinstance(service, MultiService)
-        (switch,) = service
+        control, switch = service
+        assert isinstance(control, ControlService)
         assert isinstance(switch, SwitchService)
         self.assertEqual(switch.bridge.ports.numports, 7)
         self.assertTrue(switch.bridge.hub)
@@ -257,7 +261,35 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(switch.control.directory.path, str(Path(directory).absolute()))
         self.assertFalse(Path(directory).exists())
 
+    def test_without_control(self) -> None:
+        """Without a control socket there is no service for it."""
+        service = makeService(parse("-control", "none"))
+        assert isinstance(service, MultiService)
+        self.assertEqual([type(each) for each in service], [SwitchService])
+
     def test_plugin(self) -> None:
         """twistd knows the command."""
         found = [maker for maker in getPlugins(IServiceMaker) if maker.tapname == "distnet-vde"]
         self.assertEqual([type(maker.options()) for maker in found], [Options])
+
+
+class ControlTests(RuntimeTestCase):
+    """What the control socket of a switch is called."""
+
+    def test_names(self) -> None:
+        """The usual directory has the plain name; others are called as the directory is."""
+        for words, name in (
+            ((), "switch"),
+            (("-sock", default_vde_directory()), "switch"),
+            (("-sock", "/tmp/my.switch/"), "switch-my-switch"),
+        ):
+            options = parse(*words)
+            assert options.control is not None
+            with options.control.claimed() as path:
+                self.assertEqual(path, f"{self.directory}/{name}")
+
+    def test_told(self) -> None:
+        """A path that is told is the same wherever twistd goes."""
+        control = parse("-control", "here").control
+        assert control is not None
+        self.assertEqual((control.path, control.told), (str(Path("here").absolute()), True))
