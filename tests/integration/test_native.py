@@ -132,7 +132,7 @@ class World:
         if self.times_diverted % 2:
             diverted.append(self.master.divert.begin())
         else:
-            diverted.append(self.master.router.wrap(lambda deliver: deliver))
+            diverted.append(self.master.router.delivery.wrap(lambda deliver: deliver))
         assert self.master.native_nodes() == (0, 0)
 
     def settle(self) -> None:

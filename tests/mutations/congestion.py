@@ -50,9 +50,9 @@ MUTATIONS = (
     Mutation(
         "pause-for-the-absent",
         "never for an absent or unsettled id",
-        "Router._keep",
-        "if settled and may_pause and not self._stopping:",
-        "if may_pause and not self._stopping:",
+        "master.core.delivery.Delivery._keep",
+        "if settled and may_pause and not self.stopping:",
+        "if may_pause and not self.stopping:",
         (
             "PauseTests.test_never_for_an_absent_id",
             "PauseTests.test_never_for_an_unsettled_id",
@@ -61,7 +61,7 @@ MUTATIONS = (
     Mutation(
         "pause-for-the-unsettled",
         "never for an absent or unsettled id",
-        "Router._keep",
+        "master.core.delivery.Delivery._keep",
         "settled = dest is not None and dest.settled",
         "settled = dest is not None",
         (
@@ -175,7 +175,7 @@ MUTATIONS = (
     Mutation(
         "drops-only-what-does-not-fit",
         "the newest messages are dropped until its mailbox has drained (DESIGN 3)",
-        "Router._keep",
+        "master.core.delivery.Delivery._keep",
         "if self.congestion.is_dropping(run.dest) and self.mailboxes.get(run.dest) is not None:",
         "if False:",
         (
@@ -199,7 +199,7 @@ MUTATIONS = (
     Mutation(
         "never-relieved-without-mail",
         "until its mailbox has drained: an empty one has",
-        "Router._keep",
+        "master.core.delivery.Delivery._keep",
         "if self.congestion.is_dropping(run.dest):\n    self.congestion.relieve(run.dest)",
         "",
         ("DropTests.test_memory_again",),
@@ -207,9 +207,9 @@ MUTATIONS = (
     Mutation(
         "dropped-not-counted",
         "reasons for not delivering are a fixed list, each counted",
-        "Router._drop",
+        "master.core.delivery.Delivery._drop",
         "self.congestion.dropped(run.dest, run.count, len(run.data))\n"
-        "self._undelivered(source, reason, run.count, len(run.data))",
+        "self.undelivered(source, reason, run.count, len(run.data))",
         "self.congestion.dropped(run.dest, run.count, len(run.data))",
         (
             "PauseTests.test_never",
@@ -258,7 +258,7 @@ MUTATIONS = (
         "leaver-leaves-nothing",
         "nothing lost that had come whole",
         "Router.lost",
-        "self.deliver(session, session.runs.popleft(), False)",
+        "self.delivery.deliver(session, session.runs.popleft(), False)",
         "session.runs.popleft()",
         ("LeavingTests.test_sender",),
     ),
@@ -286,8 +286,8 @@ MUTATIONS = (
     Mutation(
         "disconnect-needs-a-pause",
         "--pause-seconds 0 with --overflow disconnect",
-        "Router._keep",
-        "if self.limits.overflow is Overflow.DISCONNECT:\n"
+        "master.core.delivery.Delivery._keep",
+        "if self._limits.overflow is Overflow.DISCONNECT:\n"
         "    self._disconnect(run.dest)\n"
         "    return self._deliver(source, rest)",
         "",
@@ -307,8 +307,8 @@ MUTATIONS = (
     Mutation(
         "paused-while-stopping",
         "SIGTERM: what waits goes out within a bounded grace, and nobody is paused",
-        "Router._keep",
-        "if settled and may_pause and not self._stopping:",
+        "master.core.delivery.Delivery._keep",
+        "if settled and may_pause and not self.stopping:",
         "if settled and may_pause:",
         ("StopTests.test_nobody_is_paused_any_more",),
     ),

@@ -78,9 +78,11 @@ MUTATIONS = (
     Mutation(
         "nothing-for-oneself",
         "a message to oneself arrives",
-        "Router._deliver",
-        "dest = self.sessions.get(run.dest)\nif dest is None:",
-        "dest = self.sessions.get(run.dest)\nif dest is source:\n    return None\nif dest is None:",
+        "master.core.delivery.Delivery._deliver",
+        "dest = self._sessions.get(run.dest)\nif dest is None:",
+        "dest = self._sessions.get(run.dest)\n"
+        "if dest is source:\n    return None\n"
+        "if dest is None:",
         ("DeliveryTests.test_oneself",),
     ),
     Mutation(
@@ -117,8 +119,8 @@ MUTATIONS = (
         "mail-of-a-pinned-node-is-lost",
         "or kept for a pinned node, by an option",
         "Router._empty_mailbox",
-        "stays = session.pinned and (self.limits.keep_pinned or self._stopping)",
-        "stays = session.pinned and self._stopping",
+        "stays = session.pinned and (self.limits.keep_pinned or self.delivery.stopping)",
+        "stays = session.pinned and self.delivery.stopping",
         ("PinnedTests.test_kept",),
     ),
     Mutation(
@@ -202,7 +204,7 @@ MUTATIONS = (
         "resumes-while-stopping",
         "stop: no more is read",
         "Router._go_on",
-        "if session.paused_for is None and not session.gone and not self._stopping:",
+        "if session.paused_for is None and not session.gone and not self.delivery.stopping:",
         "if session.paused_for is None and not session.gone:",
         ("StopTests.test_paused_sender",),
     ),
@@ -221,7 +223,7 @@ MUTATIONS = (
         "pinned-mail-is-lost-at-the-stop",
         "waiting messages survive an orderly stop",
         "Router._empty_mailbox",
-        "stays = session.pinned and (self.limits.keep_pinned or self._stopping)",
+        "stays = session.pinned and (self.limits.keep_pinned or self.delivery.stopping)",
         "stays = session.pinned and self.limits.keep_pinned",
         ("StopTests.test_pinned_mail_stays",),
     ),
@@ -237,14 +239,14 @@ MUTATIONS = (
         "wrapper-misses-what-is-left-behind",
         "a wrapper sees all that can be delivered",
         "Router.lost",
-        "self.deliver(session, session.runs.popleft(), False)",
-        "self._deliver(session, session.runs.popleft(), False)",
+        "self.delivery.deliver(session, session.runs.popleft(), False)",
+        "self.delivery._deliver(session, session.runs.popleft(), False)",
         ("SeenTests.test_left_behind",),
     ),
     Mutation(
         "wrapper-gets-what-is-refused",
         "a wrapper sees what can be delivered, and no more",
-        "Router._deliver_by",
+        "master.core.delivery.Delivery._deliver_by",
         "if refusal is None:",
         "if True:",
         ("SeenTests.test_in_order",),
@@ -252,7 +254,7 @@ MUTATIONS = (
     Mutation(
         "wrapper-for-good",
         "a wrapper that is taken away costs nothing",
-        "Router._deliver_by",
+        "master.core.delivery.Delivery._deliver_by",
         "self.deliver = self._deliver\nreturn",
         "return",
         ("SeenTests.test_taken_away",),
@@ -260,7 +262,7 @@ MUTATIONS = (
     Mutation(
         "paused-for-what-comes-late",
         "a wrapper never corrupts what it delivers later",
-        "Router._deliver_late",
+        "master.core.delivery.Delivery._deliver_late",
         "may_pause = may_pause and source.paused_for is None and not source.gone",
         "",
         ("FaultTests.test_paused_already",),
@@ -268,7 +270,7 @@ MUTATIONS = (
     Mutation(
         "doubled-without-its-source",
         "every message is counted, doubled ones too",
-        "Router.doubled",
+        "master.core.delivery.Delivery.doubled",
         "source.received.add(run.count, len(run.data))",
         "",
         ("FaultTests.test_doubled",),

@@ -116,7 +116,7 @@ MUTATIONS = (
     Mutation(
         "gone-waits",
         "under sequential, what is sent to an id that has left is refused and counted",
-        "Router._refusal",
+        "master.core.delivery.Delivery.refusal",
         "if standing is Standing.GONE:\n    return Reason.GONE",
         "",
         ("RefusalTests.test_gone",),
@@ -124,7 +124,7 @@ MUTATIONS = (
     Mutation(
         "refused-said-each-time",
         "destinations that cannot be reached are counted, and said once",
-        "Router._refuse",
+        "master.core.delivery.Delivery._refuse",
         "source.refusals_said.say((run.dest, reason)) is not None",
         "True",
         (

@@ -27,7 +27,7 @@ MUTATIONS = (
     Mutation(
         "unsettled-is-sent-to",
         "messages are held until it is settled",
-        "Router._deliver",
+        "master.core.delivery.Delivery._deliver",
         "elif dest.settled:",
         "else:",
         ("HeldTests.test_queue_and_settle_time",),

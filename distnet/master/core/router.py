@@ -1,42 +1,33 @@
-"""Where a message goes: straight to a settled node, into a mailbox, or nowhere for a reason."""
+"""The master without its sockets: who is connected, and what becomes of what they send."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
 from distnet.divert import Divert
 from distnet.errors import ImplausibleResume, NodeBusy
-from distnet.master.core.congestion import Congestion
-from distnet.master.core.counters import Counters, Reason, Tally
+from distnet.master.core.counters import Reason, Tally
+from distnet.master.core.delivery import Delivery
 from distnet.master.core.events import IObserver
 from distnet.master.core.lifecycle import Settling, make_lifecycle
-from distnet.master.core.limits import Limits, Overflow
+from distnet.master.core.limits import Limits
 from distnet.master.core.link import ILink
-from distnet.master.core.mailbox import Mail, Mailboxes
+from distnet.master.core.mailbox import Mail
 from distnet.master.core.outbox import Outbox
 from distnet.master.core.registry import IdPolicy, Registry, Standing
 from distnet.master.core.session import Kind, Session
-from distnet.seam import Seam
 from distnet.wire import (
     FIRST_TOOL_ID,
     MAX_ID,
     Run,
     Splitter,
     encode_id,
-    whole_messages,
 )
 
 _TOOLS_OF_EARLIER_RUNS = range(FIRST_TOOL_ID, FIRST_TOOL_ID + 2**16)
 """Whom a resumed node may still be answering."""
-
-
-Deliver = Callable[[Session, Run, bool], Run | None]
-"""
-What delivers a run: to be called with the session that sent it, the run, and whether its sender may
-be paused. It returns what the sender has to wait with, being paused now, or None.
-"""
 
 
 class Router:
@@ -44,8 +35,10 @@ class Router:
     The master without its sockets.
 
     @ivar sessions: the nodes that are connected, by id.
+    @ivar delivery: where runs go, and what can be put around that.
+    @ivar mailboxes: what waits.
+    @ivar congestion: who waits at a limit, and what is dropped there.
     @ivar counters: totals.
-    @ivar deliver: what every run goes to; see L{wrap}.
     """
 
     def __init__(
@@ -65,23 +58,21 @@ class Router:
         self.registry = Registry(policy, 0, limits.highest_id, pinned)
         self.tools = Registry(IdPolicy.SEQUENTIAL, FIRST_TOOL_ID, MAX_ID)
         self.sessions: dict[int, Session] = {}
-        self.mailboxes = Mailboxes(limits)
-        self.counters = Counters()
-        self.congestion = Congestion(
+        self.delivery = Delivery(
             limits,
-            self.mailboxes,
+            self.registry,
+            self.sessions,
             observer,
             clock,
             go_on=self._go_on,
             disconnect=self._disconnect,
+            divert=Divert() if divert is None else divert,
         )
+        self.mailboxes = self.delivery.mailboxes
+        self.congestion = self.delivery.congestion
+        self.counters = self.delivery.counters
         self._observer = observer
         self._clock = clock
-        self._stopping = False
-        self.deliver: Deliver = self._deliver
-        if divert is None:
-            divert = Divert()
-        self._seam = Seam[Deliver](self._deliver_late, self._deliver_by, divert)
 
     # Connections
 
@@ -153,7 +144,7 @@ class Router:
         session.lifecycle.ended()
         self.congestion.forget_sender(session)
         while session.runs:
-            self.deliver(session, session.runs.popleft(), False)
+            self.delivery.deliver(session, session.runs.popleft(), False)
         self._truncated(session)
         self._registry(session.kind).release(node, session.settled)
         discarded = self._empty_mailbox(session)
@@ -163,7 +154,7 @@ class Router:
     def _truncated(self, session: Session) -> None:
         size = session.splitter.incomplete
         if size:
-            self._undelivered(session, Reason.TRUNCATED, 1, size)
+            self.delivery.undelivered(session, Reason.TRUNCATED, 1, size)
             self._observer.truncated(session, size)
 
     def _empty_mailbox(self, session: Session) -> Tally:
@@ -178,7 +169,7 @@ class Router:
         if cut.messages:
             self.counters.undelivered[Reason.CUT].add(cut.messages, cut.bytes)
             self._observer.cut(session, cut)
-        stays = session.pinned and (self.limits.keep_pinned or self._stopping)
+        stays = session.pinned and (self.limits.keep_pinned or self.delivery.stopping)
         if stays or not (session.settled or session.kind is Kind.TOOL):
             return Tally()
         discarded = self.mailboxes.clear(node)
@@ -242,9 +233,9 @@ class Router:
 
     def _route(self, session: Session) -> None:
         """Deliver what a session has sent, until a full mailbox pauses it."""
-        runs = session.runs
+        runs, delivery = session.runs, self.delivery
         while runs:
-            rest = self.deliver(session, runs.popleft(), True)
+            rest = delivery.deliver(session, runs.popleft(), True)
             if rest is not None:
                 runs.appendleft(rest)
                 return
@@ -257,139 +248,6 @@ class Router:
             session.link.abort()
             self.lost(session, f"error: {session.splitter.error}")
 
-    def _deliver(self, source: Session, run: Run, may_pause: bool = True) -> Run | None:
-        """
-        Do what is to be done with a run.
-
-        @return: what its sender has to wait with, being paused now; or None.
-        """
-        dest = self.sessions.get(run.dest)
-        if dest is None:
-            refusal = self._refusal(run.dest)
-            if refusal is not None:
-                self._refuse(source, run, refusal)
-                return None
-        elif dest.settled:
-            size, count = dest.outbox.push(run.data, run.count)
-            if size == len(run.data):
-                return None
-            if size:
-                run = Run(run.dest, run.data[size:], run.count - count)
-        return self._keep(source, dest, run, may_pause)
-
-    def wrap(self, wrapper: Callable[[Deliver], Deliver]) -> Callable[[], None]:
-        """
-        Put something around what delivers runs: a capture, faults, a bandwidth.
-
-        It is called with every run between decision and writing: the dest is connected, or what is
-        sent to it waits for it. What is refused does not come by. The runs of a source come in the
-        order in which it sent them, those that it has left behind too. What it is put around,
-        C{deliver}, it calls for each run
-
-          - now, and returns what that returns. If that is a rest, which is the end of the run, the
-            source is paused, and the rest comes by again once that is over, as a run;
-          - or later, with C{may_pause} False, so that there is no rest: what does not fit is
-            dropped, and counted. By then the source may be paused, or may have left. So may the
-            dest: then the run waits for the id, or is refused, or is for the node that has it now;
-          - or not at all: then it says so to L{discard};
-          - or several times: then it says so to L{doubled}, once for each time but the first.
-
-        So every message that was received is counted as delivered or by a reason, or waits, or is
-        still with the wrapper, which has to part with it before the master stops. Messages are
-        passed on whole, in whatever order: a message that was written in part is finished before
-        any other. While there is a wrapper, all messages go by Python.
-
-        @param wrapper: called once, with C{deliver}; it returns what is to be called with each run.
-        @return: what takes it away again; what it still has it can deliver even then.
-        """
-        return self._seam.wrap(wrapper)
-
-    def discard(self, source: Session, run: Run, reason: Reason) -> None:
-        """A wrapper does not pass a run on. A new reason for that is a new L{Reason}."""
-        self._undelivered(source, reason, run.count, len(run.data))
-
-    def doubled(self, source: Session, run: Run) -> None:
-        """A wrapper passes a run on once more than it came: that counts as if it came once more."""
-        source.received.add(run.count, len(run.data))
-        self.counters.received.add(run.count, len(run.data))
-
-    def _deliver_by(self, wrapped: Deliver | None) -> None:
-        """Give what can be delivered to wrappers; or, without any, do both as one."""
-        if wrapped is None:
-            self.deliver = self._deliver
-            return
-
-        def decide(source: Session, run: Run, may_pause: bool) -> Run | None:
-            refusal = None if run.dest in self.sessions else self._refusal(run.dest)
-            if refusal is None:
-                return wrapped(source, run, may_pause)
-            self._refuse(source, run, refusal)
-            return None
-
-        self.deliver = decide
-
-    def _deliver_late(self, source: Session, run: Run, may_pause: bool) -> Run | None:
-        """Deliver at any time: who has left, or is paused already, cannot be paused for this."""
-        may_pause = may_pause and source.paused_for is None and not source.gone
-        return self._deliver(source, run, may_pause)
-
-    def _keep(self, source: Session, dest: Session | None, run: Run, may_pause: bool) -> Run | None:
-        """Put a run into the mailbox of its dest, as far as the limits allow."""
-        settled = dest is not None and dest.settled
-        if self.congestion.is_dropping(run.dest) and self.mailboxes.get(run.dest) is not None:
-            self._drop(source, run, self.congestion.reason(run.dest))
-            return None
-        room, reason = self.mailboxes.room(run.dest, settled)
-        size, count = len(run.data), run.count
-        if size > room:
-            size, count = whole_messages(run.data, 0, room)
-        if count:
-            self._put(dest, run.dest, run.data if count == run.count else run.data[:size], count)
-            if count == run.count:
-                if self.congestion.is_dropping(run.dest):
-                    self.congestion.relieve(run.dest)
-                return None
-        rest = Run(run.dest, run.data[size:], run.count - count)
-        waiting = self.mailboxes.waiting_for(run.dest)
-        self.congestion.begin(source, run.dest, reason, waiting)
-        if settled and may_pause and not self._stopping:
-            if self.congestion.pause(source, run.dest):
-                return rest
-            if self.limits.overflow is Overflow.DISCONNECT:
-                self._disconnect(run.dest)
-                return self._deliver(source, rest)
-        self._drop(source, rest, reason)
-        return None
-
-    def _put(self, dest: Session | None, node: int, data: bytes | bytearray, count: int) -> None:
-        self.mailboxes.append(node, data, count)
-        if dest is None:
-            return
-        if dest.settled:
-            dest.outbox.pump()
-        else:
-            dest.lifecycle.mail_waits()
-
-    def _drop(self, source: Session, run: Run, reason: Reason) -> None:
-        self.congestion.dropped(run.dest, run.count, len(run.data))
-        self._undelivered(source, reason, run.count, len(run.data))
-
-    def _refusal(self, dest: int) -> Reason | None:
-        """Why messages to an id that nobody has cannot wait for it, or None if they can."""
-        standing = self.registry.standing(dest)
-        if standing is Standing.GONE:
-            return Reason.GONE
-        return Reason.NO_SUCH_ID if standing is Standing.IMPOSSIBLE else None
-
-    def _refuse(self, source: Session, run: Run, reason: Reason) -> None:
-        self._undelivered(source, reason, run.count, len(run.data))
-        if source.refusals_said.say((run.dest, reason)) is not None:
-            self._observer.refused(source, run.dest, reason)
-
-    def _undelivered(self, source: Session, reason: Reason, messages: int, size: int) -> None:
-        source.undelivered.add(messages, size)
-        self.counters.undelivered[reason].add(messages, size)
-
     def _check_resumed(self, session: Session, runs: list[Run]) -> None:
         """Close a resumed connection whose stream does not go on at the start of a message."""
         splitter = session.splitter
@@ -398,7 +256,7 @@ class Router:
             dest is not None
             and dest not in self.sessions
             and dest not in _TOOLS_OF_EARLIER_RUNS
-            and self._refusal(dest) is Reason.NO_SUCH_ID
+            and self.delivery.refusal(dest) is Reason.NO_SUCH_ID
         )
         if impossible or (splitter.error is not None and not runs):
             splitter.error = ImplausibleResume(
@@ -424,7 +282,7 @@ class Router:
     def _go_on(self, session: Session) -> None:
         """A paused session need not wait any longer."""
         self._route(session)
-        if session.paused_for is None and not session.gone and not self._stopping:
+        if session.paused_for is None and not session.gone and not self.delivery.stopping:
             session.pause_ends = None
             session.link.resume()
 
@@ -439,7 +297,7 @@ class Router:
 
     def stop(self) -> None:
         """Read no more; what waits for settled nodes goes on being delivered."""
-        self._stopping = True
+        self.delivery.stopping = True
         for session in list(self.sessions.values()):
             session.link.pause()
         self.congestion.stop()
@@ -456,7 +314,7 @@ class Router:
         """
         unwanted = Tally()
         for node, data, messages in mail:
-            refusal = self._refusal(node)
+            refusal = self.delivery.refusal(node)
             if refusal is None:
                 self.mailboxes.append(node, data, messages)
             else:

@@ -9,9 +9,10 @@ from typing import Any
 
 from distnet.divert import Divert
 from distnet.master.core.counters import Reason, Tally
+from distnet.master.core.delivery import Deliver
 from distnet.master.core.limits import Limits
 from distnet.master.core.registry import IdPolicy
-from distnet.master.core.router import Deliver, Router
+from distnet.master.core.router import Router
 from distnet.master.core.session import Session
 from distnet.testing import NotingObserver
 from distnet.wire import Messages, Run
@@ -47,7 +48,7 @@ class SeenTests(WrappingTestCase):
 
             return note
 
-        return seen, self.router.wrap(wrapper)
+        return seen, self.router.delivery.wrap(wrapper)
 
     def test_in_order(self) -> None:
         """All that can be sent comes by, in order, whoever it is for; what is refused does not."""
@@ -90,11 +91,11 @@ class SeenTests(WrappingTestCase):
 
     def test_taken_away(self) -> None:
         """Without a wrapper what delivers is called itself, as if there never had been one."""
-        bare = self.router.deliver
+        bare = self.router.delivery.deliver
         seen, undo = self.capture()
-        self.assertNotEqual(self.router.deliver, bare)
+        self.assertNotEqual(self.router.delivery.deliver, bare)
         undo()
-        self.assertEqual(self.router.deliver, bare)
+        self.assertEqual(self.router.delivery.deliver, bare)
         self.first.send(1, b"a")
         self.assertEqual((seen, self.second.read()), ([], [(0, b"a")]))
 
@@ -102,7 +103,7 @@ class SeenTests(WrappingTestCase):
         """As long as there is a wrapper, all messages go by Python."""
         divert = Divert()
         router = Router(Limits(), NotingObserver(), self.clock, divert=divert)
-        undo = router.wrap(lambda deliver: deliver)
+        undo = router.delivery.wrap(lambda deliver: deliver)
         self.assertTrue(divert)
         undo()
         self.assertFalse(divert)
@@ -126,7 +127,7 @@ class Faults:
         self.plan: Callable[[], str] = lambda: "hold"
         self.deliver: Deliver
         self._router = router
-        self.undo = router.wrap(self._wrap)
+        self.undo = router.delivery.wrap(self._wrap)
 
     def _wrap(self, deliver: Deliver) -> Deliver:
         self.deliver = deliver
@@ -137,10 +138,10 @@ class Faults:
         if what == "hold":
             self.held.append((source, run))
         elif what == "drop":
-            self._router.discard(source, run, Reason.MAILBOX_FULL)
+            self._router.delivery.discard(source, run, Reason.MAILBOX_FULL)
         else:
             if what == "double":
-                self._router.doubled(source, run)
+                self._router.delivery.doubled(source, run)
                 self.deliver(source, run, False)
             return self.deliver(source, run, may_pause)
         return None
