@@ -1,37 +1,39 @@
-"""C{python -m tests.mutations [NAME...]}: applies each mutation alone, and fails if one survives.
+"""
+Applies each mutation alone, and fails if one survives.
 
-The checkout is not touched: mutations are made in copies of it, of which there is one for each
-worker. A mutation whose tests are skipped here, like those of native code where that does not run,
-is skipped too, and named.
+C{python -m tests.mutations} tries those whose source, or one of whose tests, is in a file that has
+changed since the branch left C{origin/main} (or C{main}), by commits or without; C{--since REV}
+since it left another; C{--all} all; or those that are named. The checkout is not touched: mutations
+are made in copies of it, of which there is one for each worker. A mutation whose tests are skipped
+here, like those of native code where that does not run, is skipped too, and named.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from queue import SimpleQueue
 
-from tests.mutations import tested
-from tests.mutations.check import mutated
+from tests.mutations import objects, tested
+from tests.mutations.check import misfits
 from tests.mutations.mutation import Mutation
+from tests.mutations.objects import ROOT
 from tests.mutations.table import TABLE
+from tests.mutations.tested import Test
+from tests.mutations.tree import Tree
 
-ROOT = Path(__file__).parent.parent.parent
-COPIED = ("bench", "distnet", "twisted", "tests", "setup.py", "pyproject.toml", "README.md")
-NOT_COPIED = shutil.ignore_patterns("__pycache__", "_trial_temp*", ".hypothesis", "dropin.cache")
 WORKERS = 2
-PATIENCE_SECONDS = "5"
+PATIENCE_SECONDS = 5
 """How long tests wait for what a mutation may have made impossible."""
 TIMEOUT_SECONDS = 120
 """A mutation that makes its tests hang is noticed too, but after so long."""
@@ -43,203 +45,173 @@ class Outcome:
     What became of a mutation.
 
     @ivar problem: why it was not caught, or None if it was.
+    @ivar is_skipped: whether its tests are, so that nothing is known of it.
     """
 
     mutation: Mutation
     problem: str | None
+    is_skipped: bool
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """
-    A run of tests.
-
-    @ivar passed: whether all of them did.
-    @ivar failed: those that did not; all of them if they hung.
-    @ivar output: what was printed.
-    """
-
-    passed: bool
-    failed: frozenset[str]
-    output: str
+def tests_of(mutation: Mutation) -> list[Test]:
+    """The tests that must notice a mutation."""
+    return [tested.find(test) for test in mutation.tests]
 
 
-class Runner(StrEnum):
-    """What runs the tests."""
-
-    TRIAL = "trial"
-    PYTEST = "pytest"
+def kind(mutation: Mutation) -> str:
+    """Which suite the slowest of its tests is in."""
+    return max((test.path.parts[1] for test in tests_of(mutation)), key=_SLOWEST_FIRST.index)
 
 
-def ids(mutation: Mutation) -> list[str]:
-    """What the runner calls the tests of a mutation."""
-    return [tested.find(test).id for test in mutation.tests]
-
-
-def runner(mutation: Mutation) -> Runner:
-    """What runs them."""
-    is_unit = all(tested.find(test).is_unit for test in mutation.tests)
-    return Runner.TRIAL if is_unit else Runner.PYTEST
-
-
-class Tree:
-    """A copy of the checkout, to be mutated."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        for name in COPIED:
-            if (ROOT / name).is_dir():
-                shutil.copytree(ROOT / name, root / name, ignore=NOT_COPIED)
-            elif (ROOT / name).exists():
-                shutil.copy2(ROOT / name, root / name)
-
-    @contextmanager
-    def mutated(self, mutation: Mutation) -> Iterator[None]:
-        """Apply a mutation for a while. Raises ValueError if it does not fit the code any more."""
-        file, mutant = mutated(mutation)
-        path = self.root / file
-        original = path.read_text()
-        path.write_text(mutant)
-        try:
-            yield
-        finally:
-            path.write_text(original)
-
-    def run(self, runner: Runner, tests: Collection[str], mutated: bool) -> Run:
-        """Run tests in this copy. They must all pass if it is not C{mutated}, and have the time."""
-        timeout = TIMEOUT_SECONDS if mutated else None
-        arguments = {
-            Runner.TRIAL: [
-                "tests.mutations.quick_trial",
-                "--temp-directory=_trial_temp",
-                "--reporter=text",
-            ],
-            Runner.PYTEST: ["pytest", "-v", "--no-header", "-rfE"],
-        }[runner]
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", *arguments, *tests],
-                cwd=self.root,
-                # No bytecode: a mutant can have the size and the second of what it replaces.
-                env={
-                    **os.environ,
-                    "PYTHONPATH": str(self.root),
-                    "PYTHONDONTWRITEBYTECODE": "1",
-                    **({"DISTNET_PATIENCE": PATIENCE_SECONDS} if mutated else {}),
-                },
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return Run(False, frozenset(tests), f"not done after {TIMEOUT_SECONDS} s")
-        return Run(done.returncode == 0, _failed(runner, tests, done.stdout), done.stdout)
-
-
-def _failed(runner: Runner, tests: Iterable[str], output: str) -> frozenset[str]:
-    """Those of the tests that failed: both runners name them, at the start of a line."""
-    mark = "" if runner is Runner.TRIAL else "(?:FAILED|ERROR) "
-    return frozenset(
-        test
-        for test in tests
-        if re.search(f"^{mark}{re.escape(test)}(?![\\w.])", output, re.MULTILINE)
-    )
-
-
-def skipped(tests: Iterable[str], output: str) -> frozenset[str]:
-    """Those of the tests that pytest only skipped, whatever their parameters."""
-    return frozenset(
-        test
-        for test in tests
-        if (ends := re.findall(rf"^{re.escape(test)}(?:\[.*\])? ([A-Z]+)", output, re.MULTILINE))
-        and set(ends) == {"SKIPPED"}
-    )
+_SLOWEST_FIRST = ("unit", "integration", "guest")
 
 
 def attempt(mutation: Mutation, trees: SimpleQueue[Tree]) -> Outcome:
     """Apply one mutation in a free copy and run its tests."""
     tree = trees.get()
     began = time.monotonic()
-    problem = None
+    tests = tests_of(mutation)
     try:
         with tree.mutated(mutation):
-            run = tree.run(runner(mutation), ids(mutation), mutated=True)
-        if run.passed:
-            problem = "it survived"
-        elif unaware := set(ids(mutation)) - run.failed:
-            problem = f"not noticed by {', '.join(sorted(unaware))}"
-    except (ValueError, SyntaxError) as error:
-        problem = str(error)
+            result = tree.run(tests, TIMEOUT_SECONDS, PATIENCE_SECONDS)
     finally:
         trees.put(tree)
-    return Outcome(mutation, problem, time.monotonic() - began)
-
-
-def check_unmutated(chosen: Iterable[Mutation], tree: Tree) -> tuple[str | None, frozenset[str]]:
-    """What the tests say of the code as it is, if they fail already; which of them are skipped."""
-    without: frozenset[str] = frozenset()
-    for each_runner in Runner:
-        tests = {test for each in chosen if runner(each) is each_runner for test in ids(each)}
-        if tests:
-            run = tree.run(each_runner, sorted(tests), mutated=False)
-            if not run.passed:
-                return run.output, without
-            without |= skipped(tests, run.output)
-    return None, without
+    problem = result.problem
+    unaware = {test.id for test in tests} - set(result.failed)
+    if not problem and unaware:
+        problem = "it survived" if not result.failed else f"not noticed by {', '.join(unaware)}"
+    is_skipped = bool(unaware) and unaware <= set(result.skipped)
+    return Outcome(mutation, problem, is_skipped, time.monotonic() - began)
 
 
 def report(outcome: Outcome) -> None:
     """One line for one mutation."""
     name, verdict = outcome.mutation.name, outcome.problem or "caught"
-    print(f"{name:44} {outcome.seconds:5.1f} s  {verdict}", flush=True)
-    if outcome.problem:
+    print(f"{name:44} {outcome.seconds:5.1f} s  "
+          f"{'skipped' if outcome.is_skipped else verdict}", flush=True)  # fmt: skip
+    if outcome.problem and not outcome.is_skipped:
         print(f"    in {outcome.mutation.where}; breaks: {outcome.mutation.breaks}", flush=True)
 
 
-def main(names: list[str]) -> int:
-    """Try the named mutations, or all."""
+def changed(since: str | None) -> set[Path]:
+    """The files that are not what they were where the branch left another. Raises SystemExit."""
+
+    def git(*words: str) -> str:
+        ran = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        return ran.stdout.strip() if ran.returncode == 0 else ""
+
+    others = [since] if since else ["origin/main", "main"]
+    bases = [base for other in others if (base := git("merge-base", other, "HEAD"))]
+    if not bases:
+        raise SystemExit(f"there is no {' and no '.join(others)} to compare with: name another, "
+                         "or mutations, or --all")  # fmt: skip
+    names = git("diff", "--name-only", bases[0]) + "\n"
+    names += git("ls-files", "--others", "--exclude-standard")
+    return set(map(Path, names.split()))
+
+
+def is_about(mutation: Mutation, files: set[Path]) -> bool:
+    """Whether what is mutated, or one of its tests, is in these files."""
+    paths = {each.path for each in objects.find(mutation.where)}
+    return bool(files & (paths | {test.path for test in tests_of(mutation)}))
+
+
+def choose(words: argparse.Namespace) -> list[Mutation]:
+    """The mutations that are meant."""
     known = {mutation.name: mutation for mutation in TABLE}
-    if len(known) != len(TABLE):
-        print("two mutations have the same name")
+    if unknown := set(words.names) - known.keys():
+        raise SystemExit(f"no such mutation: {', '.join(sorted(unknown))}")
+    if words.names:
+        return [known[name] for name in words.names]
+    if words.all:
+        return list(TABLE)
+    files = changed(words.since)
+    chosen = [mutation for mutation in TABLE if is_about(mutation, files)]
+    print(f"{len(chosen)} of {len(TABLE)} mutations are about the {len(files)} changed files")
+    return chosen
+
+
+def check_unmutated(chosen: Iterable[Mutation], trees: Sequence[Tree]) -> str | None:
+    """What the tests say of the code as it is, if they fail already."""
+    by_file: dict[Path, set[Test]] = defaultdict(set)
+    for mutation in chosen:
+        for test in tests_of(mutation):
+            by_file[test.path].add(test)
+    files = sorted(by_file, key=lambda path: (path.parts[1] != "unit", path))
+    shares = [files[number :: len(trees)] for number in range(len(trees))]
+    with ThreadPoolExecutor(len(trees)) as pool:
+        results = pool.map(
+            lambda share, tree: tree.run((test for path in share for test in by_file[path]), 3600),
+            shares,
+            trees,
+        )
+        wrong = [result.output for result in results if result.failed or result.problem]
+    return "\n".join(wrong) or None
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    """What is asked for."""
+    parser = argparse.ArgumentParser(prog="tests.mutations", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these mutations")
+    parser.add_argument("--all", action="store_true", help="all of them")
+    parser.add_argument("--since", metavar="REV", help="those of what changed since REV")
+    parser.add_argument(
+        "--tested", action="store_true", help="the tests are known to pass without any mutation"
+    )
+    return parser.parse_args(words)
+
+
+def main(words: list[str]) -> int:
+    """Try the mutations that are asked for."""
+    if unfit := list(misfits()):
+        print("\n".join(unfit))
         return 1
-    unknown = set(names) - known.keys()
-    if unknown:
-        print(f"no such mutation: {', '.join(sorted(unknown))}")
-        return 1
-    chosen = [known[name] for name in names] or list(TABLE)
-    with tempfile.TemporaryDirectory(prefix="distnet-mutations-") as directory:
-        trees: SimpleQueue[Tree] = SimpleQueue()
-        copies = [Tree(_new(Path(directory) / str(number))) for number in range(WORKERS)]
-        already, without = check_unmutated(chosen, copies[0])
-        if already is not None:
+    options = parse(words)
+    chosen = sorted(choose(options), key=lambda each: -_SLOWEST_FIRST.index(kind(each)))
+    if not chosen:
+        return 0
+    outcomes = []
+    began = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="distnet-mutations-") as directory,
+        ExitStack() as stack,
+    ):
+        copies = [
+            stack.enter_context(Tree(Path(directory) / str(number))) for number in range(WORKERS)
+        ]
+        if not options.tested and (already := check_unmutated(chosen, copies)):
             print(already)
             print("the tests fail without any mutation")
             return 1
+        trees: SimpleQueue[Tree] = SimpleQueue()
         for copy in copies:
             trees.put(copy)
-        outcomes = []
-        left_out = [mutation for mutation in chosen if without.intersection(ids(mutation))]
-        tried = [mutation for mutation in chosen if mutation not in left_out]
+        if not options.tested:
+            print(f"without any mutation: {time.monotonic() - began:5.1f} s", flush=True)
         with ThreadPoolExecutor(WORKERS) as pool:
-            for outcome in pool.map(lambda mutation: attempt(mutation, trees), tried):
+            for outcome in pool.map(lambda mutation: attempt(mutation, trees), chosen):
                 report(outcome)
                 outcomes.append(outcome)
-    if left_out:
-        which = ", ".join(mutation.name for mutation in left_out)
-        print(f"{len(left_out)} skipped, as their tests are: {which}")
-    survived = [outcome.mutation.name for outcome in outcomes if outcome.problem]
-    print(f"{len(outcomes)} mutations, {len(outcomes) - len(survived)} caught")
+    return summarize(outcomes)
+
+
+def summarize(outcomes: list[Outcome]) -> int:
+    """Say how it went; the exit status."""
+    for name in _SLOWEST_FIRST:
+        those = [outcome for outcome in outcomes if kind(outcome.mutation) == name]
+        if those:
+            seconds = sum(outcome.seconds for outcome in those)
+            print(f"{name:12} {len(those):4} mutations in {seconds:6.1f} s of {WORKERS} workers")
+    skipped = [outcome.mutation.name for outcome in outcomes if outcome.is_skipped]
+    if skipped:
+        print(f"{len(skipped)} skipped, as their tests are: {', '.join(skipped)}")
+    survived = [each.mutation.name for each in outcomes if each.problem and not each.is_skipped]
+    caught = len(outcomes) - len(survived) - len(skipped)
+    print(f"{len(outcomes)} mutations, {caught} caught")
     if survived:
         print(f"not caught: {', '.join(survived)}")
-    return 1 if survived else 0
-
-
-def _new(path: Path) -> Path:
-    path.mkdir()
-    return path
+    return 1 if survived or (skipped and os.environ.get("DISTNET_NO_SKIPS")) else 0
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from textwrap import dedent
 
+from pytest import TestReport
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.mutations import objects, tested
 from tests.mutations.check import misfits
 from tests.mutations.fragments import replace, spans
 from tests.mutations.objects import Unfit, in_c, in_python
+from tests.mutations.worker import Observer
 
 PYTHON = dedent(
     """
@@ -104,6 +106,30 @@ class ObjectTests(SynchronousTestCase):
         self.assertFalse(found.is_unit)
         with self.assertRaisesRegex(Unfit, "there is no test 'test_nothing'"):
             tested.find("test_nothing")
+
+
+class WorkerTests(SynchronousTestCase):
+    """Tests for what becomes of the tests of a mutation."""
+
+    def test_ends(self) -> None:
+        """A test has ended as all of its parameters have."""
+        observer = Observer()
+        for name, when, outcome in (
+            ("t.py::all[a b]", "setup", "skipped"),
+            ("t.py::all[2]", "setup", "skipped"),
+            ("t.py::some[1]", "setup", "passed"),
+            ("t.py::some[1]", "call", "failed"),
+            ("t.py::some[2]", "call", "passed"),
+            ("t.py::one", "setup", "failed"),
+            ("t.py::one_more", "call", "passed"),
+        ):
+            report = TestReport(name, ("", 0, ""), {}, outcome, None, when)  # type: ignore[arg-type]
+            observer.pytest_runtest_logreport(report)
+        self.assertEqual(observer.of("t.py::all"), {"skipped"})
+        self.assertEqual(observer.of("t.py::some"), {"passed", "failed"})
+        self.assertEqual(observer.of("t.py::some[2]"), {"passed"})
+        self.assertEqual(observer.of("t.py::one"), {"failed"})
+        self.assertEqual(observer.of("t.py::none"), set())
 
 
 class FragmentTests(SynchronousTestCase):

@@ -10,7 +10,6 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import masters, suites
-from tests.mutations.__main__ import skipped
 
 
 class MasterTests(SynchronousTestCase):
@@ -32,7 +31,7 @@ class MasterTests(SynchronousTestCase):
 
 
 class LeftOutTests(SynchronousTestCase):
-    """Tests for suites and mutations that cannot be run here."""
+    """Tests for suites that cannot be run here."""
 
     def main(self, strict: bool) -> tuple[int, str]:
         """What becomes of the suite that is left out, where no test may be C{strict}ly skipped."""
@@ -56,16 +55,3 @@ class LeftOutTests(SynchronousTestCase):
         status, shown = self.main(strict=True)
         self.assertEqual(status, 1)
         self.assertIn("suites: 0 passed, 1 failed, 0 left out", shown)
-
-    def test_skipped_tests(self) -> None:
-        """A test is skipped if pytest ran it with none of its parameters."""
-        output = (
-            "t.py::all[a b] SKIPPED (no [ABC]) [  1%]\n"
-            "t.py::all[2] SKIPPED (none) [  2%]\n"
-            "t.py::some[1] SKIPPED (none) [  3%]\n"
-            "t.py::some[2] PASSED [  4%]\n"
-            "t.py::one SKIPPED (none) [  5%]\n"
-            "t.py::one_more PASSED [  6%]\n"
-        )
-        tests = {"t.py::all", "t.py::all[2]", "t.py::some", "t.py::one", "t.py::one_more"}
-        self.assertEqual(skipped(tests, output), {"t.py::all", "t.py::all[2]", "t.py::one"})
