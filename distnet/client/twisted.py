@@ -18,12 +18,10 @@ from twisted.application.internet import ClientService, backoffPolicy
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import (
-    IAddress,
     IProtocol,
     IProtocolFactory,
     IStreamClientEndpoint,
 )
-from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -40,6 +38,7 @@ from distnet.client.blocking import (
 from distnet.client.connection import Connection
 from distnet.client.endpoints import TlsFiles, client_endpoint
 from distnet.once import Once
+from distnet.sockets.quiet import QuietFactory
 from distnet.wire import HEADER_SIZE, QUIT
 
 DEFAULT_MAX_WAITING: Final = 2**20
@@ -70,18 +69,6 @@ class _Noting:
             return failure
 
         return connecting.addErrback(note)
-
-
-class _Connections(Factory):
-    """Builds the protocols of one client."""
-
-    noisy = False
-
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-
-    def buildProtocol(self, addr: IAddress | None) -> Connection:
-        return Connection(self._client)
 
 
 class AsyncClient:
@@ -180,17 +167,18 @@ class AsyncClient:
             raise
 
     async def _connect(self) -> int:
+        factory = QuietFactory(lambda: Connection(self))
         if self._reconnect:
             self._service = ClientService(
                 _Noting(self._endpoint, self._note),
-                _Connections(self),
+                factory,
                 # To ClientService a connection without an id is a success.
                 retryPolicy=lambda failed: self._retry_policy(failed + self._failed_attempts),
                 clock=self._reactor,
             )
             self._service.startService()
         else:
-            await self._endpoint.connect(_Connections(self))
+            await self._endpoint.connect(factory)
         return await self.when_connected()
 
     def getid(self) -> int:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from distnet.processes import start_time
+
 LEASH: Final = Path(__file__).with_name("leash.py")
 GRACE: Final = 5.0
 """Seconds that a process has to end when it was asked to."""
@@ -68,17 +70,6 @@ class Process:
                 yield descriptor if self.runs else None
         finally:
             os.close(descriptor)
-
-
-def start_time(pid: int) -> int | None:
-    """The time at which a process started, in the kernel's ticks; None if it has ended."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    state, *fields = stat.rpartition(b")")[2].split()
-    # A zombie has ended; its parent has not asked yet.
-    return None if state in (b"Z", b"X") else int(fields[18])
 
 
 def this_process() -> Process:

@@ -7,13 +7,13 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from twisted.internet.interfaces import IAddress
-from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from distnet.gateway.backoff import Backoff
 from distnet.gateway.whereabouts import Whereabouts
+from distnet.sockets.quiet import QuietClientFactory
 
 FIRST_SECONDS: Final = 0.05
 MOST_SECONDS: Final = 1.0
@@ -48,11 +48,12 @@ class Management:
     def start(self) -> None:
         """Connect, as soon as there is a switch."""
         self._later = None
+        factory = QuietClientFactory(lambda: _Protocol(self), lambda _: self.lost())
         if isinstance(self._where, int):
-            self._reactor.adoptStreamConnection(self._where, socket.AF_UNIX, _Factory(self))
+            self._reactor.adoptStreamConnection(self._where, socket.AF_UNIX, factory)
             os.close(self._where)
         else:
-            self._reactor.connectUNIX(self._where, _Factory(self))
+            self._reactor.connectUNIX(self._where, factory)
 
     def stop(self) -> None:
         """Leave."""
@@ -101,17 +102,4 @@ class _Protocol(Protocol):
         self._management.whereabouts.feed(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._management.lost()
-
-
-class _Factory(ClientFactory):
-    noisy = False
-
-    def __init__(self, management: Management) -> None:
-        self._management = management
-
-    def buildProtocol(self, addr: IAddress | None) -> _Protocol:
-        return _Protocol(self._management)
-
-    def clientConnectionFailed(self, connector: object, reason: Failure) -> None:
         self._management.lost()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
-from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -20,6 +20,7 @@ from distnet.gateway.backoff import Backoff
 from distnet.gateway.frames import LONGEST
 from distnet.once import Once
 from distnet.sockets.descriptor import RetriedDescriptor, error_name, grow_send_buffer
+from distnet.sockets.quiet import QuietClientFactory
 from distnet.vdewire import Request, RequestType, encode_request, parse_reply
 
 DESCRIPTION: Final = "distnet gateway"
@@ -85,7 +86,8 @@ class Plug(RetriedDescriptor):
         """Plug in, as soon as there is a switch."""
         self._later = None
         control = self._control = _Control(self)
-        self._reactor.connectUNIX(str(Path(self._directory, "ctl")), _Once(control))
+        factory = QuietClientFactory(lambda: control, control.failed)
+        self._reactor.connectUNIX(str(Path(self._directory, "ctl")), factory)
 
     def stop(self) -> None:
         """Leave."""
@@ -251,6 +253,12 @@ class _Control(Protocol):
         self._stop_timeout()
         self._plug.lost(self._why)
 
+    def failed(self, error: Exception) -> None:
+        """There is no connection."""
+        number = getattr(error, "osError", None)
+        cause = error.__cause__ or error
+        self._plug.lost(os.strerror(number) if isinstance(number, int) else str(cause))
+
     def _give_up(self, why: str) -> None:
         self._why = why
         cast(Any, self.transport).abortConnection()
@@ -258,19 +266,3 @@ class _Control(Protocol):
     def _stop_timeout(self) -> None:
         if self._timeout is not None and self._timeout.active():
             self._timeout.cancel()
-
-
-class _Once(ClientFactory):
-    noisy = False
-
-    def __init__(self, control: _Control) -> None:
-        self._made = control
-
-    def buildProtocol(self, addr: object) -> _Control:
-        return self._made
-
-    def clientConnectionFailed(self, connector: object, reason: Failure) -> None:
-        error: Any = reason.value
-        number = getattr(error, "osError", None)
-        cause = error.__cause__ or error
-        self._made._plug.lost(os.strerror(number) if isinstance(number, int) else str(cause))

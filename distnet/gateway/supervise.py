@@ -12,14 +12,14 @@ from typing import Any, Final
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessExitedAlready
-from twisted.internet.interfaces import IAddress
-from twisted.internet.protocol import Factory, ProcessProtocol, Protocol
+from twisted.internet.protocol import ProcessProtocol, Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from distnet.gateway import libslirp
 from distnet.gateway.backoff import Backoff
 from distnet.gateway.cli import CONSOLE_DESCRIPTOR
+from distnet.sockets.quiet import QuietFactory
 
 FIRST_SECONDS: Final = 0.1
 MOST_SECONDS: Final = 10.0
@@ -50,7 +50,7 @@ class GatewayProcess(Service):
         self._words = [
             sys.executable, "-m", "distnet.cli", "gateway", "--supervised", *words
         ]  # fmt: skip
-        self._console = _Consoles(make_console)
+        self._console = QuietFactory(make_console)
         self._backoff = Backoff(FIRST_SECONDS, MOST_SECONDS)
         self._process: Any = None
         self._started = 0.0
@@ -142,13 +142,3 @@ class _Lines(ProcessProtocol):
     def _say(self, line: bytes) -> None:
         if line.strip():
             _log.info("gateway: {line}", line=line.decode(errors="replace"))
-
-
-class _Consoles(Factory):
-    noisy = False
-
-    def __init__(self, make: Callable[[], Protocol]) -> None:
-        self._make = make
-
-    def buildProtocol(self, addr: IAddress | None) -> Protocol:
-        return self._make()

@@ -11,14 +11,13 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.protocol import ServerFactory
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from distnet import __version__
+from distnet import __version__, processes
 from distnet.address import Address, TlsAddress
 from distnet.divert import Divert
 from distnet.errors import Refused
@@ -49,25 +48,12 @@ from distnet.once import Once
 from distnet.qemu import guest_arguments
 from distnet.sockets.listen import address_of, listen
 from distnet.sockets.native import Way
-from distnet.sockets.peers import peer_credentials, process_identity
+from distnet.sockets.peers import peer_credentials
+from distnet.sockets.quiet import QuietFactory
 
 _log = Logger(namespace="distnet")
 
 _LOOK_SECONDS: Final = 0.02
-
-
-class NodeFactory(ServerFactory):
-    """Makes the protocols of one listener."""
-
-    noisy = False
-
-    def __init__(self, master: MasterService, listener: NodeListener) -> None:
-        self._master = master
-        self._listener = listener
-
-    def buildProtocol(self, addr: object) -> NodeProtocol:
-        """A connection has come."""
-        return self._master.make_protocol(self._listener)
 
 
 @implementer(INodes)
@@ -138,7 +124,7 @@ class MasterService(Service):
     def privilegedStartService(self) -> None:
         """Listen, while there may be privileges. Raises L{StartupError}."""
         for listener in [*self.listeners, *self._late_listeners()]:
-            factory: Any = NodeFactory(self, listener)
+            factory: Any = self.make_factory(listener)
             if listener.tls:
                 factory = TLSMemoryBIOFactory(self._tls, False, factory, self._reactor)
                 factory.noisy = False
@@ -223,9 +209,11 @@ class MasterService(Service):
 
     # Connections
 
-    def make_protocol(self, listener: NodeListener) -> NodeProtocol:
-        """The protocol of a new connection."""
-        return NodeProtocol(self, listener, self._reactor, self._watch, self._diag)
+    def make_factory(self, listener: NodeListener) -> QuietFactory:
+        """What makes the protocols of a listener's connections."""
+        return QuietFactory(
+            lambda: NodeProtocol(self, listener, self._reactor, self._watch, self._diag)
+        )
 
     def connected(self, protocol: NodeProtocol) -> None:
         """See L{INodes}."""
@@ -369,4 +357,4 @@ def _process(protocol: NodeProtocol) -> str | None:
     sock = protocol.transport.socket if not protocol.listener.tls else None
     if protocol.listener.node is None or sock is None or sock.family != socket.AF_UNIX:
         return None
-    return process_identity(peer_credentials(sock).pid)
+    return processes.identity(peer_credentials(sock).pid)

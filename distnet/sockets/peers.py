@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 import struct
-from pathlib import Path
 from typing import Final, NamedTuple
 
+from distnet.processes import program_of
 from distnet.text import host_port
 
 _CREDENTIALS: Final = struct.Struct("3i")
@@ -34,7 +34,7 @@ def describe_peer(sock: socket.socket) -> str:
     if sock.family != socket.AF_UNIX:
         return f"tcp {peer_address(sock)}"
     pid = peer_credentials(sock).pid
-    return f"unix, pid {pid} ({_command(pid)})"
+    return f"unix, pid {pid} ({program_of(pid)})"
 
 
 def peer_credentials(sock: socket.socket) -> Credentials:
@@ -47,27 +47,3 @@ def peer_groups(sock: socket.socket) -> list[int]:
     """The groups, by number, of who connected to a unix socket: SO_PEERGROUPS."""
     groups = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MAX_GROUPS * _GROUP.size)
     return [peer_credentials(sock).gid, *(each for (each,) in _GROUP.iter_unpack(groups))]
-
-
-def process_identity(pid: int) -> str | None:
-    """
-    What tells a process from every other one, or None if there is none with this pid.
-
-    A pid alone is used again. What is not is a pid, the time at which its process started (field 22
-    of /proc/PID/stat, proc(5), in clock ticks since the machine started), and the id of that start
-    of the machine.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
-    started = stat.rpartition(")")[2].split()[19]
-    return f"{boot} {pid} {started}"
-
-
-def _command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return "gone"

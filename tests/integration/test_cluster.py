@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from distnet.cluster.record import GRACE, Process, read_record, start_time
+from distnet.cluster.record import GRACE, Process, read_record
+from distnet.processes import start_time
 from tests import tiny_kernels
 from tests.clusters import COMMAND, Clusters, Up, clusters
 from tests.masters import PATIENCE, eventually

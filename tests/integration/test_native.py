@@ -19,7 +19,7 @@ from distnet._native import SWITCH, NotNative, load_router
 from distnet.control.server import as_json
 from distnet.master.core.limits import Limits
 from distnet.master.listener import NodeListener
-from distnet.master.service import MasterService, NodeFactory
+from distnet.master.service import MasterService
 from distnet.testing import NotingObserver
 from distnet.wire import HEADER, Messages, encode_message
 from tests.fuzzing import SIZES, fuzz
@@ -87,7 +87,7 @@ class World:
         """One more node; its number."""
         near, far = socket.socketpair()
         near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-        factory = NodeFactory(self.master, NodeListener("unix:nowhere"))
+        factory = self.master.make_factory(NodeListener("unix:nowhere"))
         self.reactor.adoptStreamConnection(near.fileno(), socket.AF_UNIX, factory)
         near.close()
         far.setblocking(False)

@@ -104,9 +104,9 @@ MUTATIONS = (
     Mutation(
         "first-free-port-for-all",
         "N=ENDPOINT is for port N",
-        "FrameFactory.buildProtocol",
-        "return FrameConnection(self._service, self._port)",
-        "return FrameConnection(self._service, None)",
+        "FrameStreamService.make_factory",
+        "FrameConnection(self, port)",
+        "FrameConnection(self, None)",
         ("ComingTests.test_ports",),
     ),
     Mutation(

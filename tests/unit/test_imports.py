@@ -16,7 +16,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     # From the bottom to the top. A name stands for a module, or for a package with all in it that
     # no longer name stands for. What stands in a row imports from the rows above its own in this
     # table, and from what the same name stands for, never from its neighbours.
-    ("errors", "text", "mac", "guestnet", "once", "_native", "divert"),
+    ("errors", "text", "mac", "guestnet", "once", "_native", "divert", "processes"),
     ("address", "seam", "wire", "vdewire"),
     # Without I/O.
     ("master.core", "switch.core"),

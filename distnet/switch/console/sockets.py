@@ -15,17 +15,15 @@ from contextlib import suppress
 from typing import Any, Final, cast
 
 from twisted.application.service import Service
-from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import quoteStringArgument
 from twisted.internet.interfaces import (
-    IAddress,
     IHalfCloseableProtocol,
     IListeningPort,
     IPushProducer,
     ITransport,
 )
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.stdio import StandardIO
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -33,6 +31,7 @@ from zope.interface import implementer
 
 from distnet.errors import StartupError
 from distnet.sockets.listen import Listener, complete_description, listen
+from distnet.sockets.quiet import QuietFactory
 from distnet.switch.console.machine import Console, ConsoleSession
 from distnet.switch.console.pdump import Sink
 from distnet.switch.console.records import MAX_SCRIPT, Surroundings
@@ -204,7 +203,7 @@ class ManagementService(Service):
         description = complete_description(
             f"unix:address={quoteStringArgument(self.path)}:mode={self._mode:o}"
         )
-        self._port = listen(self._reactor, Listener(description), _Consoles(self))
+        self._port = listen(self._reactor, Listener(description), QuietFactory(self.make_protocol))
         if self._group is not None:
             try:
                 os.chown(self.path, -1, self._group)
@@ -234,16 +233,6 @@ class ManagementService(Service):
         protocol = ConsoleProtocol(self._console, clock=self._reactor, done=self._open.discard)
         self._open.add(protocol)
         return protocol
-
-
-class _Consoles(Factory):
-    noisy = False
-
-    def __init__(self, service: ManagementService) -> None:
-        self._service = service
-
-    def buildProtocol(self, addr: IAddress | UNIXAddress | None) -> ConsoleProtocol:
-        return self._service.make_protocol()
 
 
 class StandardInputService(Service):

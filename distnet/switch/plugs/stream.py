@@ -12,7 +12,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -27,6 +27,7 @@ from distnet.sockets.listen import (
     listen,
 )
 from distnet.sockets.peers import describe_peer, peer_credentials, peer_groups
+from distnet.sockets.quiet import QuietFactory
 from distnet.sockets.refusals import Refusals
 from distnet.sockets.unbuffered import Unbuffered
 from distnet.switch.core.bridge import Bridge
@@ -83,7 +84,7 @@ class FrameStreamService(Service):
         """Listen, while there may be privileges. Raises L{StartupError}."""
         for place in self._places:
             listener = Listener(place.description)
-            port = listen(self.reactor, listener, FrameFactory(self, place.port))
+            port = listen(self.reactor, listener, self.make_factory(place.port))
             self._ports.append((place, listener, port))
 
     def startService(self) -> None:
@@ -116,6 +117,10 @@ class FrameStreamService(Service):
         while self._connections:
             await deferLater(self.reactor, 0)
 
+    def make_factory(self, port: int | None) -> QuietFactory:
+        """What makes the protocols of connections that are for a port, or for any."""
+        return QuietFactory(lambda: FrameConnection(self, port))
+
     # What connections tell
 
     def connected(self, connection: FrameConnection) -> None:
@@ -125,20 +130,6 @@ class FrameStreamService(Service):
     def disconnected(self, connection: FrameConnection) -> None:
         """It is over."""
         self._connections.discard(connection)
-
-
-class FrameFactory(ServerFactory):
-    """Makes the protocols of one place."""
-
-    noisy = False
-
-    def __init__(self, service: FrameStreamService, port: int | None) -> None:
-        self._service = service
-        self._port = port
-
-    def buildProtocol(self, addr: object) -> FrameConnection:
-        """A connection has come."""
-        return FrameConnection(self._service, self._port)
 
 
 @implementer(IFrameLink)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -19,6 +19,7 @@ from distnet.errors import StartupError
 from distnet.sockets.descriptor import grow_send_buffer
 from distnet.sockets.listen import BACKLOG
 from distnet.sockets.peers import peer_groups
+from distnet.sockets.quiet import QuietFactory
 from distnet.sockets.refusals import Refusals
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
@@ -42,15 +43,13 @@ REQUEST_SECONDS: Final = 0.25
 _log = Logger(namespace="distnet")
 
 
-class ControlSocket(ServerFactory):
+class ControlSocket:
     """
     The socket C{ctl} in a switch's directory, and the clients that are connected to it.
 
     @ivar errors: operations on data sockets that failed; others may count there too.
     @ivar refusals: of requests.
     """
-
-    noisy = False
 
     def __init__(
         self, reactor: Any, bridge: Bridge, directory: VdeDirectory, errors: Errors | None = None
@@ -67,8 +66,9 @@ class ControlSocket(ServerFactory):
         """Listen. Raises L{StartupError}."""
         self.directory.claim()
         ctl, mode = self.directory.ctl, self.directory.permissions.mode
+        factory = QuietFactory(self.make_protocol)
         try:
-            self._port = self.reactor.listenUNIX(ctl, self, BACKLOG, mode, wantPID=False)
+            self._port = self.reactor.listenUNIX(ctl, factory, BACKLOG, mode, wantPID=False)
         except CannotListenError as error:
             raise StartupError(
                 f"cannot listen at {ctl}: {error.socketError.strerror or error.socketError}"
@@ -89,7 +89,7 @@ class ControlSocket(ServerFactory):
             await deferLater(self.reactor, 0)
         self.directory.leave()
 
-    def buildProtocol(self, addr: object) -> ControlProtocol:
+    def make_protocol(self) -> ControlProtocol:
         """A client has come."""
         return ControlProtocol(self)
 

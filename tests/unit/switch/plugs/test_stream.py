@@ -26,7 +26,6 @@ from distnet.switch.core.streamwire import encode_frame
 from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE
 from distnet.switch.plugs.stream import (
     FrameConnection,
-    FrameFactory,
     FrameStreamService,
     StreamListener,
     parse_stream,
@@ -160,7 +159,7 @@ class Base(SynchronousTestCase):
     ) -> tuple[FrameConnection, FakeTransport]:
         """Somebody connects."""
         self.connections += 1
-        connection = FrameFactory(self.service, port).buildProtocol(None)
+        connection = self.service.make_factory(port).buildProtocol(None)
         transport = FakeTransport(self.connections + 10)
         transport.socket.gone = gone
         connection.makeConnection(cast(Any, transport))

@@ -92,7 +92,7 @@ class Base(SynchronousTestCase):
 
     def client(self) -> tuple[ControlProtocol, StringTransport]:
         """A connection to the control socket."""
-        protocol, transport = self.control.buildProtocol(None), StringTransport()
+        protocol, transport = self.control.make_protocol(), StringTransport()
         protocol.makeConnection(cast(Any, transport))
         return protocol, transport
 

@@ -96,7 +96,7 @@ class PlugTests(SynchronousTestCase):
         self, own: str, port: int = 0, *, managed: bool = False
     ) -> tuple[ControlProtocol, ClientTransport]:
         """A request of a client whose own socket is there, on a new connection."""
-        protocol = self.control.buildProtocol(None)
+        protocol = self.control.make_protocol()
         transport = ClientTransport(Path(self.directory.path))
         self.addCleanup(transport.release)
         protocol.makeConnection(cast(Any, transport))

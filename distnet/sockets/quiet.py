@@ -1,0 +1,47 @@
+"""Factories that do not tell the log when they start and stop, as Twisted's do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IProtocol
+from twisted.internet.protocol import ClientFactory, ServerFactory
+from twisted.python.failure import Failure
+
+
+class QuietFactory(ServerFactory):
+    """Makes a protocol for each connection that comes."""
+
+    noisy = False
+
+    def __init__(self, make: Callable[[], IProtocol]) -> None:
+        self._make = make
+
+    def buildProtocol(self, addr: object) -> Any:
+        """A connection has come."""
+        return self._make()
+
+
+class QuietClientFactory(ClientFactory):
+    """Makes the protocol of one attempt to connect."""
+
+    noisy = False
+
+    def __init__(
+        self, make: Callable[[], IProtocol], failed: Callable[[Exception], object]
+    ) -> None:
+        """
+        @param failed: called if there is no connection, with the reason.
+        """
+        self._make = make
+        self._failed = failed
+
+    def buildProtocol(self, addr: object) -> Any:
+        """There is a connection."""
+        return self._make()
+
+    def clientConnectionFailed(self, connector: object, reason: Failure) -> None:
+        """There is none."""
+        error: Any = reason.value
+        self._failed(error)
