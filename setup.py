@@ -57,7 +57,6 @@ setup(
         "zope.interface",
         "service-identity",
         "attrs",
-        "automat>=24.8",
         # For the gateway; cryptography, which twisted[tls] needs, needs it too.
         "cffi",
     ],

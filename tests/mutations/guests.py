@@ -28,8 +28,8 @@ MUTATIONS = (
         "riscv64-id-with-its-messages",
         "a riscv64 guest reads its id alone",
         "Router.greet",
-        "session.lifecycle.id_sent(self.mailboxes.get(session.node) is not None)",
-        "session.lifecycle.id_sent(False)\nsession.outbox.pump()",
+        "session.settling.greeted(self.mailboxes.get(session.node) is not None)",
+        "session.settling.greeted(False)\nsession.outbox.pump()",
         ("test_one_with_its_master",),
     ),
     Mutation(

@@ -191,7 +191,7 @@ class Delivery:
         if dest.settled:
             dest.outbox.pump()
         else:
-            dest.lifecycle.mail_waits()
+            dest.settling.mail_waits()
 
     def _drop(self, source: Session, run: Run, reason: Reason) -> None:
         self.congestion.dropped(run.dest, run.count, len(run.data))

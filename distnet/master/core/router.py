@@ -11,13 +11,13 @@ from distnet.errors import ImplausibleResume, NodeBusy
 from distnet.master.core.counters import Reason, Tally
 from distnet.master.core.delivery import Delivery
 from distnet.master.core.events import IObserver
-from distnet.master.core.lifecycle import Settling, make_lifecycle
 from distnet.master.core.limits import Limits
 from distnet.master.core.link import ILink
 from distnet.master.core.mailbox import Mail
 from distnet.master.core.outbox import Outbox
 from distnet.master.core.registry import IdPolicy, Registry, Standing
 from distnet.master.core.session import Kind, Session
+from distnet.master.core.settling import Settling
 from distnet.wire import (
     FIRST_TOOL_ID,
     MAX_ID,
@@ -100,8 +100,8 @@ class Router:
             None if kind is Kind.TOOL else self.limits.segment,
             (session.delivered, self.counters.delivered),
         )
-        session.lifecycle = make_lifecycle(
-            Settling(link, self._clock, self.limits.settle_seconds, partial(self._settled, session))
+        session.settling = Settling(
+            link, self._clock, self.limits.settle_seconds, partial(self._settled, session)
         )
         self.sessions[node] = session
         self._observer.connected(session)
@@ -127,12 +127,12 @@ class Router:
     def greet(self, session: Session) -> None:
         """Tell a new node its id, and nothing else until it has read that."""
         session.link.send(encode_id(session.node))
-        session.lifecycle.id_sent(self.mailboxes.get(session.node) is not None)
+        session.settling.greeted(self.mailboxes.get(session.node) is not None)
 
     def resume(self, session: Session) -> None:
         """Go on with a node that has read its id in an earlier run of the master."""
         session.resumed = True
-        session.lifecycle.resumed()
+        self._settled(session, "an earlier run")
 
     def lost(self, session: Session, why: str) -> None:
         """A connection has ended, or is as good as ended; once said, said for good."""
@@ -141,7 +141,7 @@ class Router:
         session.gone = True
         node = session.node
         del self.sessions[node]
-        session.lifecycle.ended()
+        session.settling.ended()
         self.congestion.forget_sender(session)
         while session.runs:
             self.delivery.deliver(session, session.runs.popleft(), False)
@@ -193,7 +193,7 @@ class Router:
 
     def _cut(self, session: Session, data: bytes) -> None:
         if not session.settled:
-            session.lifecycle.first_byte()
+            session.settling.first_byte()
         runs = session.splitter.feed(data)
         if session.resumed and not session.received.messages:
             self._check_resumed(session, runs)
@@ -222,7 +222,7 @@ class Router:
             session.outbox.was_read()
             self._drained(session)
         else:
-            session.lifecycle.id_was_taken()
+            session.settling.id_was_taken()
 
     def look(self, session: Session) -> None:
         """Somebody asks for a node: see whether it has read its id, though nothing waits for it."""

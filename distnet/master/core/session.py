@@ -1,4 +1,4 @@
-"""One connection as a node: what is known of it. What it goes through is in L{lifecycle}."""
+"""One connection as a node: what is known of it. What becomes of it says the router."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import Any
 
 from distnet.master.core.counters import Tally
-from distnet.master.core.lifecycle import Lifecycle
 from distnet.master.core.link import ILink
 from distnet.master.core.outbox import Outbox
+from distnet.master.core.settling import Settling
 from distnet.once import Once
 from distnet.wire import Run, Splitter
 
@@ -45,7 +45,7 @@ class Session:
     @ivar undelivered: messages it sent that could not be delivered.
     """
 
-    lifecycle: Lifecycle
+    settling: Settling
     splitter: Splitter
     outbox: Outbox
 

@@ -1,4 +1,4 @@
-"""L{distnet.master.core.lifecycle}: the id comes alone, and nothing follows before it was read."""
+"""L{distnet.master.core.settling}: the id comes alone, and nothing follows before it was read."""
 
 from __future__ import annotations
 
