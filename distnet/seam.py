@@ -47,20 +47,19 @@ class Seam(Generic[C]):
         @return: what takes it away again; calling it twice is the same as once.
         """
         layers = self._layers
-        layer = _Layer(layers[-1].outside if layers else self._bare)
+        layer = _Layer(self._bare, layers[-1] if layers else None)
         layer.outside = wrapper(cast(C, layer.go_on))
         layers.append(layer)
         end = self._divert.begin()
         self._changed(layer.outside)
 
         def undo() -> None:
-            if layer not in layers:
+            if layer.gone:
                 return
-            place = layers.index(layer)
-            del layers[place]
-            if place < len(layers):
-                layers[place].inside = layer.inside
-            else:
+            layer.gone = True
+            was_outermost = layers[-1] is layer
+            layers.remove(layer)
+            if was_outermost:
                 self._changed(layers[-1].outside if layers else None)
             end()
 
@@ -71,14 +70,23 @@ class _Layer(Generic[C]):
     """
     One wrapper.
 
-    @ivar inside: what it is put around.
-    @ivar outside: what is called in the place of that.
+    @ivar outside: what is called in the place of what it is put around.
+    @ivar gone: it was taken away.
     """
 
-    def __init__(self, inside: C) -> None:
-        self.inside = inside
-        self.outside = inside
+    outside: C
+
+    def __init__(self, bare: C, below: _Layer[C] | None) -> None:
+        """
+        @param below: what it is put around, or None if that is the bare callable.
+        """
+        self.gone = False
+        self._bare = bare
+        self._below = below
 
     def go_on(self, *what: Any) -> Any:
-        """Call what is inside now: the wrapper that was there may have been taken away."""
-        return self.inside(*what)
+        """Call what is inside now: those that were there may have been taken away."""
+        below = self._below
+        while below is not None and below.gone:
+            below = below._below
+        return (self._bare if below is None else below.outside)(*what)

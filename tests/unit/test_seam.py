@@ -78,13 +78,15 @@ class SeamTests(SynchronousTestCase):
 
             return keep
 
-        inner = self.seam.wrap(self.adding("1"))
-        outer = self.seam.wrap(keeping)
-        self.assertEqual(self.call("a"), "kept")
-        inner()
-        outer()
-        self.assertEqual(self.came, [])
-        self.assertEqual(kept[0](), "<a>")
+        for inner_first in (True, False):
+            inner = self.seam.wrap(self.adding("1"))
+            outer = self.seam.wrap(keeping)
+            self.assertEqual(self.call("a"), "kept")
+            for undo in (inner, outer) if inner_first else (outer, inner):
+                undo()
+            self.assertEqual(self.came, [])
+            self.assertEqual(kept.pop()(), "<a>")
+            self.came.clear()
 
     def test_diverts(self) -> None:
         """Traffic is diverted from the first wrapper to the end of the last one."""
