@@ -40,6 +40,8 @@ class Plan:
 
 
 PLAN: Final = Plan()
+GATEWAY: Final = "distnet gateway"
+"""What the gateway says of itself where it plugs in."""
 GUEST_MASTER: Final = f"{PLAN.master}:{PLAN.port}"
 """Where a kernel looks for its master."""
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections import deque
@@ -19,7 +17,7 @@ from typing import Any, Final, Self
 
 from distnet.cluster.config import VDE, ClusterConfig
 from distnet.cluster.directory import RunDirectory
-from distnet.cluster.log import last_lines, size
+from distnet.cluster.log import last_lines
 from distnet.cluster.mail import Mail
 from distnet.cluster.node import POLL, TOLD_LINES, ClusterError, Node
 from distnet.cluster.programs import (
@@ -30,7 +28,8 @@ from distnet.cluster.programs import (
 )
 from distnet.cluster.record import Process, end, read_record, start
 from distnet.control.ask import NoMaster, ask
-from distnet.guestnet import GUEST_MASTER
+from distnet.control.paths import SWITCH
+from distnet.guestnet import GATEWAY, GUEST_MASTER
 from distnet.qemu import OLDEST, Form, find_version
 
 LISTEN_SECONDS: Final = 30.0
@@ -80,7 +79,7 @@ class Cluster:
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
         self._commands: dict[str, list[str]] = {}
         self._logs = config.logs or self.run / "logs"
-        self._log_starts: dict[int, int] = {}
+        self._settled_before: dict[int, float | None] = {}
         self._mail: Mail | None = None
         self._kept_report = ""
         self._taken = False
@@ -122,7 +121,7 @@ class Cluster:
         self._start_daemon("master", master_command(config, run), self._master_answers)
         if config.topology == VDE:
             run.switch_commands.touch()
-            self._start_daemon("switch", switch_command(config, run), self._switch_listens)
+            self._start_daemon("switch", switch_command(config, run), self._gateway_is_plugged_in)
         for each in self.nodes:
             self._start_node(each)
 
@@ -193,14 +192,16 @@ class Cluster:
             return False
         return True
 
-    def _switch_listens(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as probe:
-            if probe.connect_ex(str(self.run.switch / "ctl")):
-                return False
-        return "ready: the master is at" in self.log("switch").read_text(errors="replace")
+    def _gateway_is_plugged_in(self) -> bool:
+        try:
+            ports = ask(self.run.switch_control, "/ports", kind=SWITCH)[1]
+        except NoMaster:
+            return False
+        # It plugs in when all that it needs for its guests is there.
+        return any(GATEWAY in end["description"] for port in ports for end in port["endpoints"])
 
-    def _start_node(self, node: Node) -> None:
-        self._log_starts[node.id] = size(self.log("master"))
+    def _start_node(self, node: Node, settled_at: float | None = None) -> None:
+        self._settled_before[node.id] = settled_at
         node.start()
         self._say(f"{node.name}: started, process {node.pid}")
 
@@ -213,7 +214,7 @@ class Cluster:
         which = self.node(node)
         which.stop()
         deadline = time.monotonic() + LEAVE_SECONDS
-        while self._ask_node(which)["state"] != "expected":
+        while (seen := self._ask_node(which))["state"] != "expected":
             if time.monotonic() > deadline:
                 raise ClusterError(
                     f"{which.name}: the master still has its old connection after"
@@ -221,7 +222,7 @@ class Cluster:
                 )
             self._check_daemons()
             self._pause()
-        self._start_node(which)
+        self._start_node(which, seen["settled_at"])
         self.wait_for_ids([node])
 
     def down(self) -> None:
@@ -281,11 +282,12 @@ class Cluster:
         while True:
             for node in list(waiting):
                 running = node.running  # Before the look: it may have been done in time.
-                state = self._ask_node(node)["state"]
+                seen = self._ask_node(node)
+                state = seen["state"]
                 if state == "unsettled" and self._is_news and node.id not in connected:
                     connected.add(node.id)
                     self._say(f"{node.name}: connected, after {node.seconds:.1f} s")
-                if state in ("settled", "paused") or self._was_settled(node):
+                if state in ("settled", "paused") or self._was_settled(node, seen):
                     waiting.remove(node)
                     self._say(f"{node.name}: has its id, after {node.seconds:.1f} s")
                 elif not running:
@@ -317,11 +319,10 @@ class Cluster:
         self._check_daemons()
         return {"state": "unknown"}
 
-    def _was_settled(self, node: Node) -> bool:
-        """Whether it has had its id since it was started, and may have left again."""
-        with self.log("master").open(errors="replace") as log:
-            log.seek(self._log_starts[node.id])
-            return re.search(rf"\bnode {node.id}: settled\b", log.read()) is not None
+    def _was_settled(self, node: Node, seen: dict[str, Any]) -> bool:
+        """Whether it has had its id since it was started, and has left again."""
+        before = self._settled_before[node.id]
+        return seen["state"] == "expected" and seen["settled_at"] != before
 
     def _pause(self) -> None:
         self._look()

@@ -63,6 +63,11 @@ class RunDirectory:
         return self / "switch"
 
     @property
+    def switch_control(self) -> str:
+        """The switch's control socket."""
+        return str(self / "switch.control")
+
+    @property
     def switch_commands(self) -> Path:
         """What the switch begins with: nothing, whatever the user's own switches begin with."""
         return self / "switch.rc"

@@ -46,9 +46,9 @@ def switch_command(config: ClusterConfig, run: RunDirectory) -> list[str]:
     ports = max(_DEFAULT_PORTS, len(config.nodes) + _SPARE_PORTS)
     maps = [word for node in config.nodes for word in ("--map", f"{node.addresses.ip}={node.id}")]
     return _twistd(
-        "distnet-vde", "--sock", str(run.switch), "--nostdin", "--rcfile", str(run.switch_commands),
-        "--numports", str(ports), "--gateway", "--master-control", run.control, *maps,
-        *config.switch,
+        "distnet-vde", "--sock", str(run.switch), "--control", run.switch_control, "--nostdin",
+        "--rcfile", str(run.switch_commands), "--numports", str(ports), "--gateway",
+        "--master-control", run.control, *maps, *config.switch,
     )  # fmt: skip
 
 

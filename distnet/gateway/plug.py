@@ -18,12 +18,12 @@ from twisted.python.failure import Failure
 from distnet.errors import PeerError
 from distnet.gateway.backoff import Backoff
 from distnet.gateway.frames import LONGEST
+from distnet.guestnet import GATEWAY
 from distnet.once import Once
 from distnet.sockets.descriptor import RetriedDescriptor, error_name, grow_send_buffer
 from distnet.sockets.quiet import QuietClientFactory
 from distnet.vdewire import Request, RequestType, encode_request, parse_reply
 
-DESCRIPTION: Final = "distnet gateway"
 FRAMES_AT_ONCE: Final = 64
 """Frames read from the switch before others have their turn."""
 MOST_WAITING: Final = 512
@@ -125,7 +125,7 @@ class Plug(RetriedDescriptor):
         data.bind(str(self._path))
         grow_send_buffer(data)
         return encode_request(
-            Request(3, RequestType.NEW_PORT, self._wanted, os.fsencode(self._path), DESCRIPTION)
+            Request(3, RequestType.NEW_PORT, self._wanted, os.fsencode(self._path), GATEWAY)
         )
 
     def answered(self, path: bytes) -> None:

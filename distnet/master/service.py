@@ -98,7 +98,8 @@ class MasterService(Service):
         self._resumable: dict[int, str] = {}
         self._refusals_said: dict[NodeListener, Once] = {}
         self._stopping = False
-        everybody: list[Any] = [NodeLog(reactor), *observers]
+        self._last_settled = status.LastSettled()
+        everybody: list[Any] = [NodeLog(reactor), self._last_settled, *observers]
         self._way = Way(
             "messages are routed", lambda: NativeRouter(reactor, limits, patience_seconds)
         )
@@ -188,7 +189,7 @@ class MasterService(Service):
 
     def node(self, node: int) -> NodeStatus | AbsentStatus:
         """The node with an id, or what can be said of an id that no node has."""
-        return status.of_node(self._counted(), node)
+        return status.of_node(self._counted(), node, self._last_settled)
 
     def mailboxes(self) -> tuple[MailboxStatus, ...]:
         """What waits for ids, connected or not."""

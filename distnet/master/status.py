@@ -67,10 +67,13 @@ class AbsentStatus:
     An id that no node has.
 
     @ivar state: C{expected}, C{gone} or C{impossible}.
+    @ivar settled_at: when the last node with this id had read it, if the id is pinned; None if none
+        has, or of an id that is not pinned.
     """
 
     id: int
     state: str
+    settled_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +169,27 @@ def _of_session(router: Router, session: Session) -> NodeStatus:
     )
 
 
-def of_node(router: Router, node: int) -> NodeStatus | AbsentStatus:
+class LastSettled:
+    """
+    Remembers when pinned nodes have read their ids, for those who look when one has left again.
+
+    @ivar at: the times, by id.
+    """
+
+    def __init__(self) -> None:
+        self.at: dict[int, float] = {}
+
+    def settled(self, session: Session, by: str) -> None:
+        """It has read its id; whoever comes with a pinned id later does so anew."""
+        if session.pinned and session.settled_at is not None:
+            self.at[session.node] = session.settled_at
+
+
+def of_node(router: Router, node: int, last: LastSettled) -> NodeStatus | AbsentStatus:
     """Any id. If its node is not settled, being asked for may settle it."""
     session = router.sessions.get(node)
     if session is None:
-        return AbsentStatus(node, router.registry.standing(node).name.lower())
+        return AbsentStatus(node, router.registry.standing(node).name.lower(), last.at.get(node))
     return _of_session(router, session)
 
 

@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 
 from distnet.cluster.record import GRACE, Process, read_record
+from distnet.control.ask import ask
 from distnet.processes import start_time
 from tests import tiny_kernels
 from tests.clusters import COMMAND, Clusters, Up, clusters
-from tests.masters import PATIENCE, eventually
+from tests.masters import PATIENCE, Kernel, eventually, running
+from tests.switches import running as running_switch
+from tests.unnamed import OwnMaster, OwnSwitch, distnet
 
 pytestmark = pytest.mark.skipif(
     shutil.which("qemu-system-riscv64") is None, reason="needs the Debian package qemu-system-misc"
@@ -60,6 +63,56 @@ def fails(place: Clusters, file: Path) -> str:
     assert ended.returncode == 1
     place.assert_nothing_is_left()
     return ended.stderr
+
+
+def visit(place: Clusters, node: int, name: str = "tiny") -> None:
+    """Be a node's kernel: come for its id, send a message, and leave."""
+    run = place.run_directory(name)
+    with Kernel(str(run / f"node-{node}.master")) as kernel:
+        assert kernel.read_id() == node
+        kernel.send(node, b"sixteen bytes of")
+        assert kernel.receive() == (node, b"sixteen bytes of")
+        kernel.quit()
+    state = f"/nodes/{node}"
+    eventually("it has left", lambda: ask(str(run / "control"), state)[1]["state"] == "expected")
+
+
+# Starts
+
+
+def test_a_kernel_that_has_left(place: Clusters, tiny: Write) -> None:
+    """A kernel has had its id even if it has left before anybody looked."""
+    up = waiting(place, tiny(topology="vde"))
+    up.process.send_signal(signal.SIGSTOP)
+    for node in 0, 1:
+        visit(place, node)
+    up.process.send_signal(signal.SIGCONT)
+    up.wait_for("all 2 nodes have their ids")
+    assert up.stop() == 0
+
+
+def test_beside_others(place: Clusters, tiny: Write, tmp_path: Path) -> None:
+    """A cluster has a master, a switch and a gateway of its own, whatever else the user runs."""
+    home = tmp_path / "mine"
+    home.mkdir()
+    own = OwnMaster(home, "control-mine", "--listen", f"unix:{home}/mine", runtime=place.runtime)
+    with (
+        running(own) as master,
+        running_switch(OwnSwitch(home, "mine", runtime=place.runtime)) as switch,
+    ):
+        up = waiting(place, tiny(topology="vde"))
+        for node in 0, 1:
+            visit(place, node)
+        up.wait_for("all 2 nodes have their ids")
+        for words, process in (
+            (["status"], master.process),
+            (["status", "--switch"], switch.process),
+        ):
+            shown = distnet(place.runtime, *words)
+            assert f", pid {process.pid}, " in shown.stdout, shown.stderr
+        assert master.status()["counters"]["received"]["messages"] == 0
+        assert up.stop() == 0
+        assert master.stop() == switch.stop() == 0
 
 
 # Failed starts

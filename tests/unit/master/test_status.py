@@ -13,7 +13,13 @@ from distnet.master.core.session import Kind
 from distnet.master.listener import NodeListener
 from distnet.master.options import answers_of
 from distnet.master.service import MasterService
-from distnet.master.status import AbsentStatus, Amount, ListenerStatus, MailboxStatus
+from distnet.master.status import (
+    AbsentStatus,
+    Amount,
+    LastSettled,
+    ListenerStatus,
+    MailboxStatus,
+)
 from tests.unit.master.core.kernels import SETTLE_SECONDS, RouterTestCase
 
 NOTHING = Amount(0, 0)
@@ -29,7 +35,7 @@ class StatusTests(RouterTestCase):
         self.clock.advance(2)
         kernel.send(0, b"1234")
         kernel.send(70000, b"1234")
-        told = status.of_node(self.router, 0)
+        told = status.of_node(self.router, 0, LastSettled())
         self.assertEqual(
             dataclasses.asdict(told),
             {
@@ -63,7 +69,23 @@ class StatusTests(RouterTestCase):
         """Of these it is told whether somebody can get them."""
         self.kernel().leave()
         for node, state in ((0, "gone"), (1, "expected"), (70000, "impossible")):
-            self.assertEqual(status.of_node(self.router, node), AbsentStatus(node, state))
+            self.assertEqual(
+                status.of_node(self.router, node, LastSettled()), AbsentStatus(node, state)
+            )
+
+    def test_a_pinned_id_that_was_settled(self) -> None:
+        """Of a pinned id it is told when the last node that has left had read it."""
+        last = LastSettled()
+        kernel = self.kernel()
+        last.settled(kernel.session, "its queue")
+        self.assertEqual(last.at, {})
+        self.start(pinned=(5,))
+        self.clock.advance(2)
+        kernel = self.kernel(pinned=5)
+        last.settled(kernel.session, "its queue")
+        kernel.leave()
+        at = self.clock.seconds()
+        self.assertEqual(status.of_node(self.router, 5, last), AbsentStatus(5, "expected", at))
 
     def test_what_waits(self) -> None:
         """Mailboxes are told in the order of their ids, connected or not."""
