@@ -13,7 +13,7 @@ from distnet.master.core.link import ILink
 from distnet.master.core.session import Session
 from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.link import IFrameLink
-from distnet.switch.core.records import Endpoint, FdbEntry, Port, SlowEpisode
+from distnet.switch.core.records import Endpoint, FdbEntry, Port, SlowEpisode, Vlan
 from distnet.wire import Messages
 
 
@@ -254,6 +254,10 @@ class NotingBridgeObserver:
         """See L{IBridgeObserver}."""
         text = format_mac(entry.mac)
         self.events.append(("address_forgotten", entry.port.number, text, entry.vlan))
+
+    def vlan_changed(self, vlan: Vlan) -> None:
+        """Note it, without a port: it may be about several."""
+        self.events.append(("vlan_changed", None, vlan.number))
 
     def addresses_full(self) -> None:
         """See L{IBridgeObserver}."""

@@ -11,10 +11,9 @@ from distnet._native import load_bridge
 from distnet.sockets.native import NativePath, poller_of
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.counters import Reason
-from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.limits import BridgeLimits
-from distnet.switch.core.link import IHotEndpoint
-from distnet.switch.core.records import Endpoint, FdbEntry, Port, SlowEpisode, Vlan
+from distnet.switch.core.link import INativeEndpoint
+from distnet.switch.core.records import Endpoint, FdbEntry, Vlan
 from distnet.switch.plugs.descriptor import FrameDescriptor
 
 PATIENCE_SECONDS: Final = 0.01
@@ -28,28 +27,32 @@ _FOREIGN: Final = (-1, False, False)
 """Of what has no descriptor that each write of a frame goes to: only Python writes to it."""
 
 
-@implementer(IHotEndpoint)
-class HotEndpoint:
-    """The native half of an endpoint."""
+@implementer(INativeEndpoint)
+class NativeEndpoint:
+    """
+    The native half of an endpoint, as Python has it.
 
-    def __init__(self, path: HotBridge, native: Any, endpoint: Endpoint) -> None:
+    @ivar compiled: the object of the module that does the work.
+    """
+
+    def __init__(self, path: NativeBridge, compiled_bridge: Any, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._path = path
         link: object = endpoint.link
         how = _FOREIGN
         if isinstance(link, FrameDescriptor):
             how = (link.fileno(), link.is_socket, link.is_only_read)
-        self.native = path.native.Endpoint(native, endpoint.port.number, *how, self)
+        self.compiled = path.module.Endpoint(compiled_bridge, endpoint.port.number, *how, self)
 
     def closed(self) -> None:
-        """See L{IHotEndpoint}."""
+        """Frames wait for the endpoint: what else is for it is given to the bridge."""
         self._path.close(self)
 
     def let_go(self) -> None:
-        """See L{IHotEndpoint}."""
-        self.endpoint.hot = None
+        """The endpoint is about to be detached: serve it no more, and hand over what has come."""
+        self.endpoint.native = None
         self._path.forget(self)
-        frames, size = self.native.detach()
+        frames, size = self.compiled.detach()
         self.count()
         if frames:
             self.endpoint.port.counters.lose(Reason.RECEIVER_LEFT, size, frames)
@@ -57,18 +60,18 @@ class HotEndpoint:
 
     def show(self) -> bool:
         """Say how the bridge delivers to it now; whether that is at once."""
-        native = self._path.native
+        module = self._path.module
         endpoint = self.endpoint
         if endpoint.slow is not None:
-            state = native.SLOW
+            state = module.SLOW
         else:
-            state = native.CLOSED if endpoint.blocked else native.OPEN
-        self.native.set_state(state)
-        return bool(state == native.OPEN)
+            state = module.CLOSED if endpoint.blocked else module.OPEN
+        self.compiled.set_state(state)
+        return bool(state == module.OPEN)
 
     def count(self) -> None:
         """Add what was counted natively to the counters of the port."""
-        counts = self.native.counts()
+        counts = self.compiled.counts()
         endpoint = self.endpoint
         counters = endpoint.port.counters
         counters.received.frames += counts[0]
@@ -85,8 +88,8 @@ class HotEndpoint:
 
     def take(self) -> None:
         """Hand over to the bridge what has come, as long as it is not paused."""
-        bridge, endpoint, take = self._path.bridge, self.endpoint, self.native.take
-        while not (endpoint.paused and endpoint.hot is self) and (item := take()) is not None:
+        bridge, endpoint, take = self._path.bridge, self.endpoint, self.compiled.take
+        while not (endpoint.paused and endpoint.native is self) and (item := take()) is not None:
             target, frame = item
             if target is None:
                 bridge.received(endpoint, frame)
@@ -102,13 +105,12 @@ class HotEndpoint:
             link.ended()
 
 
-@implementer(IBridgeObserver)
-class HotBridge(NativePath):
+class NativeBridge(NativePath):
     """
     Takes over what is plugged in.
 
     @ivar bridge: the bridge that it works for.
-    @ivar native: the module.
+    @ivar module: the compiled one.
     """
 
     bridge: Bridge
@@ -120,119 +122,103 @@ class HotBridge(NativePath):
         @param patience: see L{PATIENCE_SECONDS}.
         @raise NotNative: it cannot be used here.
         """
-        self.native = load_bridge()
+        self.module = load_bridge()
         patience = min(patience, limits.pause_seconds)
         epoll = poller_of(reactor).fileno()
-        super().__init__(reactor, self.native.Bridge(epoll, limits.max_frame, patience))
+        super().__init__(reactor, self.module.Bridge(epoll, limits.max_frame, patience))
         self._seconds = reactor.seconds
-        self._hots: dict[Endpoint, HotEndpoint] = {}
+        self._diverted = False
+        self._endpoints: dict[Endpoint, NativeEndpoint] = {}
         # What is to be told of before the next frame.
         self._vlans: dict[Vlan, None] = {}
-        self._closed: dict[HotEndpoint, None] = {}
+        self._closed: dict[NativeEndpoint, None] = {}
 
     def work_for(self, bridge: Bridge) -> None:
         """Once, before anything is plugged in."""
         self.bridge = bridge
-        bridge.vlans.observe(self._vlan_changed)
+        bridge.divert.changed = self._divert
 
     def stop(self) -> None:
         """Serve no more; deliver what has come."""
-        for hot in list(self._hots.values()):
-            hot.let_go()
+        for endpoint in list(self._endpoints.values()):
+            endpoint.let_go()
         super().stop()
 
     def count(self) -> None:
         """Bring the counters of all ports up to date."""
-        for hot in self._hots.values():
-            hot.count()
+        for endpoint in self._endpoints.values():
+            endpoint.count()
 
-    def close(self, hot: HotEndpoint) -> None:
+    def close(self, endpoint: NativeEndpoint) -> None:
         """The bridge delivers to it in another way than at once, until it is seen not to."""
-        if hot not in self._closed:
-            self._closed[hot] = None
-            hot.native.set_state(self.native.CLOSED)
+        if endpoint not in self._closed:
+            self._closed[endpoint] = None
+            endpoint.compiled.set_state(self.module.CLOSED)
 
-    def forget(self, hot: HotEndpoint) -> None:
+    def forget(self, endpoint: NativeEndpoint) -> None:
         """It is not served any more."""
-        self._closed.pop(hot, None)
-        del self._hots[hot.endpoint]
+        self._closed.pop(endpoint, None)
+        del self._endpoints[endpoint.endpoint]
 
     # What Twisted's reactor calls
 
     def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
-        """As of C{select.epoll}: events of descriptors that are not served here."""
+        """As C{select.epoll.poll}: events of descriptors that are not served here."""
         if self._vlans:
             self._tell_vlans()
         if self._closed:
             self._tell_closed()
-        native = self.native
-        if self.bridge.is_tapped:
-            mode = native.DIVERT
-        else:
-            mode = native.HUB if self.bridge.hub else native.SWITCH
+        module = self.module
+        mode = module.HUB if self.bridge.hub else module.SWITCH
+        if self._diverted:
+            mode = module.DIVERT
         events, counted, seen, closed, givers, failed = self._native.poll(timeout, mode)
-        for hot in counted:
-            hot.count()
+        for endpoint in counted:
+            endpoint.count()
         if seen:
             now, find = self._seconds(), self.bridge.fdb.find
-            for vlan, address, ago in seen:
-                known = find(address, vlan)
+            for vlan, mac, ago in seen:
+                known = find(mac, vlan)
                 if known is not None:
                     known.seen = now - ago
-        for hot in closed:
-            self._closed[hot] = None
-        for hot in givers:
-            hot.take()
-        for hot, error in failed:
-            hot.failed(error)
+        for endpoint in closed:
+            self._closed[endpoint] = None
+        for endpoint in givers:
+            endpoint.take()
+        for endpoint, error in failed:
+            endpoint.failed(error)
         return events
 
     def _tell_vlans(self) -> None:
         vlans, self._vlans = self._vlans, {}
         for vlan in vlans:
-            members = [self._hots[endpoint].native for endpoint in vlan.plain_out]
+            members = [self._endpoints[endpoint].compiled for endpoint in vlan.plain_out]
             self._native.set_vlan(vlan.number, members, bool(vlan.tagged_out))
 
     def _tell_closed(self) -> None:
-        for hot in list(self._closed):
-            if hot.show():
-                del self._closed[hot]
+        for endpoint in list(self._closed):
+            if endpoint.show():
+                del self._closed[endpoint]
 
     # What the bridge says
 
-    def _vlan_changed(self, vlan: Vlan) -> None:
+    def _divert(self, diverted: bool) -> None:
+        self._diverted = diverted
+
+    def vlan_changed(self, vlan: Vlan) -> None:
+        """Native code is told before the next frame where frames of this VLAN go."""
         self._vlans[vlan] = None
 
     def endpoint_attached(self, endpoint: Endpoint) -> None:
-        """See L{IBridgeObserver}."""
-        hot = self._hots[endpoint] = endpoint.hot = HotEndpoint(self, self._native, endpoint)
-        self._closed[hot] = None
+        """From now on it is served, but written to only when the bridge does so at once."""
+        native = endpoint.native = NativeEndpoint(self, self._native, endpoint)
+        self._endpoints[endpoint] = native
+        self._closed[native] = None
 
     def address_learned(self, entry: FdbEntry) -> None:
-        """See L{IBridgeObserver}."""
+        """Native code knows it too."""
         self._native.learn(entry.vlan, entry.mac, entry.port.number)
 
     def address_forgotten(self, entry: FdbEntry) -> None:
-        """See L{IBridgeObserver}."""
+        """Nor does native code know it any more."""
         self._native.forget(entry.vlan, entry.mac)
-
-    def port_created(self, port: Port) -> None:
-        """See L{IBridgeObserver}."""
-
-    def port_removed(self, port: Port) -> None:
-        """See L{IBridgeObserver}."""
-
-    def endpoint_described(self, endpoint: Endpoint) -> None:
-        """See L{IBridgeObserver}."""
-
-    def endpoint_detached(self, endpoint: Endpoint) -> None:
-        """See L{IBridgeObserver}."""
-
-    def addresses_full(self) -> None:
-        """See L{IBridgeObserver}."""
-
-    def slow(self, episode: SlowEpisode) -> None:
-        """See L{IBridgeObserver}."""
-
-    def recovered(self, episode: SlowEpisode) -> None:
-        """See L{IBridgeObserver}."""

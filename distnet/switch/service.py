@@ -10,7 +10,6 @@ from typing import Any, Final
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
-from zope.interface import implementer
 
 from distnet.divert import Divert
 from distnet.errors import StartupError
@@ -25,8 +24,8 @@ from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.counters import Traffic
 from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.limits import BridgeLimits
-from distnet.switch.core.records import Endpoint, FdbEntry, Port, SlowEpisode
-from distnet.switch.native import HotBridge
+from distnet.switch.core.records import Endpoint, SlowEpisode
+from distnet.switch.native import NativeBridge
 from distnet.switch.plugs.descriptor import Errors
 from distnet.switch.plugs.dgram import DgramListener
 from distnet.switch.plugs.stream import FrameStreamService, StreamListener
@@ -130,8 +129,7 @@ class SwitchService(MultiService):
         self._management = management
         observer = ConsoleObserver()
         everybody: list[Any] = [SwitchLog(reactor), observer]
-        self.divert = Divert()
-        self._way = Way("frames are forwarded", lambda: HotBridge(reactor, settings.limits))
+        self._way = Way("frames are forwarded", lambda: NativeBridge(reactor, settings.limits))
         if self._way.native is not None:
             everybody.append(self._way.native)
         self.bridge = Bridge(
@@ -142,6 +140,7 @@ class SwitchService(MultiService):
             hub=settings.hub,
             strict=settings.strict,
         )
+        self.divert: Divert = self.bridge.divert
         if self._way.native is not None:
             self._way.native.work_for(self.bridge)
         self.bridge.fdb.set_size(settings.hash_size)
@@ -310,42 +309,26 @@ def make_address() -> bytes:
     return bytes(made_up)
 
 
-@implementer(IBridgeObserver)
 class SwitchLog:
     """Says in the log who comes and goes, and who does not keep up."""
 
     def __init__(self, clock: Any) -> None:
         self._clock = clock
 
-    def port_created(self, port: Port) -> None:
-        """See L{IBridgeObserver}."""
-
-    def port_removed(self, port: Port) -> None:
-        """See L{IBridgeObserver}."""
-
     def endpoint_attached(self, endpoint: Endpoint) -> None:
-        """See L{IBridgeObserver}."""
+        """Who has come, and where."""
         _log.info("{who} is plugged in", who=_name(endpoint))
 
-    def endpoint_described(self, endpoint: Endpoint) -> None:
-        """See L{IBridgeObserver}."""
-
     def endpoint_detached(self, endpoint: Endpoint) -> None:
-        """See L{IBridgeObserver}."""
+        """Who has gone."""
         _log.info("{who} is unplugged", who=_name(endpoint))
 
-    def address_learned(self, entry: FdbEntry) -> None:
-        """See L{IBridgeObserver}."""
-
-    def address_forgotten(self, entry: FdbEntry) -> None:
-        """See L{IBridgeObserver}."""
-
     def addresses_full(self) -> None:
-        """See L{IBridgeObserver}."""
+        """That frames for some addresses are flooded."""
         _log.warn("there are more addresses than are remembered: frames for others go everywhere")
 
     def slow(self, episode: SlowEpisode) -> None:
-        """See L{IBridgeObserver}."""
+        """Who does not keep up, and what waits."""
         _log.warn(
             "{who} does not read in time: {waiting} wait, more is dropped",
             who=_name(episode.endpoint),
@@ -353,7 +336,7 @@ class SwitchLog:
         )
 
     def recovered(self, episode: SlowEpisode) -> None:
-        """See L{IBridgeObserver}."""
+        """What that has cost."""
         _log.info(
             "{who} {what} after {seconds:.3f} s: {dropped} were dropped",
             who=_name(episode.endpoint),

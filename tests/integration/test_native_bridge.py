@@ -7,6 +7,7 @@ import random
 import socket
 import tempfile
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +19,14 @@ from twisted.internet.epollreactor import EPollReactor
 
 from distnet._native import SWITCH, NotNative, load_bridge
 from distnet.observers import broadcast
-from distnet.switch.core.bridge import Bridge
+from distnet.switch.core.bridge import Bridge, Receive
 from distnet.switch.core.counters import Counters, Reason
+from distnet.switch.core.delivery import Deliver
 from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.frame import insert_tag
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.records import Endpoint
-from distnet.switch.native import HotBridge
+from distnet.switch.native import NativeBridge
 from distnet.switch.plugs.descriptor import Errors, FrameDescriptor
 from distnet.switch.plugs.vde import ControlSocket
 from distnet.switch.plugs.vdedir import Permissions, VdeDirectory
@@ -133,16 +135,16 @@ class World:
         self.observer = NotingBridgeObserver()
         observers: list[Any] = [self.observer]
         bounds = BridgeLimits(**{"max_frame": MAX_FRAME, **limits})
-        self.hot = HotBridge(self.reactor, bounds, patience) if native else None
-        if self.hot is not None:
-            observers.append(self.hot)
+        self.path = NativeBridge(self.reactor, bounds, patience) if native else None
+        if self.path is not None:
+            observers.append(self.path)
         self.bridge = CountingBridge(bounds, broadcast(IBridgeObserver, *observers), self.reactor)
         self.bridge.fdb.set_min_persistence(0)
         for vlan in VLANS:
             self.bridge.vlans.create(vlan)
-        if self.hot is not None:
-            self.hot.work_for(self.bridge)
-            self.hot.start()
+        if self.path is not None:
+            self.path.work_for(self.bridge)
+            self.path.start()
         self.stations: list[socket.socket] = []
         self.endpoints: list[Endpoint] = []
         self.links: list[Link] = []
@@ -226,8 +228,8 @@ class World:
                 endpoint.link.close()
         bridge.stop()
         poller = self.reactor._poller
-        if self.hot is not None:
-            self.hot.stop()
+        if self.path is not None:
+            self.path.stop()
             assert self.reactor._poller is not poller
         for station in self.stations:
             station.close()
@@ -255,7 +257,8 @@ class Script:
         self.choice = random.Random(seed)
         self.world = world
         self.sent = 0
-        self.tapped: list[bytes] = []
+        self.watched: list[bytes] = []
+        self._leave: Callable[[], None] | None = None
 
     def frames(self, station: int, *, honest: bool = False) -> list[bytes]:
         """Some that a station sends: most of them usual ones, from its own address if honest."""
@@ -301,7 +304,7 @@ class Script:
                 Link if choice.random() < 0.7 else ReadByPython,
             )
         elif what == 5:
-            self.tap()
+            self.watch(self._leave is None)
         else:
             alive = [each for each, at in enumerate(world.endpoints) if not at.gone]
             if len(alive) > 3:
@@ -315,22 +318,25 @@ class Script:
             for vlan in VLANS:
                 bridge.vlans.remove_tagged(vlan, port)
         bridge.set_hub(False)
-        vars(bridge).pop("received", None)
+        self.watch(False)
 
-    def tap(self) -> None:
-        """Somebody wants to see every frame, as the console's dump does."""
-        bridge = self.world.bridge
+    def watch(self, wanted: bool) -> None:
+        """Somebody wants to see every frame, as the console's dump does, or does not any more."""
 
-        def tapped(endpoint: Endpoint, frame: bytes) -> bool:
-            self.tapped.append(frame)
-            return CountingBridge.received(bridge, endpoint, frame)
+        def watching(received: Receive) -> Receive:
+            def watched(endpoint: Endpoint, frame: bytes) -> bool:
+                self.watched.append(frame)
+                return received(endpoint, frame)
 
-        if vars(bridge).pop("received", None) is None:
-            vars(bridge)["received"] = tapped
+            return watched
+
+        if self._leave is not None:
+            self._leave()
+        self._leave = self.world.bridge.wrap_received(watching) if wanted else None
 
 
 def play(seed: int, native: bool) -> tuple[Outcome, list[bytes]]:
-    """What comes of a script in which everybody reads in time; and what was tapped."""
+    """What comes of a script in which everybody reads in time; and what was watched."""
     world = World(native)
     script = Script(seed, world)
     choice = script.choice
@@ -351,19 +357,19 @@ def play(seed: int, native: bool) -> tuple[Outcome, list[bytes]]:
         else:
             script.configure()
         world.settle()
-    return world.end(), script.tapped
+    return world.end(), script.watched
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_same_comes_out(seed: int) -> None:
     """Every frame to everybody, every counter, address and event is that of the pure version."""
-    (pure, tapped), (native, natively_tapped) = play(seed, False), play(seed, True)
+    (pure, watched), (native, natively_watched) = play(seed, False), play(seed, True)
     assert native.handed * 2 < pure.handed
     assert native.got == pure.got
     assert native.counters == pure.counters
     assert native.addresses == pure.addresses
     assert native.events == pure.events
-    assert natively_tapped == tapped
+    assert natively_watched == watched
 
 
 def crowd(seed: int, native: bool, patience: float) -> Outcome:
@@ -521,16 +527,121 @@ def test_what_python_has_queued_comes_first() -> None:
         world.send(station, [frame(BROADCAST, mac(station))])
         world.settle()
     frames = [frame(mac(reader), mac(sender), each.to_bytes(4, "big")) for each in range(40)]
-    script.tap()
+    script.watch(True)
     while not world.endpoints[reader].queue:
         world.send(sender, [frames.pop(0)])
-    script.tap()
+    script.watch(False)
     for each in frames:
         world.send(sender, [each])
         world.read(reader, 1)
     world.settle(IDLE_SECONDS)
     numbers = [int.from_bytes(each[14:18], "big") for each in world.got[reader][1:]]
     assert numbers == list(range(40))
+    world.end()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_diverted_and_back(seed: int) -> None:
+    """
+    Somebody asks for Python and leaves again, over and over while frames come and readers are full.
+
+    None is lost, doubled or late, and all are counted; those that come meanwhile are Python's, the
+    others native code's.
+    """
+    choice = random.Random(seed)
+    world = World(native=True, patience=choice.choice([0.0, 0.002]), pause_seconds=FOR_EVER)
+    stations = range(3)
+    for _ in stations:
+        world.plug()
+    for station in stations:
+        world.send(station, [frame(BROADCAST, mac(station))])
+        world.settle()
+    sent: dict[tuple[int, int], list[int]] = defaultdict(list)
+    ends: list[Callable[[], None]] = []
+    number = 0
+    for _ in range(300):
+        if choice.random() < 0.3:
+            ends.append(world.bridge.divert.begin())
+        elif ends and choice.random() < 0.4:
+            ends.pop(choice.randrange(len(ends)))()
+        sender = choice.choice(stations)
+        to = [each for each in stations if each != sender]
+        burst = []
+        for _ in range(choice.randrange(12)):
+            number += 1
+            everybody = choice.random() < 0.2
+            readers = to if everybody else [choice.choice(to)]
+            target = BROADCAST if everybody else mac(readers[0])
+            burst.append(frame(target, mac(sender), number.to_bytes(4, "big") + bytes(200)))
+            for reader in readers:
+                sent[reader, sender].append(number)
+        world.send(sender, burst)
+        world.read(choice.choice(stations), choice.randrange(4))
+    for end in ends:
+        end()
+    assert not world.bridge.divert
+    world.settle(IDLE_SECONDS)
+    got: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for reader in stations:
+        for each in world.got[reader]:
+            if len(each) > 100:
+                got[reader, each[11]].append(int.from_bytes(each[14:18], "big"))
+    assert got == sent
+    counters = [world.endpoints[station].port.counters for station in stations]
+    for reader in stations:
+        assert counters[reader].sent.frames == len(world.got[reader])
+        # The first ones had nobody to go to.
+        assert not counters[reader].undelivered.keys() - {Reason.NOBODY}
+    assert sum(each.received.frames for each in counters) == number + len(stations)
+    for diverted in (False, True, False):
+        handed = world.bridge.handed
+        held = world.bridge.divert.begin() if diverted else None
+        world.send(0, [frame(mac(1), mac(0), b"once more")] * 5)
+        world.settle()
+        assert world.bridge.handed - handed == (5 if diverted else 0)
+        if held is not None:
+            held()
+    world.end()
+
+
+def test_every_delivery_is_wrapped() -> None:
+    """What native code had decided on and could not deliver passes a wrapper too, once."""
+    world = World(native=True, patience=0.0, pause_seconds=FOR_EVER)
+    sender, full, reader = (world.plug() for _ in range(3))
+    for station in (sender, full, reader):
+        world.send(station, [frame(BROADCAST, mac(station))])
+        world.settle()
+    late: list[tuple[Endpoint, bytes]] = []
+    received_for = world.bridge.received_for
+
+    def noting(endpoint: Endpoint, target: Endpoint, frame: bytes) -> None:
+        late.append((target, frame))
+        received_for(endpoint, target, frame)
+
+    passed: list[tuple[Endpoint, bytes]] = []
+
+    def wrapper(deliver: Deliver) -> Deliver:
+        def delivering(source: Endpoint, targets: Iterable[Endpoint], frame: bytes) -> None:
+            passed.extend((target, frame) for target in targets)
+            deliver(source, targets, frame)
+
+        return delivering
+
+    world.bridge.received_for = noting  # type: ignore[method-assign]
+    frames = [frame(BROADCAST, mac(sender), each.to_bytes(4, "big")) for each in range(60)]
+    world.stations[sender].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    for each in frames:
+        world.stations[sender].send(each)
+    # In one turn native code reads them all, and is told only in the next one that it is wrapped.
+    undo = world.bridge.wrap_deliver(wrapper)
+    world.path._diverted = False  # type: ignore[union-attr]
+    world.reactor.iterate(0)
+    assert late
+    assert late == passed[: len(late)]
+    undo()
+    world.settle(IDLE_SECONDS)
+    for station in (full, reader):
+        assert world.got[station][-60:] == frames
     world.end()
 
 

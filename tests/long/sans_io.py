@@ -10,12 +10,14 @@ from typing import Self
 
 from twisted.internet.task import Clock
 
+from distnet.observers import broadcast
 from distnet.switch.console.commands import make_console
 from distnet.switch.console.machine import ConsoleSession
 from distnet.switch.console.observer import ConsoleObserver
 from distnet.switch.console.records import About, Surroundings
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
+from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.limits import BridgeLimits
 from distnet.testing import FakeFrameLink
 from distnet.vdewire import (
@@ -102,7 +104,7 @@ class ConsoleSteps:
         self.succeeded = 0
         self._steps = 0
         observer = ConsoleObserver()
-        self._bridge = Bridge(BridgeLimits(), observer, self._clock)
+        self._bridge = Bridge(BridgeLimits(), broadcast(IBridgeObserver, observer), self._clock)
         self._console = make_console(
             self._bridge,
             observer,

@@ -249,8 +249,8 @@ MUTATIONS = (
         "former-file-left",
         "a file that cannot be written changes nothing",
         "PacketDump.set_filename",
-        "sink = self._opened(filename)\nactive = self.active\nself.close()",
-        "active = self.active\nself.close()\nsink = self._opened(filename)",
+        "sink = self._opened(filename)\nself._close_file()",
+        "self._close_file()\nsink = self._opened(filename)",
         ("DumpTests.test_another_file",),
     ),
 )

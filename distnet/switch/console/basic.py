@@ -126,7 +126,6 @@ def _dump_active(session: ConsoleSession, active: bool) -> None:
         dump.start()
     else:
         dump.stop()
-    session.console.tap_frames(active)
 
 
 def _dump_filename(session: ConsoleSession, filename: str) -> Iterator[str]:

@@ -16,7 +16,6 @@ from distnet.switch.console.pdump import PacketDump
 from distnet.switch.console.records import About, Command, SpanningTree, Surroundings
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
-from distnet.switch.core.records import Endpoint
 from distnet.text import printable
 
 PROMPT: Final = "\nvde$ "
@@ -79,7 +78,10 @@ class Console:
 
     def load_dump(self, commands: tuple[Command, ...], categories: tuple[Category, ...]) -> None:
         """Make the packet dump, with what belongs to it, available."""
-        self.dump = PacketDump(self.surroundings.open_dump)
+        surroundings = self.surroundings
+        self.dump = PacketDump(
+            surroundings.open_dump, surroundings.wall_clock, self.bridge.wrap_received
+        )
         self.plugin_commands = commands
         self.plugin_categories = categories
 
@@ -87,30 +89,9 @@ class Console:
         """End the packet dump; its file is closed."""
         if self.dump is not None:
             self.dump.close()
-            self.tap_frames(False)
         self.dump = None
         self.plugin_commands = ()
         self.plugin_categories = ()
-
-    def tap_frames(self, tapped: bool) -> None:
-        """
-        Give every frame that comes to the bridge to the packet dump too.
-
-        It is put in front of the bridge's own method, which while it is not there costs nothing.
-        """
-        entrance = vars(self.bridge)
-        if not tapped:
-            entrance.pop("received", None)
-            return
-        received, dump, now = Bridge.received, self.dump, self.surroundings.wall_clock
-        bridge = self.bridge
-        assert dump is not None
-
-        def dumped(endpoint: Endpoint, frame: bytes) -> bool:
-            dump.add(frame, now())
-            return received(bridge, endpoint, frame)
-
-        entrance["received"] = dumped
 
     def shut_down(self) -> None:
         """Stop the switch; asked again, it is stopping already."""
@@ -129,10 +110,13 @@ class Console:
                 return command
         return None
 
-    def event(self, category: Category, text: str) -> None:
-        """Tell the sessions that want it."""
-        for session in list(self._sessions):
-            session.event(category, text)
+    def event(self, category: Category, show: Callable[..., str], *what: object) -> None:
+        """Tell the sessions that want it; C{show} makes a line of what it is about."""
+        wanting = [session for session in self._sessions if category in session.wanted]
+        if wanting:
+            line = category.line(printable(show(*what)))
+            for session in wanting:
+                session.event(line)
 
     def new_session(
         self, write: Callable[[bytes], None], *, prompts: bool = True
@@ -214,14 +198,12 @@ class ConsoleSession:
         self.ended = True
         self.console.forget(self)
 
-    def event(self, category: Category, text: str) -> None:
-        """Tell of an event, if it is wanted."""
-        if category not in self.wanted:
-            return
+    def event(self, line: str) -> None:
+        """Tell of an event, unless the other side does not read."""
         if self.paused:
             self.console.events_dropped += 1
         else:
-            self._write(category.line(printable(text)))
+            self._write(line)
 
     def run_script(self, path: str, data: bytes) -> list[str]:
         """

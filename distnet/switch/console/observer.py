@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zope.interface import implementer
-
 from distnet.switch.console.events import (
     ENDPOINT_ADDED,
     ENDPOINT_REMOVED,
@@ -16,15 +14,13 @@ from distnet.switch.console.events import (
     PORT_REMOVED,
     Category,
 )
-from distnet.switch.core.events import IBridgeObserver
-from distnet.switch.core.records import Endpoint, FdbEntry, Port, SlowEpisode
+from distnet.switch.core.records import Endpoint, FdbEntry, Port
 
 
-def _nobody(category: Category, text: str) -> None:
-    pass
+def _nobody(category: Category, show: Callable[..., str], *what: object) -> None:
+    """There is no console yet."""
 
 
-@implementer(IBridgeObserver)
 class ConsoleObserver:
     """
     Made before the bridge, which is made before the console.
@@ -33,50 +29,46 @@ class ConsoleObserver:
     """
 
     def __init__(self) -> None:
-        self.tell: Callable[[Category, str], None] = _nobody
+        self.tell: Callable[..., None] = _nobody
 
     def port_created(self, port: Port) -> None:
-        """See L{IBridgeObserver}."""
-        self.tell(PORT_ADDED, f"{port.number:02d}")
-
-    def port_removed(self, port: Port) -> None:
-        """It was told when its last endpoint left, as vde_switch does."""
+        """C{port/+}"""
+        self.tell(PORT_ADDED, _number, port)
 
     def endpoint_attached(self, endpoint: Endpoint) -> None:
-        """See L{IBridgeObserver}."""
-        self.tell(ENDPOINT_ADDED, _name(endpoint))
+        """C{port/ep/+}, and C{port/descr}"""
+        self.tell(ENDPOINT_ADDED, _name, endpoint)
         self.endpoint_described(endpoint)
 
     def endpoint_described(self, endpoint: Endpoint) -> None:
-        """See L{IBridgeObserver}."""
-        self.tell(PORT_DESCRIPTION, f'{_name(endpoint)} -> "{endpoint.description}"')
+        """C{port/descr}"""
+        self.tell(PORT_DESCRIPTION, _description, endpoint)
 
     def endpoint_detached(self, endpoint: Endpoint) -> None:
-        """See L{IBridgeObserver}."""
-        self.tell(ENDPOINT_REMOVED, _name(endpoint))
+        """C{port/ep/-}, and C{port/-} after the last one, as vde_switch does."""
+        self.tell(ENDPOINT_REMOVED, _name, endpoint)
         if not endpoint.port.active:
-            self.tell(PORT_REMOVED, f"{endpoint.port.number:02d}")
+            self.tell(PORT_REMOVED, _number, endpoint.port)
 
     def address_learned(self, entry: FdbEntry) -> None:
-        """See L{IBridgeObserver}."""
-        self.tell(HASH_ADDED, _whereabouts(entry))
+        """C{hash/+}"""
+        self.tell(HASH_ADDED, _whereabouts, entry)
 
     def address_forgotten(self, entry: FdbEntry) -> None:
-        """See L{IBridgeObserver}."""
-        self.tell(HASH_REMOVED, _whereabouts(entry))
+        """C{hash/-}"""
+        self.tell(HASH_REMOVED, _whereabouts, entry)
 
-    def addresses_full(self) -> None:
-        """There is no such event."""
 
-    def slow(self, episode: SlowEpisode) -> None:
-        """There is no such event."""
-
-    def recovered(self, episode: SlowEpisode) -> None:
-        """There is no such event."""
+def _number(port: Port) -> str:
+    return f"{port.number:02d}"
 
 
 def _name(endpoint: Endpoint) -> str:
     return f"Port {endpoint.port.number:02d} FD {endpoint.number:2d}"
+
+
+def _description(endpoint: Endpoint) -> str:
+    return f'{_name(endpoint)} -> "{endpoint.description}"'
 
 
 def _whereabouts(entry: FdbEntry) -> str:

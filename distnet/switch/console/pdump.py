@@ -13,6 +13,8 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from distnet.switch.console.arguments import CommandError
+from distnet.switch.core.bridge import Receive
+from distnet.switch.core.records import Endpoint
 
 DEFAULT_FILENAME: Final = "vde_dump.cap"
 SNAPSHOT_LENGTH: Final = 65535
@@ -65,20 +67,36 @@ class PacketDump:
     a pause comes behind what was there.
 
     @ivar filename: where to; the directory is the switch's own where it is relative.
-    @ivar active: frames are being written.
     @ivar buffered: leave it to the sink when it writes; otherwise after every frame.
     @ivar written: frames since the plugin was added.
     @ivar failed: frames that could not be written; the first of them ends the dump.
     """
 
-    def __init__(self, open_file: Callable[[str], Sink]) -> None:
+    def __init__(
+        self,
+        open_file: Callable[[str], Sink],
+        clock: Callable[[], float],
+        wrap_received: Callable[[Callable[[Receive], Receive]], Callable[[], None]],
+    ) -> None:
+        """
+        @param open_file: opens a new file. Raises OSError.
+        @param clock: seconds since the epoch.
+        @param wrap_received: as that of the bridge, which this sees the frames of.
+        """
         self.filename = DEFAULT_FILENAME
-        self.active = False
         self.buffered = False
         self.written = 0
         self.failed = 0
         self._open_file = open_file
+        self._clock = clock
+        self._wrap_received = wrap_received
         self._sink: Sink | None = None
+        self._leave: Callable[[], None] | None = None
+
+    @property
+    def active(self) -> bool:
+        """Frames are being written."""
+        return self._leave is not None
 
     def start(self) -> None:
         """Begin. Raises CommandError if it has begun, or if the file cannot be opened."""
@@ -89,22 +107,21 @@ class PacketDump:
                 self._sink = self._opened(self.filename)
             except OSError as error:
                 raise CommandError(error.errno or errno.EIO) from error
-        self.active = True
+        self._leave = self._wrap_received(self._dumping)
 
     def stop(self) -> None:
         """Pause. Raises CommandError if there is nothing to pause."""
         if not self.active:
             raise CommandError(errno.ENOENT)
-        self.active = False
+        self._end()
         if self._sink is not None:
             self._attempt(self._sink.flush)
 
     def set_filename(self, filename: str) -> None:
         """Write to another file from now on. Raises OSError, and keeps the former one."""
         sink = self._opened(filename)
-        active = self.active
-        self.close()
-        self._sink, self.filename, self.active = sink, filename, active
+        self._close_file()
+        self._sink, self.filename = sink, filename
 
     def set_buffered(self, buffered: bool) -> None:
         """Leave it to the sink when it writes, or not."""
@@ -112,12 +129,12 @@ class PacketDump:
         if not buffered and self._sink is not None:
             self._attempt(self._sink.flush)
 
-    def add(self, frame: bytes | bytearray | memoryview, now: float) -> None:
+    def add(self, frame: bytes | bytearray | memoryview) -> None:
         """Write a frame, if the dump is active. A disk that is full ends it."""
         sink = self._sink
         if sink is None or not self.active:
             return
-        data = record(frame, now)
+        data = record(frame, self._clock())
 
         def write() -> None:
             sink.write(data)
@@ -131,8 +148,25 @@ class PacketDump:
 
     def close(self) -> None:
         """Stop, and leave the file."""
+        self._end()
+        self._close_file()
+
+    def _dumping(self, received: Receive) -> Receive:
+        """What links call meanwhile: it takes a copy."""
+
+        def dumped(endpoint: Endpoint, frame: bytes) -> bool:
+            self.add(frame)
+            return received(endpoint, frame)
+
+        return dumped
+
+    def _end(self) -> None:
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            leave()
+
+    def _close_file(self) -> None:
         sink, self._sink = self._sink, None
-        self.active = False
         if sink is not None:
             # What a full disk does not take is lost, the dump is over all the same.
             with suppress(OSError):

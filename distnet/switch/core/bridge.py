@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
+from distnet.divert import Divert
+from distnet.seam import Seam
 from distnet.switch.core.counters import Reason
-from distnet.switch.core.delivery import Delivery
+from distnet.switch.core.delivery import Deliver, Delivery
 from distnet.switch.core.errors import AlreadyExists, InvalidValue
 from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.fdb import ForwardingDatabase
@@ -25,6 +27,9 @@ from distnet.switch.core.ports import DEFAULT_NUMPORTS, PortTable
 from distnet.switch.core.records import Endpoint, FdbEntry, Vlan
 from distnet.switch.core.vlans import VlanTable
 
+Receive = Callable[[Endpoint, bytes], bool]
+"""As L{Bridge.received}."""
+
 
 class Bridge:
     """
@@ -40,6 +45,7 @@ class Bridge:
     @ivar fdb: which address is where; its tunables.
     @ivar strict: refuse tags of VLANs that a port is not in, as vde_switch does.
     @ivar limits: which may not be changed.
+    @ivar divert: who needs all frames to go by Python, by L{received} and L{wrap_deliver}.
     """
 
     def __init__(
@@ -67,10 +73,13 @@ class Bridge:
             forgotten=observer.address_forgotten,
             full=observer.addresses_full,
         )
-        self.vlans = VlanTable(self.fdb)
+        self.vlans = VlanTable(self.fdb, observer.vlan_changed)
         self.ports = PortTable(self.vlans, observer, numports)
         self._delivery = Delivery(limits, observer, clock, self._forward)
-        self._deliver = self._delivery.deliver
+        self.divert = Divert()
+        self._receiving = Seam[Receive](self.received, self._receive_by, self.divert)
+        self._delivering = Seam[Deliver](self._delivery.deliver_late, self._deliver_by, self.divert)
+        self._deliver_by(None)
 
     # Endpoints
 
@@ -117,8 +126,8 @@ class Bridge:
         """Something was unplugged. Nothing happens if that was known."""
         if endpoint.gone:
             return
-        if endpoint.hot is not None:
-            endpoint.hot.let_go()
+        if endpoint.native is not None:
+            endpoint.native.let_go()
         port = endpoint.port
         port.endpoints = tuple(each for each in port.endpoints if each is not endpoint)
         self.vlans.endpoints_changed(port)
@@ -165,12 +174,52 @@ class Bridge:
 
         It was counted as received, and all else was done with it, by native code.
         """
-        self._delivery.deliver_late(endpoint, target, frame)
+        self._deliver_late(endpoint, (target,), frame)
 
-    @property
-    def is_tapped(self) -> bool:
-        """Somebody has put something of his own in the place of L{received}."""
-        return "received" in vars(self)
+    # Seams
+
+    def wrap_received(self, wrapper: Callable[[Receive], Receive]) -> Callable[[], None]:
+        """
+        Put something around L{received}, for a capture say. All frames are diverted meanwhile.
+
+        @param wrapper: called once with what it is put around, which is called as L{received}; it
+            returns what all links call in its place.
+        @return: what takes it away again; calling it twice is the same as once.
+        """
+        return self._receiving.wrap(wrapper)
+
+    def wrap_deliver(self, wrapper: Callable[[Deliver], Deliver]) -> Callable[[], None]:
+        """
+        Put something between where a frame goes was decided and its delivery, for faults say.
+
+        All frames pass it: those that were held while their source was paused, and those that
+        native code had read too. All are diverted meanwhile.
+
+        @param wrapper: called once, with a callable that delivers: C{(source, targets, frame)}. It
+            returns what is called in its place for each frame, or each of the two forms of one (a
+            flooded frame goes to some with a tag and to others without). The frame was counted as
+            received; targets may be endpoints of the port it came from too, to which it is not
+            delivered; what is not delivered after all is not counted by anybody else.
+
+            What it was given may be called never, often and later, with other frames and targets;
+            when the source or a target has gone, and when the wrapper has been taken away. Each
+            copy for a target is then sent, queued, or counted as not delivered. A source may be
+            paused by it, but one that is paused or has gone already does not wait twice for the
+            same target: what finds no room then is dropped (L{Reason.QUEUE_FULL}).
+        @return: what takes it away again; calling it twice is the same as once.
+        """
+        return self._delivering.wrap(wrapper)
+
+    def _receive_by(self, received: Receive | None) -> None:
+        # In front of the method of this name, which is what is called while this is not there.
+        if received is None:
+            del self.received
+        else:
+            self.received = received  # type: ignore[assignment,method-assign]
+
+    def _deliver_by(self, deliver: Deliver | None) -> None:
+        self._deliver = deliver or self._delivery.deliver
+        self._deliver_late = deliver or self._delivery.deliver_late
 
     # Configuration that is not of ports, VLANs, or addresses alone
 

@@ -10,6 +10,9 @@ from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.records import Endpoint, SlowEpisode
 
+Deliver = Callable[[Endpoint, Iterable[Endpoint], bytes], None]
+"""Delivers a frame of an endpoint to others, but not to those of the port that it came from."""
+
 
 class Delivery:
     """
@@ -62,12 +65,25 @@ class Delivery:
         if full is not None:
             self._wait(source, full, frame)
 
-    def deliver_late(self, source: Endpoint, target: Endpoint, frame: bytes) -> None:
-        """Deliver a frame that all others have got; if its source is paused, at once or not."""
-        if not source.paused:
-            self.deliver(source, (target,), frame)
-        elif not self._offer(target, frame):
-            self._drop(target, Reason.QUEUE_FULL, frame)
+    def deliver_late(self, source: Endpoint, targets: Iterable[Endpoint], frame: bytes) -> None:
+        """
+        The same, at any time after it was decided where the frame goes.
+
+        Its source and its targets may have gone by then. A source that waits for a target already,
+        or has gone, cannot wait for it with this frame too.
+        """
+        wait = []
+        for target in targets:
+            if target.port is source.port:
+                continue
+            if target.gone:
+                self._drop(target, Reason.RECEIVER_LEFT, frame)
+            elif not source.gone and source not in target.waiters:
+                wait.append(target)
+            elif not self._offer(target, frame):
+                self._drop(target, Reason.QUEUE_FULL, frame)
+        if wait:
+            self.deliver(source, wait, frame)
 
     def hold(self, source: Endpoint, frame: bytes) -> None:
         """Keep a frame that came from an endpoint although that is paused."""
@@ -159,8 +175,8 @@ class Delivery:
             return True
         if not target.blocked:
             target.blocked = True
-            if target.hot is not None:
-                target.hot.closed()
+            if target.native is not None:
+                target.native.closed()
         queue.append(frame)
         target.queued_bytes += size
         return True

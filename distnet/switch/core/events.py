@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from zope.interface import Interface
 
-from distnet.switch.core.records import Endpoint, FdbEntry, Port, SlowEpisode
+from distnet.switch.core.records import Endpoint, FdbEntry, Port, SlowEpisode, Vlan
 
 
 class IBridgeObserver(Interface):
-    """Told what happens to ports, for the log and for the console. Must not call the bridge."""
+    """
+    Told what happens, for the log, the console and native code. Must not call the bridge.
+
+    These are all events there are; what observes has methods for those that it wants to know
+    (L{distnet.observers.broadcast}).
+    """
 
     def port_created(port: Port) -> None:
         """A port is there, without endpoints."""
@@ -30,6 +35,9 @@ class IBridgeObserver(Interface):
 
     def address_forgotten(entry: FdbEntry) -> None:
         """An address is not known any more, or is about to be known at another port."""
+
+    def vlan_changed(vlan: Vlan) -> None:
+        """The ports of a VLAN, or their endpoints, are others than before."""
 
     def addresses_full() -> None:
         """No more addresses are learned: said once, until a quarter is forgotten."""

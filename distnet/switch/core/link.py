@@ -7,7 +7,7 @@ from zope.interface import Attribute, Interface
 # zope.interface declares methods without self, which the linters are told in pyproject.toml.
 
 
-class IHotEndpoint(Interface):
+class INativeEndpoint(Interface):
     """
     The native half of an endpoint of the switch, which reads its frames and writes to it.
 

@@ -6,12 +6,12 @@ They know each other, so they stand together.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from distnet.switch.core.counters import Counters, Traffic
-from distnet.switch.core.link import IFrameLink, IHotEndpoint
+from distnet.switch.core.link import IFrameLink, INativeEndpoint
 
 NO_VLAN = 4095
 """As a port's untagged VLAN: it takes and gets no untagged frames."""
@@ -39,7 +39,7 @@ class Endpoint:
     @ivar paused: it is not read.
     @ivar impatient: its pause is over: until all that was held is dealt with it waits for nobody.
     @ivar pause_timer: ends its pause.
-    @ivar hot: its native half, or None.
+    @ivar native: its native half, or None.
     """
 
     __slots__ = (
@@ -50,9 +50,9 @@ class Endpoint:
         "gone",
         "held",
         "held_bytes",
-        "hot",
         "impatient",
         "link",
+        "native",
         "number",
         "pause_timer",
         "paused",
@@ -85,7 +85,7 @@ class Endpoint:
         self.paused = False
         self.impatient = False
         self.pause_timer: Any = None
-        self.hot: IHotEndpoint | None = None
+        self.native: INativeEndpoint | None = None
 
 
 class Port:
@@ -158,7 +158,6 @@ class Vlan:
     """
 
     __slots__ = (
-        "_changed",
         "_plain_out",
         "_tagged_out",
         "fdb",
@@ -167,11 +166,7 @@ class Vlan:
         "untagged",
     )
 
-    def __init__(self, number: int, fdb: FdbTable, changed: Callable[[Vlan], None]) -> None:
-        """
-        @param changed: told of each change of its ports or of their endpoints.
-        """
-        self._changed = changed
+    def __init__(self, number: int, fdb: FdbTable) -> None:
         self.number = number
         self.fdb = fdb
         self.untagged: dict[int, Port] = {}
@@ -200,7 +195,6 @@ class Vlan:
     def changed(self) -> None:
         """Its ports, or their endpoints, are others than they were."""
         self._plain_out = self._tagged_out = None
-        self._changed(self)
 
 
 def _endpoints(ports: Iterable[Port]) -> tuple[Endpoint, ...]:

@@ -15,10 +15,13 @@ DEFAULT_VLAN = 0
 class VlanTable:
     """The VLANs there are (C{vlan/*}), by number. 0 is always there; new ports are in it."""
 
-    def __init__(self, fdb: ForwardingDatabase) -> None:
+    def __init__(self, fdb: ForwardingDatabase, changed: Callable[[Vlan], None]) -> None:
+        """
+        @param changed: told when the ports of a VLAN, or their endpoints, are others than before.
+        """
         self._fdb = fdb
+        self._changed = changed
         self._vlans: dict[int, Vlan] = {}
-        self._observer: Callable[[Vlan], None] | None = None
         self.create(DEFAULT_VLAN)
 
     def __iter__(self) -> Iterator[Vlan]:
@@ -38,17 +41,13 @@ class VlanTable:
         except KeyError:
             raise NoSuchThing(f"there is no VLAN {number}") from None
 
-    def observe(self, changed: Callable[[Vlan], None]) -> None:
-        """Have somebody told when the ports of a VLAN, or their endpoints, have changed."""
-        self._observer = changed
-
     def create(self, number: int) -> Vlan:
         """Raises L{InvalidValue}, L{AlreadyExists}."""
         if not 0 <= number <= HIGHEST_VLAN:
             raise InvalidValue(f"VLAN {number} is not between 0 and {HIGHEST_VLAN}")
         if number in self._vlans:
             raise AlreadyExists(f"there is a VLAN {number}")
-        vlan = self._vlans[number] = Vlan(number, self._fdb.table(number), self._vlan_changed)
+        vlan = self._vlans[number] = Vlan(number, self._fdb.table(number))
         return vlan
 
     def remove(self, number: int) -> None:
@@ -78,7 +77,7 @@ class VlanTable:
                 port.tagged.discard(number)
                 del home.tagged[port.number]
             home.untagged[port.number] = port
-            home.changed()
+            self._has_changed(home)
 
     def add_tagged(self, number: int, port: Port) -> None:
         """
@@ -91,7 +90,7 @@ class VlanTable:
             # What it carried of this tag until now was of its untagged VLAN.
             port.tagged.add(number)
             vlan.tagged[port.number] = port
-            vlan.changed()
+            self._has_changed(vlan)
 
     def remove_tagged(self, number: int, port: Port) -> None:
         """This port is not a tagged member any more. Raises L{NoSuchThing} without such a VLAN."""
@@ -99,7 +98,7 @@ class VlanTable:
         if vlan.tagged.pop(port.number, None) is not None:
             port.tagged.discard(number)
             self._fdb.forget_port(port, number)
-            vlan.changed()
+            self._has_changed(vlan)
 
     def remove_port(self, port: Port) -> None:
         """A port is in no VLAN any more."""
@@ -111,16 +110,16 @@ class VlanTable:
     def endpoints_changed(self, port: Port) -> None:
         """Something was plugged in or out."""
         if port.home is not None:
-            port.home.changed()
+            self._has_changed(port.home)
         for number in port.tagged:
-            self._vlans[number].changed()
+            self._has_changed(self._vlans[number])
 
-    def _vlan_changed(self, vlan: Vlan) -> None:
-        if self._observer is not None:
-            self._observer(vlan)
+    def _has_changed(self, vlan: Vlan) -> None:
+        vlan.changed()
+        self._changed(vlan)
 
     def _leave_home(self, port: Port) -> None:
         if port.home is not None:
             del port.home.untagged[port.number]
-            port.home.changed()
+            self._has_changed(port.home)
             port.home = None

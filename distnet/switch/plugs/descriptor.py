@@ -108,8 +108,8 @@ class FrameDescriptor(RetriedDescriptor):
         """Whoever is at the other end has left: read what is still there, unless it is paused."""
         if not self._open or self._endpoint is None:
             return
-        if self._endpoint.hot is not None:
-            self._endpoint.hot.let_go()
+        if self._endpoint.native is not None:
+            self._endpoint.native.let_go()
         while not self._paused and self._read_some():
             pass
 

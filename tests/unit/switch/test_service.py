@@ -11,7 +11,9 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.errors import StartupError
+from distnet.observers import broadcast
 from distnet.switch.core.bridge import Bridge
+from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.plugs.vdedir import Permissions, VdeDirectory
 from distnet.switch.service import Management, Plugs, Settings, SwitchLog, SwitchService
@@ -92,7 +94,9 @@ class LogTests(SynchronousTestCase):
     def test_comings_and_goings(self) -> None:
         """The log says who is plugged in and unplugged, and who did not read meanwhile."""
         reactor = ListeningReactor()
-        bridge = Bridge(BridgeLimits(queue_frames=2), SwitchLog(reactor), reactor)
+        bridge = Bridge(
+            BridgeLimits(queue_frames=2), broadcast(IBridgeObserver, SwitchLog(reactor)), reactor
+        )
         self.addCleanup(bridge.stop)
         with capturedLogs() as events:
             sender, slow = Station(bridge), Station(bridge, description="deaf")

@@ -7,11 +7,13 @@ import errno
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from distnet.observers import broadcast
 from distnet.switch.console.commands import make_console
 from distnet.switch.console.machine import ConsoleSession
 from distnet.switch.console.observer import ConsoleObserver
 from distnet.switch.console.records import About, Surroundings
 from distnet.switch.core.bridge import Bridge
+from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.limits import BridgeLimits
 from distnet.testing import FakeFrameLink
 from tests.unit.switch.console.test_pdump import MemoryFile
@@ -29,7 +31,7 @@ class ConsoleTestCase(SynchronousTestCase):
         self.files: dict[str, MemoryFile] = {}
         self.shut_down = 0
         observer = ConsoleObserver()
-        self.bridge = Bridge(BridgeLimits(), observer, self.clock)
+        self.bridge = Bridge(BridgeLimits(), broadcast(IBridgeObserver, observer), self.clock)
         self.console = make_console(
             self.bridge,
             observer,

@@ -6,6 +6,7 @@ import errno
 import struct
 import sys
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.switch.console.arguments import CommandError
@@ -16,6 +17,9 @@ from distnet.switch.console.pdump import (
     header,
     record,
 )
+from distnet.switch.core.bridge import Bridge
+from distnet.switch.core.limits import BridgeLimits
+from distnet.testing import FakeFrameLink, NotingBridgeObserver
 
 FRAME = bytes(range(60))
 
@@ -79,7 +83,16 @@ class DumpTests(SynchronousTestCase):
     def setUp(self) -> None:
         """A dump to memory."""
         self.files: dict[str, MemoryFile] = {}
-        self.dump = PacketDump(self.open)
+        self.now = 0.0
+        self.bridge = Bridge(BridgeLimits(), NotingBridgeObserver(), Clock())
+        self.addCleanup(self.bridge.stop)
+        self.endpoint = self.bridge.attach(FakeFrameLink())
+        self.dump = PacketDump(self.open, lambda: self.now, self.bridge.wrap_received)
+
+    def receive(self, now: float = 0) -> None:
+        """A frame comes to the bridge."""
+        self.now = now
+        self.bridge.received(self.endpoint, FRAME)
 
     def open(self, path: str) -> MemoryFile:
         """A new file."""
@@ -95,32 +108,42 @@ class DumpTests(SynchronousTestCase):
 
     def test_only_while_active(self) -> None:
         """Frames are written while it is active, those after a pause behind the others."""
-        self.dump.add(FRAME, 0)
+        self.receive(0)
         self.assertEqual(self.files, {})
         self.dump.start()
         self.refused(errno.EEXIST, self.dump.start)
-        self.dump.add(FRAME, 1)
+        self.receive(1)
         self.dump.stop()
         self.refused(errno.ENOENT, self.dump.stop)
-        self.dump.add(FRAME, 2)
+        self.receive(2)
         self.dump.start()
-        self.dump.add(FRAME, 3)
+        self.receive(3)
         self.assertEqual(
             self.files[DEFAULT_FILENAME].flushed, header() + record(FRAME, 1) + record(FRAME, 3)
         )
         self.assertEqual((self.dump.written, self.dump.failed), (2, 0))
+        self.assertEqual(self.endpoint.port.counters.received.frames, 4)
+
+    def test_diverts(self) -> None:
+        """All frames go by Python while it is active, and not a moment longer."""
+        for end in (self.dump.stop, self.dump.close):
+            self.assertFalse(self.bridge.divert)
+            self.dump.start()
+            self.assertTrue(self.bridge.divert)
+            end()
+        self.assertFalse(self.bridge.divert)
 
     def test_buffered(self) -> None:
         """Buffered, nothing is flushed until it is not, or paused, or closed."""
         self.dump.start()
         self.dump.set_buffered(True)
         file = self.files[DEFAULT_FILENAME]
-        self.dump.add(FRAME, 0)
+        self.receive(0)
         self.assertEqual(file.flushed, header())
         self.dump.set_buffered(False)
         self.assertEqual(file.flushed, header() + record(FRAME, 0))
         self.dump.set_buffered(True)
-        self.dump.add(FRAME, 0)
+        self.receive(0)
         self.dump.stop()
         self.assertEqual(file.flushed, file.written)
         self.dump.close()
@@ -133,7 +156,7 @@ class DumpTests(SynchronousTestCase):
         self.assertTrue(self.files[DEFAULT_FILENAME].closed)
         self.assertTrue(self.dump.active)
         self.assertRaises(OSError, self.dump.set_filename, "bad")
-        self.dump.add(FRAME, 0)
+        self.receive(0)
         self.assertEqual(self.files["other"].flushed, header() + record(FRAME, 0))
         self.assertEqual(self.dump.filename, "other")
 
@@ -147,8 +170,9 @@ class DumpTests(SynchronousTestCase):
         """A full disk ends it, and it can be begun anew."""
         self.dump.start()
         self.files[DEFAULT_FILENAME].full = True
-        self.dump.add(FRAME, 0)
+        self.receive(0)
         self.assertEqual((self.dump.active, self.dump.written, self.dump.failed), (False, 0, 1))
+        self.assertFalse(self.bridge.divert)
         self.dump.start()
-        self.dump.add(FRAME, 0)
+        self.receive(0)
         self.assertEqual(self.dump.written, 1)

@@ -13,6 +13,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.errors import StartupError
+from distnet.observers import broadcast
 from distnet.switch.console.commands import make_console
 from distnet.switch.console.machine import MAX_SESSIONS, Console
 from distnet.switch.console.observer import ConsoleObserver
@@ -29,6 +30,7 @@ from distnet.switch.console.sockets import (
     user_name,
 )
 from distnet.switch.core.bridge import Bridge
+from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.limits import BridgeLimits
 from tests.unit.sockets.listening import ListeningReactor
 
@@ -39,7 +41,7 @@ SUCCESS = b"1000 Success\n"
 def make(clock: Clock | ListeningReactor) -> Console:
     """A console of an empty switch."""
     observer = ConsoleObserver()
-    bridge = Bridge(BridgeLimits(), observer, clock)
+    bridge = Bridge(BridgeLimits(), broadcast(IBridgeObserver, observer), clock)
     return make_console(bridge, observer, clock=clock.seconds, about=About())
 
 

@@ -143,9 +143,12 @@ class EndpointTests(BridgeTestCase):
         self.assertEqual(
             self.observer.events,
             [
+                ("vlan_changed", None, 0),
                 ("port_created", 1),
+                ("vlan_changed", None, 0),
                 ("endpoint_attached", 1, number),
                 ("endpoint_described", 1, "second"),
+                ("vlan_changed", None, 0),
                 ("endpoint_detached", 1, number),
             ],
         )

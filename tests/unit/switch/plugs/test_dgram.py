@@ -23,8 +23,7 @@ from distnet.switch.plugs.descriptor import Errors
 from distnet.switch.plugs.dgram import DgramPeer
 from distnet.switch.plugs.dgram_udp import UdpDgramListener, UdpDgramService, UdpPeer
 from distnet.switch.plugs.dgram_unix import UnixDgramListener, UnixPeer
-from distnet.switch.service import SwitchLog
-from distnet.testing import FakeFrameLink
+from distnet.testing import FakeFrameLink, NotingBridgeObserver
 from tests.unit.switch.core.stations import BROADCAST, frame
 
 FRAME = frame(BROADCAST, 1, b"payload")
@@ -90,7 +89,7 @@ class PeerCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Make them."""
         self.reactor = MemoryReactorClock()
-        self.bridge = Bridge(BridgeLimits(), SwitchLog(self.reactor), self.reactor)
+        self.bridge = Bridge(BridgeLimits(), NotingBridgeObserver(), self.reactor)
         self.errors = Errors()
         listener = UnixDgramListener("/nonexistent/place")
         self.service = listener.service(self.reactor, self.bridge, self.errors)
@@ -293,7 +292,7 @@ class ListenerTests(SynchronousTestCase):
     def test_services(self) -> None:
         """Each kind has its service, which says where it listens."""
         clock = MemoryReactorClock()
-        bridge = Bridge(BridgeLimits(), SwitchLog(clock), clock)
+        bridge = Bridge(BridgeLimits(), NotingBridgeObserver(), clock)
         for text in ("unix:/x", "udp:127.0.0.1:5"):
             service = parse_dgram(text).service(clock, bridge, Errors())
             self.assertEqual(service.where(), text)
@@ -305,7 +304,7 @@ class StraysTests(SynchronousTestCase):
     def test_strays(self) -> None:
         """What others send to a peer's socket before that is connected is theirs."""
         reactor = MemoryReactorClock()
-        bridge = Bridge(BridgeLimits(), SwitchLog(reactor), reactor)
+        bridge = Bridge(BridgeLimits(), NotingBridgeObserver(), reactor)
         self.addCleanup(bridge.stop)
         service = parse_dgram("udp:0").service(reactor, bridge, Errors())
         assert isinstance(service, UdpDgramService)

@@ -20,8 +20,7 @@ from distnet.switch.core.link import IFrameLink
 from distnet.switch.plugs import tap
 from distnet.switch.plugs.descriptor import Errors
 from distnet.switch.plugs.tap import TapLink, TapService, check_name, open_tap
-from distnet.switch.service import SwitchLog
-from distnet.testing import FakeFrameLink
+from distnet.testing import FakeFrameLink, NotingBridgeObserver
 from tests.unit.switch.core.stations import BROADCAST, frame
 
 FRAME = frame(BROADCAST, 1, b"payload")
@@ -45,7 +44,7 @@ class TapServiceTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Make a service that gets a descriptor of ours."""
         self.reactor = MemoryReactorClock()
-        self.bridge = Bridge(BridgeLimits(), SwitchLog(self.reactor), self.reactor, numports=3)
+        self.bridge = Bridge(BridgeLimits(), NotingBridgeObserver(), self.reactor, numports=3)
         self.errors = Errors()
         self.ours = os.pipe2(os.O_NONBLOCK)
         for descriptor in self.ours:

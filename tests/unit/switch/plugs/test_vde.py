@@ -30,7 +30,7 @@ from distnet.switch.plugs.vde import (
     connect_to_client,
 )
 from distnet.switch.plugs.vdedir import Permissions, VdeDirectory
-from distnet.switch.service import SwitchLog
+from distnet.testing import NotingBridgeObserver
 from distnet.vdewire import BadRequest, Request, RequestType, encode_request
 
 FRAME = b"\xff" * 6 + b"\x02\0\0\0\0\1" + b"\x88\xb5" + b"payload"
@@ -85,7 +85,7 @@ class Base(SynchronousTestCase):
     def setUp(self) -> None:
         """Make them."""
         self.reactor = MemoryReactorClock()
-        self.bridge = Bridge(BridgeLimits(), SwitchLog(self.reactor), self.reactor)
+        self.bridge = Bridge(BridgeLimits(), NotingBridgeObserver(), self.reactor)
         directory = VdeDirectory(self.mktemp(), Permissions())
         self.control = ControlSocket(self.reactor, self.bridge, directory)
         self.addCleanup(self.bridge.stop)

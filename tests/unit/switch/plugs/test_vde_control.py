@@ -20,7 +20,7 @@ from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.records import Port
 from distnet.switch.plugs.vde import ControlProtocol, ControlSocket
 from distnet.switch.plugs.vdedir import Permissions, VdeDirectory
-from distnet.switch.service import SwitchLog
+from distnet.testing import NotingBridgeObserver
 from distnet.vdewire import Request, RequestType, encode_request, parse_reply
 from tests.unit.sockets.listening import ListeningReactor
 from tests.unit.switch.core.stations import BROADCAST, frame
@@ -70,7 +70,7 @@ class PlugTests(SynchronousTestCase):
         self.home = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.home)
         self.reactor = ListeningReactor()
-        self.bridge = Bridge(BridgeLimits(), SwitchLog(self.reactor), self.reactor)
+        self.bridge = Bridge(BridgeLimits(), NotingBridgeObserver(), self.reactor)
         self.addCleanup(self.bridge.stop)
         self.directory = VdeDirectory(str(self.home / "s"), Permissions(0o640, 0o750))
         self.control = ControlSocket(self.reactor, self.bridge, self.directory)
