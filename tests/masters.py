@@ -62,6 +62,7 @@ class Master:
 
     @ivar options: the words after C{distnet}, but for those that keep it to its directory.
     @ivar within: a command that runs it, like C{prlimit --nofile=64}.
+    @ivar twistd_options: further options of C{twistd} itself.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Master:
         self.directory = directory
         self.options = options
         self.within: list[str] = []
+        self.twistd_options: list[str] = []
         self._twistd = twistd
         self.control = str(directory / "control")
         self.tools = f"{self.control}.tools"
@@ -88,7 +90,7 @@ class Master:
         pace = ["--pace", PACE] if PACE and "--pace" not in self.options else []
         return [
             *self.within,
-            self._twistd, "--nodaemon", "--pidfile=",
+            self._twistd, "--nodaemon", "--pidfile=", *self.twistd_options,
             "distnet", "--control", self.control, *pace, *self.options,
         ]  # fmt: skip
 

@@ -13,10 +13,9 @@ from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
 from distnet.master.core.link import ILink, INative
-from distnet.master.core.session import Session
+from distnet.master.core.router import Router
 from distnet.master.listener import NodeListener
-from distnet.master.unread import SockDiag, how_to_tell, unsent
-from distnet.master.watch import UnreadWatch
+from distnet.master.unread import UnreadWatch, unsent
 from distnet.sockets.peers import describe_peer, peer_address
 from distnet.sockets.unbuffered import Unbuffered
 from distnet.text import KIB
@@ -53,28 +52,28 @@ class _Link:
         self._transport = transport
         self._socket = sock
         self._watch = protocol.watch
-        self._unread, self.observable = how_to_tell(
-            sock, protocol.diag, protocol.listener.acked_is_read
+        self._unread, self.observable = protocol.watch.how_to_tell(
+            sock, protocol.listener.acked_is_read
         )
 
     def unread(self) -> int | None:
-        """See L{ILink}."""
+        """What the operating system knows of the peer's queue."""
         return self._unread()
 
     def watch_unread(self, eager: bool) -> None:
-        """See L{ILink}."""
+        """Have the watch look, at growing intervals."""
         self._watch.watch(self, self._protocol.was_read, eager)
 
     def pause(self) -> None:
-        """See L{ILink}."""
+        """Have Twisted not read from the socket."""
         self._transport.pauseProducing()
 
     def resume(self) -> None:
-        """See L{ILink}."""
+        """Have Twisted read from the socket again."""
         self._transport.resumeProducing()
 
     def abort(self) -> None:
-        """See L{ILink}."""
+        """Reset the connection, and forget what it has not taken over."""
         self.let_go()
         self._transport.abortConnection()
 
@@ -121,7 +120,7 @@ class SocketLink(_Link, Unbuffered):
 
     def close(self) -> None:
         """
-        See L{ILink}.
+        Close it once all has been sent.
 
         On TCP our side is closed first; a peer that does not close its own soon is reset: a QEMU
         with C{reconnect} connects again after a reset, and does not notice less.
@@ -162,14 +161,14 @@ class TLSLink(_Link):
         transport.registerProducer(self, True)
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
-        """See L{ILink}."""
+        """Have Twisted encrypt it, unless its buffer is full."""
         if self._full:
             return 0
         self._transport.write(bytes(data))
         return len(data)
 
     def unread(self) -> int | None:
-        """See L{ILink}."""
+        """The same, once Twisted's buffer is empty."""
         return 1 if self._full else super().unread()
 
     def pauseProducing(self) -> None:
@@ -186,28 +185,19 @@ class TLSLink(_Link):
         """The connection is over."""
 
     def close(self) -> None:
-        """See L{ILink}."""
+        """Have Twisted send what it has, and close."""
         self._transport.unregisterProducer()
         self._transport.loseConnection()
 
 
 class INodes(Interface):
-    """What connections tell the master."""
+    """Who is told that connections begin and end."""
 
     def connected(protocol: NodeProtocol) -> None:
         """A connection has a link and wants to be a node."""
 
     def ended(protocol: NodeProtocol, reason: Failure) -> None:
         """A connection that had a link is over; it may never have become a node."""
-
-    def received(session: Session, data: bytes) -> None:
-        """Bytes have come from a node."""
-
-    def writable(session: Session) -> None:
-        """A link takes more bytes."""
-
-    def was_read(session: Session) -> None:
-        """A peer has read all that it was sent."""
 
 
 @implementer(IHandshakeListener)
@@ -225,13 +215,13 @@ class NodeProtocol(Protocol):
     session: Any = None
 
     def __init__(
-        self, nodes: INodes, listener: NodeListener, clock: Any, watch: UnreadWatch, diag: SockDiag
+        self, nodes: INodes, router: Router, listener: NodeListener, clock: Any, watch: UnreadWatch
     ) -> None:
         self.listener = listener
         self.clock = clock
         self.watch = watch
-        self.diag = diag
         self._nodes = nodes
+        self._router = router
         self._started = False
         self._early = bytearray()
         self._handshake: Any = None
@@ -271,7 +261,7 @@ class NodeProtocol(Protocol):
             if self.link is not None and self.link.native is not None and self.link.native.reads:
                 # It ends, or else this would not come here.
                 self.link.let_go()
-            self._nodes.received(self.session, data)
+            self._router.received(self.session, data)
         else:
             self._early += data
 
@@ -290,12 +280,12 @@ class NodeProtocol(Protocol):
         self._started = True
         if self._early:
             early, self._early = bytes(self._early), bytearray()
-            self._nodes.received(self.session, early)
+            self._router.received(self.session, early)
 
     def writable(self) -> None:
         """The link takes more bytes."""
-        self._nodes.writable(self.session)
+        self._router.writable(self.session)
 
     def was_read(self) -> None:
         """The peer has read all that was sent to it."""
-        self._nodes.was_read(self.session)
+        self._router.was_read(self.session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,12 +17,12 @@ from distnet.daemon.options import DaemonOptions, seconds, show_size, size, whol
 from distnet.daemon.process import Daemon
 from distnet.errors import LocalError
 from distnet.master.core.limits import Limits, Overflow
-from distnet.master.core.registry import IdPolicy, Registry
+from distnet.master.core.registry import IdPolicy, check_pinned
 from distnet.master.listener import NodeListener, for_tools
 from distnet.master.service import MasterService
 from distnet.master.state import StateFile
 from distnet.master.tls import server_options
-from distnet.sockets.listen import check_description
+from distnet.sockets.listen import absolute_description, check_description
 from distnet.wire import MAX_ID_DIGITS
 
 _DEFAULT: Final = Limits()
@@ -62,7 +63,8 @@ class Options(DaemonOptions):
          " whatever waits for others."],
         ["pause-seconds", None, _DEFAULT.pause_seconds, "How long a sender to a full mailbox is"
          " paused before messages are dropped; 0: never, inf: for ever. A paused guest stands"
-         " still."],
+         " still. With --pace stream, native code waits up to 0.1 s before that, or as long as"
+         " this if that is less: the two add up."],
         ["overflow", None, _DEFAULT.overflow.value, "drop-newest, or disconnect (the slow"
          " receiver): what happens then."],
         ["pace", None, "segment", "segment: whole messages of at most 1460 bytes at once, the next"
@@ -112,7 +114,7 @@ class Options(DaemonOptions):
         self["tls"].append(endpoint)
 
     def check(self) -> None:
-        """See L{DaemonOptions}."""
+        """Make limits, listeners and so on of the texts. Raises ValueError, naming the option."""
         self.policy = IdPolicy(self._one_of("ids", *IdPolicy))
         self.limits = Limits(
             max_payload=self.read("max-payload", size),
@@ -135,6 +137,8 @@ class Options(DaemonOptions):
         self.grace_seconds = self.read("grace-seconds", seconds)
         if not 0 <= self.grace_seconds < float("inf"):
             raise ValueError(f"--grace-seconds {self['grace-seconds']} is not a number of seconds")
+        if self["state"]:
+            self["state"] = str(Path(self["state"]).absolute())
         self._check_tls()
         self._find_listeners()
 
@@ -164,7 +168,11 @@ class Options(DaemonOptions):
                 description = check_description(reactor, endpoint)
             except ValueError as error:
                 raise ValueError(f"--{option}: {error}") from error
-            self.listeners.append(NodeListener(description, acked_is_read=acked, **what))
+            listener = NodeListener(description, acked_is_read=acked, **what)
+            if listener.path is not None and not Path(listener.path).is_absolute():
+                # Before twistd changes its directory.
+                listener = replace(listener, description=absolute_description(description))
+            self.listeners.append(listener)
 
         if self["port"] is None and not (self["listen"] or self["node"] or self["tls"]):
             self["port"] = str(_PORT)
@@ -180,13 +188,15 @@ class Options(DaemonOptions):
         for endpoint in self["tls"]:
             add("tls", endpoint, tls=True)
         try:
-            Registry(self.policy, 0, self.limits.highest_id, self._pinned())
+            check_pinned(self._pinned(), 0, self.limits.highest_id)
         except LocalError as error:
             raise ValueError(f"--node: {error} (--highest-id)") from error
         self._find_control()
 
     def _find_control(self) -> None:
         first, told = self.listeners[0], self["control"] or None
+        if told is not None and told != "none":
+            told = str(Path(told).absolute())
         name = Path(first.path).name if first.path is not None else str(first.port or "")
         if told != "none":
             self.control = ControlPath(MASTER, told, name, usual=first.port == _PORT)
@@ -194,7 +204,7 @@ class Options(DaemonOptions):
         if tools is None and told is not None and self.control is not None:
             tools = tools_beside(told)
         if tools is not None and tools != "none":
-            self.listeners.append(for_tools(tools))
+            self.listeners.append(for_tools(str(Path(tools).absolute())))
         self.tools_beside_control = tools is None and self.control is not None
 
     def _pinned(self) -> list[int]:

@@ -41,8 +41,7 @@ from distnet.master.status import (
     MasterStatus,
     NodeStatus,
 )
-from distnet.master.unread import SockDiag, unsent
-from distnet.master.watch import UnreadWatch
+from distnet.master.unread import UnreadWatch, unsent
 from distnet.observers import broadcast
 from distnet.once import Once
 from distnet.qemu import guest_arguments
@@ -94,7 +93,6 @@ class MasterService(Service):
         self._ports: list[tuple[NodeListener, IListeningPort]] = []
         self._protocols: set[NodeProtocol] = set()
         self._watch = UnreadWatch(reactor)
-        self._diag = SockDiag()
         self._resumable: dict[int, str] = {}
         self._refusals_said: dict[NodeListener, Once] = {}
         self._stopping = False
@@ -213,11 +211,11 @@ class MasterService(Service):
     def make_factory(self, listener: NodeListener) -> QuietFactory:
         """What makes the protocols of a listener's connections."""
         return QuietFactory(
-            lambda: NodeProtocol(self, listener, self._reactor, self._watch, self._diag)
+            lambda: NodeProtocol(self, self.router, listener, self._reactor, self._watch)
         )
 
     def connected(self, protocol: NodeProtocol) -> None:
-        """See L{INodes}."""
+        """Make a connection that has a link a node, and greet it; or refuse it."""
         link = protocol.link
         assert link is not None
         listener = protocol.listener
@@ -266,23 +264,11 @@ class MasterService(Service):
         self.router.lost(session, f"error: its id cannot be recorded: {failure.getErrorMessage()}")
 
     def ended(self, protocol: NodeProtocol, reason: Failure) -> None:
-        """See L{INodes}."""
+        """A connection is over, and its node, if it was one, with it."""
         self._protocols.discard(protocol)
         if protocol.session is not None:
             why = "closed" if reason.check(ConnectionDone) else "error: connection reset"
             self.router.lost(protocol.session, why)
-
-    def received(self, session: Session, data: bytes) -> None:
-        """See L{INodes}."""
-        self.router.received(session, data)
-
-    def writable(self, session: Session) -> None:
-        """See L{INodes}."""
-        self.router.writable(session)
-
-    def was_read(self, session: Session) -> None:
-        """See L{INodes}."""
-        self.router.was_read(session)
 
     # Stop
 
@@ -317,7 +303,7 @@ class MasterService(Service):
                 protocol.link.abort()
         if self._state is not None:
             await self._state.close()
-        self._diag.close()
+        self._watch.close()
 
     async def _keep(self, mail: list[Mail]) -> None:
         """Keep what was waiting for ids that can come back; count the rest as not delivered."""

@@ -124,6 +124,27 @@ def test_unix_sockets_are_for_their_user_alone(start_master: Start, tmp_path: Pa
     assert modes == [0o600, 0o666, 0o600, 0o600]
 
 
+def test_paths_are_those_of_where_it_was_started(tmp_path: Path) -> None:
+    """Relative paths do not follow C{--rundir}, whatever they are for."""
+    started, elsewhere = tmp_path / "started", tmp_path / "elsewhere"
+    started.mkdir()
+    elsewhere.mkdir()
+    master = Master(
+        started, "--listen", "unix:kernels", "--node", "3=unix:node", "--state", "state",
+        "--control", "control", "--tools", "tools",
+    )  # fmt: skip
+    master.twistd_options = ["--rundir", str(elsewhere)]
+    master.tools = str(started / "tools")
+    try:
+        master.start()
+        assert {path.name for path in started.iterdir()} >= {
+            "kernels", "node", "state", "control", "tools",
+        }  # fmt: skip
+        assert list(elsewhere.iterdir()) == []
+    finally:
+        assert master.stop() == 0
+
+
 def test_all_listeners_share_the_ids(start_master: Start, tmp_path: Path) -> None:
     """Nodes that come to different listeners get ids from one sequence, and reach each other."""
     paths = [str(tmp_path / "a"), str(tmp_path / "b")]

@@ -95,8 +95,8 @@ MUTATIONS = (
         "above-the-highest-waits",
         "destinations above the highest id are refused and counted at once",
         "Registry.standing",
-        "if not self._first <= node <= self._highest or",
-        "if not self._first <= node or",
+        "if not _is_possible(node, self._first, self._highest):",
+        "if node < self._first or node == QUIT_ID:",
         (
             "SequentialTests.test_standing",
             "RefusalTests.test_highest",

@@ -33,6 +33,17 @@ class Standing(Enum):
     """It is no id that a node can get."""
 
 
+def check_pinned(pinned: Iterable[int], first: int, highest: int) -> None:
+    """Raise L{LocalError} if an id that is to be pinned is none from C{first} to C{highest}."""
+    for node in pinned:
+        if not _is_possible(node, first, highest):
+            raise LocalError(f"node {node} cannot be pinned: ids go from {first} to {highest}")
+
+
+def _is_possible(node: int, first: int, highest: int) -> bool:
+    return first <= node <= highest and node != QUIT_ID
+
+
 class Registry:
     """
     Hands out the ids from C{first} to C{highest}.
@@ -55,15 +66,13 @@ class Registry:
         self._returned: list[int] = []
         self._free: set[int] = set()
         self._taken: set[int] = set()
-        for node in self.pinned:
-            if self.standing(node) is Standing.IMPOSSIBLE:
-                raise LocalError(f"node {node} cannot be pinned: ids go from {first} to {highest}")
+        check_pinned(self.pinned, first, highest)
 
     def standing(self, node: int) -> Standing:
         """Where an id stands now."""
         if node in self._taken:
             return Standing.TAKEN
-        if not self._first <= node <= self._highest or node == QUIT_ID:
+        if not _is_possible(node, self._first, self._highest):
             return Standing.IMPOSSIBLE
         if (
             self.policy is IdPolicy.LOWEST

@@ -111,6 +111,18 @@ class OptionsTests(RefusingTestCase):
             [complete_description("1"), complete_description("2"), unix_description("/c.tools")],
         )
 
+    def test_relative_paths(self) -> None:
+        """Paths are those of the directory that twistd is started in, whatever it changes to."""
+        options = parse("--listen", "unix:k:mode=666", "--state", "s", "--control", "c",
+                        "--tools", "t")  # fmt: skip
+        here = Path.cwd()
+        kernels, tools = options.listeners
+        self.assertEqual((kernels.path, tools.path), (f"{here}/k", f"{here}/t"))
+        self.assertIn("mode=666", kernels.description)
+        self.assertEqual(options["state"], f"{here}/s")
+        assert options.control is not None
+        self.assertEqual(options.control.path, f"{here}/c")
+
     def test_without_a_control_socket(self) -> None:
         """Without a control socket there is none for tools, unless that is asked for."""
         self.assertEqual(len(parse("--control", "none").listeners), 1)

@@ -1,4 +1,4 @@
-"""L{distnet.master.watch}: who has read, asked as seldom as can be."""
+"""L{distnet.master.unread}: who has read, asked as seldom as can be."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from distnet.master.watch import EAGER_SECONDS, ROUND_SECONDS, ROUND_SHARE, UnreadWatch
+from distnet.master.unread import EAGER_SECONDS, ROUND_SECONDS, ROUND_SHARE, UnreadWatch
 
 LOOK_SECONDS = 0.00001
 
