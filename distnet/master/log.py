@@ -20,11 +20,11 @@ class NodeLog:
         self._clock = clock
 
     def connected(self, session: Session) -> None:
-        """A node got its id."""
+        """A node has got its id: where it is connected from."""
         _log.info("{who}: connected from {peer}", who=_who(session), peer=session.link.peer)
 
     def settled(self, session: Session, by: str) -> None:
-        """Say how it was known, and how long it took."""
+        """A node has read its id: how that is known, and how long it took."""
         if session.resumed:
             _log.info("{who}: resumed, without a new id", who=_who(session))
         else:
@@ -36,11 +36,11 @@ class NodeLog:
             )
 
     def first_message(self, session: Session, dest: int) -> None:
-        """From now on it is known to be at work."""
+        """A node has sent its first message: whom it is for."""
         _log.info("{who}: first message, to {dest}", who=_who(session), dest=dest)
 
     def left(self, session: Session, why: str, discarded: Tally) -> None:
-        """Its last line, with what it sent and got, and what was lost."""
+        """A node has left: why, what it sent and got, and what was lost."""
         notes = ""
         if session.undelivered.messages:
             notes += f"; of what it sent, {session.undelivered} could not be delivered"
@@ -57,7 +57,7 @@ class NodeLog:
         )
 
     def truncated(self, session: Session, size: int) -> None:
-        """What it had begun to send is lost."""
+        """What a node had begun to send is lost: how much had come."""
         _log.warn(
             "{who}: its connection ended inside a message; {size} bytes of it discarded",
             who=_who(session),
@@ -65,7 +65,7 @@ class NodeLog:
         )
 
     def cut(self, session: Session, cut: Tally) -> None:
-        """What was being written to it is lost in part."""
+        """What was being written to a node is lost in part: how much did not go out."""
         _log.warn(
             "{who}: its connection ended inside a message to it, {size} bytes before its end",
             who=_who(session),
@@ -73,7 +73,7 @@ class NodeLog:
         )
 
     def refused(self, session: Session, dest: int, reason: Reason) -> None:
-        """A mistake in the kernel, most often."""
+        """A node sends to an id that cannot be reached: a mistake in the kernel, most often."""
         why = (
             "which has left and will not come back"
             if reason is Reason.GONE
@@ -88,7 +88,7 @@ class NodeLog:
         )
 
     def congested(self, episode: Episode) -> None:
-        """The first one that did not fit."""
+        """The first message that did not fit: whose it was, and what waits already."""
         _log.warn(
             "node {dest}: a message from node {source} finds no room ({reason}):"
             " {waiting} wait already",
@@ -99,7 +99,7 @@ class NodeLog:
         )
 
     def dropping(self, episode: Episode) -> None:
-        """From now on there will be a gap in what it gets."""
+        """There will be a gap in what a node gets from now on."""
         _log.warn(
             "node {dest}: new messages for it are dropped until what waits has drained ({reason})",
             dest=episode.dest,
@@ -107,7 +107,7 @@ class NodeLog:
         )
 
     def relieved(self, episode: Episode) -> None:
-        """The end of that gap, with what is missing."""
+        """The gap ends here: how long it was, and what is missing."""
         _log.info(
             "node {dest}: there is room again after {seconds:.1f} s; {dropped} dropped",
             dest=episode.dest,
