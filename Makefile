@@ -1,6 +1,10 @@
 # make run   sets up all that the master needs, and starts it on 127.0.0.1:1234
-# make test  sets up all that the tests need, and runs all of them
+# make test  sets up all that the tests need, and runs what a pull request needs
+# make test-all  the same, then without native code, the mutations, and the long random runs
+# make mutations  tries those that are about files that changed since the branch left main;
+#             make mutations REV=... since it left another, ALL=1 all, NAMES='...' the named ones
 # make test-long  the long random runs of the switch, some minutes
+# make test-versions  some tests on all versions of Python and the oldest Twisted (nox)
 # make lint  ruff and mypy, and the documents
 # make docs  the documents as a site in build/docs; a link that leads nowhere fails it
 # make changelog  puts newsfragments/ into CHANGELOG.md
@@ -12,13 +16,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: run test packages native test-long lint docs changelog format bench clean
+.PHONY: run test test-all mutations test-versions packages native test-long lint docs changelog format bench clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd -n distnet --port 1234
 
 test: native
 	$(BIN)/python -m tests.suites
+
+test-all: native
+	$(BIN)/python -m tests.suites --all
+
+mutations: native
+	$(BIN)/python -m tests.mutations $(if $(ALL),--all) $(if $(REV),--since $(REV)) $(NAMES)
+
+test-versions: $(VENV)/installed-for-tests
+	$(PIP) install nox
+	$(BIN)/nox
 
 packages: $(BIN)/python
 	$(BIN)/python -m tests.packages

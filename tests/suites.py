@@ -1,25 +1,27 @@
-"""Runs all suites of tests, one after the other, and says how long each took.
+"""
+Runs suites of tests, one after the other, and says how long each took.
 
-C{python -m tests.suites [NAME...]}. With DISTNET_NO_SKIPS set, a skipped test is a failure, and so
-is a suite that was left out.
+C{python -m tests.suites [--all] [NAME...]}: those of a pull request, or all, or the named ones.
+With DISTNET_NO_SKIPS set, a skipped test is a failure, and so is a suite that was left out.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from xml.etree import ElementTree
 
 from distnet._native import SWITCH, NotNative, load_bridge, load_router
 
 ROOT = Path(__file__).parent.parent
-_BIN = Path(sys.executable).parent
 _STREAM = {"DISTNET_PACE": "stream"}
 """See L{tests.masters}: only at that pace a master routes by native code."""
 
@@ -29,18 +31,40 @@ class Suite:
     """
     Tests that are run by one command.
 
+    @ivar module: what of Python runs them; unless it is none of pytest's, it takes C{--junitxml}.
+    @ivar words: the words after it.
     @ivar environment: the variables that it has, besides those that there are.
     @ivar native: whether it is about native code, and is left out where that does not run.
+    @ivar reports: whether it writes a report of its tests.
+    @ivar when_passed: the words that it has as well when all suites before it have passed.
     """
 
-    command: list[str]
+    module: str
+    words: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     native: bool = False
+    reports: bool = True
+    when_passed: tuple[str, ...] = ()
 
 
-def _integration(*names: str) -> list[str]:
-    files = [f"tests/integration/test_{name}.py" for name in names]
-    return [sys.executable, "-m", "pytest", *(files or ["tests/integration"])]
+@dataclass(frozen=True, slots=True)
+class Run:
+    """
+    A run of a suite.
+
+    @ivar passed: whether all of its tests did that were not skipped.
+    @ivar tests: how many there were, or None if nobody said.
+    @ivar skipped: how many of them were skipped.
+    """
+
+    passed: bool
+    seconds: float
+    tests: int | None = None
+    skipped: int = 0
+
+
+def _integration(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/integration/test_{name}.py" for name in names) or ("tests/integration",)
 
 
 # Of the tests that send messages through a master, and frames through a switch, those that are
@@ -48,14 +72,20 @@ def _integration(*names: str) -> list[str]:
 _MESSAGES = ("delivery", "client", "client_tls", "aio", "stop", "state", "remote")
 _FRAMES = ("frame_stream", "dgram", "vde_clients", "tap_interface", "gateway_frames")
 
-SUITES: dict[str, Suite] = {
-    "unit": Suite([str(_BIN / "trial"), "--temp-directory=_trial_temp", "tests.unit"]),
-    "mutations": Suite([sys.executable, "-m", "tests.mutations"]),
-    "integration": Suite(_integration()),
+SHORT: dict[str, Suite] = {
+    "unit": Suite("pytest", ("tests/unit",)),
+    "integration": Suite("pytest", _integration()),
     # A switch is native anyway.
-    "native": Suite(_integration(*_MESSAGES, "control"), _STREAM, native=True),
-    "pure": Suite(_integration(*_MESSAGES, *_FRAMES), {**_STREAM, SWITCH: "0"}),
-    "guest": Suite([sys.executable, "-m", "pytest", "tests/guest"]),
+    "native": Suite("pytest", _integration(*_MESSAGES, "control"), _STREAM, native=True),
+    "guest": Suite("pytest", ("tests/guest",)),
+}
+"""What a pull request needs."""
+
+SUITES: dict[str, Suite] = {
+    **SHORT,
+    "pure": Suite("pytest", _integration(*_MESSAGES, *_FRAMES), {**_STREAM, SWITCH: "0"}),
+    "mutations": Suite("tests.mutations", ("--all",), when_passed=("--tested",)),
+    "long": Suite("tests.long", reports=False),
 }
 
 
@@ -69,45 +99,63 @@ def why_not_native() -> str | None:
     return None
 
 
-def run(suite: Suite) -> tuple[bool, float, int]:
-    """
-    Run a suite and show what it prints.
-
-    @return: whether it passed, how many seconds it took, how many tests it skipped.
-    """
+def run(suite: Suite, *more: str) -> Run:
+    """Run a suite, with C{more} words, and show what it prints."""
     began = time.monotonic()
-    skipped = 0
-    with subprocess.Popen(
-        suite.command,
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "PYTHONUNBUFFERED": "1",
-            **suite.environment,
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            found = re.search(r"(?:skips=(\d+))|(?:\b(\d+) skipped)", line)
-            if found:
-                skipped = int(found[1] or found[2])
-    return process.returncode == 0, time.monotonic() - began, skipped
+    with tempfile.TemporaryDirectory(prefix="distnet-suite-") as directory:
+        report = Path(directory) / "report.xml"
+        ended = subprocess.run(
+            [
+                *(sys.executable, "-m", suite.module, *suite.words, *more),
+                *([f"--junitxml={report}"] if suite.reports else []),
+            ],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "PYTHONUNBUFFERED": "1",
+                **suite.environment,
+            },
+            check=False,
+        )
+        tests, skipped = counted(report)
+    return Run(ended.returncode == 0, time.monotonic() - began, tests, skipped)
 
 
-def main(names: list[str]) -> int:
-    """Run the named suites, or all."""
+def counted(report: Path) -> tuple[int | None, int]:
+    """How many tests a report in JUnit's XML has, if it is there, and how many were skipped."""
+    if not report.exists():
+        return None, 0
+    root = ElementTree.parse(report).getroot()
+    suites = list(root.iter("testsuite"))
+    tests, skipped = (sum(int(each.get(name, "0")) for each in suites)
+                      for name in ("tests", "skipped"))  # fmt: skip
+    return tests, skipped
+
+
+def _line(name: str, run: Run, passed: bool) -> str:
+    tests = "" if run.tests is None else f", {run.tests} tests"
+    skipped = f", {run.skipped} skipped" if run.skipped else ""
+    return f"{name:12} {run.seconds:7.1f} s  {'passed' if passed else 'FAILED'}{tests}{skipped}"
+
+
+def main(words: list[str]) -> int:
+    """Run the suites that are asked for."""
     # A shell ignores it in what it runs in the background, and with that what is started here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    parser = argparse.ArgumentParser(prog="tests.suites", description=__doc__)
+    parser.add_argument("--all", action="store_true", help="all suites")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SUITES)}")
+    options = parser.parse_args(words)
+    if unknown := set(options.names) - SUITES.keys():
+        parser.error(f"no such suite: {', '.join(sorted(unknown))}")
     failed: list[str] = []
     left_out: list[str] = []
     report = []
+    began = time.monotonic()
     strict = bool(os.environ.get("DISTNET_NO_SKIPS"))
-    for name in names or list(SUITES):
+    names = options.names or list(SUITES if options.all else SHORT)
+    for name in names:
         suite = SUITES[name]
         why = why_not_native() if suite.native else None
         if why is not None:
@@ -115,14 +163,14 @@ def main(names: list[str]) -> int:
             (failed if strict else left_out).append(name)
             continue
         print(f"\n=== {name}", flush=True)
-        passed, seconds, skipped = run(suite)
-        if skipped and strict:
-            passed = False
+        ran_before = SHORT.keys() <= set(names[: names.index(name)])
+        ran = run(suite, *(suite.when_passed if ran_before and not failed else ()))
+        passed = ran.passed and not (ran.skipped and strict)
         if not passed:
             failed.append(name)
-        note = f", {skipped} skipped" if skipped else ""
-        report.append(f"{name:12} {seconds:7.1f} s  {'passed' if passed else 'FAILED'}{note}")
+        report.append(_line(name, ran, passed))
     print("\n" + "\n".join(report))
+    print(f"{'all':12} {time.monotonic() - began:7.1f} s")
     passed_count = len(report) - len(failed) - len(left_out)
     print(f"suites: {passed_count} passed, {len(failed)} failed, {len(left_out)} left out")
     return 1 if failed else 0

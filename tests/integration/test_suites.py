@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +11,15 @@ from distnet._native import SWITCH
 from tests.suites import SUITES, run, why_not_native
 
 MASTER = """
-import sys
-from pathlib import Path
+import pytest
 from tests.masters import Master, running
-with running(Master(Path(sys.argv[1]), "--port", "0")) as master:
-    print(master.log())
+
+def test_it(tmp_path):
+    with running(Master(tmp_path, "--port", "0")) as master:
+        print(master.log())
+
+def test_another():
+    pytest.skip("whatever")
 """
 
 
@@ -42,6 +45,8 @@ def test_what_routes_messages(
     # Whatever this suite's own are.
     monkeypatch.setenv(SWITCH, "1")
     monkeypatch.delenv("DISTNET_PACE", raising=False)
-    passed, _, _ = run(replace(suite, command=[sys.executable, "-c", MASTER, str(tmp_path)]))
-    assert passed
+    (tmp_path / "test_it.py").write_text(MASTER)
+    ran = run(replace(suite, words=(str(tmp_path / "test_it.py"), "-s", f"--rootdir={tmp_path}")))
+    assert ran.passed
+    assert (ran.tests, ran.skipped) == (2, 1)
     assert says in capfd.readouterr().out

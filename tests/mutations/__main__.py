@@ -23,6 +23,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from xml.etree import ElementTree
 
 from tests.mutations import objects, tested
 from tests.mutations.check import misfits
@@ -159,6 +160,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--tested", action="store_true", help="the tests are known to pass without any mutation"
     )
+    parser.add_argument("--junitxml", metavar="FILE", help="write a report there, as pytest does")
     return parser.parse_args(words)
 
 
@@ -193,7 +195,25 @@ def main(words: list[str]) -> int:
             for outcome in pool.map(lambda mutation: attempt(mutation, trees), chosen):
                 report(outcome)
                 outcomes.append(outcome)
+    if options.junitxml:
+        write_report(outcomes, options.junitxml)
     return summarize(outcomes)
+
+
+def write_report(outcomes: list[Outcome], path: str) -> None:
+    """Write what became of mutations in JUnit's XML, each as a test."""
+    skipped = sum(outcome.is_skipped for outcome in outcomes)
+    failures = sum(outcome.problem is not None for outcome in outcomes) - skipped
+    suite = ElementTree.Element("testsuite", name="mutations", tests=str(len(outcomes)),
+                                skipped=str(skipped), failures=str(failures))  # fmt: skip
+    for outcome in outcomes:
+        case = ElementTree.SubElement(
+            suite, "testcase", name=outcome.mutation.name, time=f"{outcome.seconds:.2f}"
+        )
+        if outcome.problem:
+            what = "skipped" if outcome.is_skipped else "failure"
+            ElementTree.SubElement(case, what, message=outcome.problem)
+    ElementTree.ElementTree(suite).write(path)
 
 
 def summarize(outcomes: list[Outcome]) -> int:

@@ -87,7 +87,7 @@ MUTATIONS = (
     ),
     Mutation(
         "pause-without-end",
-        "at a limit the sender is paused, --pause-seconds (1)",
+        "at a limit the sender is paused, for --pause-seconds at most",
         "Congestion.pause",
         "source.pause_timer = self._clock.callLater(left, self._paused_enough, episode)",
         "pass",
@@ -99,7 +99,7 @@ MUTATIONS = (
     ),
     Mutation(
         "pause-begins-anew",
-        "a paused guest is a frozen virtual machine: at most about a second (DESIGN 3)",
+        "a paused guest is a frozen virtual machine: at most about a second",
         "Congestion.pause",
         "if source.pause_ends is None:",
         "if True:",
@@ -154,7 +154,7 @@ MUTATIONS = (
     ),
     Mutation(
         "all-at-once-for-room-for-one",
-        "a paused guest is a frozen virtual machine: in turn, and not for long (DESIGN 3)",
+        "a paused guest is a frozen virtual machine: in turn, and not for long",
         "Congestion._release_fitting",
         "if first_size(session.runs[0].data) <= room:",
         "if first_size(session.runs[0].data) <= room + 1000:",
@@ -174,7 +174,7 @@ MUTATIONS = (
     ),
     Mutation(
         "drops-only-what-does-not-fit",
-        "the newest messages are dropped until its mailbox has drained (DESIGN 3)",
+        "the newest messages are dropped until its mailbox has drained",
         "master.core.delivery.Delivery._keep",
         "if self.congestion.is_dropping(run.dest) and self.mailboxes.get(run.dest) is not None:",
         "if False:",

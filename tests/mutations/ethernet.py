@@ -182,7 +182,7 @@ MUTATIONS = (
     ),
     Mutation(
         "drops-instead-of-pausing",
-        "pausing the ingress port for a bounded time lost nothing (DESIGN 6)",
+        "pausing the ingress port for a bounded time lost nothing",
         "Delivery._wait",
         "if not source.impatient and self._pause_seconds:",
         "if False:",
@@ -242,7 +242,7 @@ MUTATIONS = (
     ),
     Mutation(
         "slow-until-there-is-room",
-        "dropped for again until its queue is empty (DESIGN 6)",
+        "dropped for again until its queue is empty",
         "Delivery._write",
         "    return\nqueue.popleft()",
         "    return self._recover(target)\nqueue.popleft()",
@@ -250,7 +250,7 @@ MUTATIONS = (
     ),
     Mutation(
         "slow-port-pauses",
-        "one dead port must not slow the others (DESIGN 6)",
+        "one dead port must not slow the others",
         "Delivery._queue",
         "if target.slow is not None:\n    self._drop(target, Reason.SLOW, frame)\n    return True",
         "",

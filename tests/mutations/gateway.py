@@ -55,7 +55,7 @@ MUTATIONS = (
     ),
     Mutation(
         "gateway-tells-libslirp-of-hang-ups",
-        "libslirp.md: report only what was asked for, unless IN was asked for",
+        "libslirp is told only what was asked for, unless it was IN",
         "only_asked",
         "return events if asked & IN else events & asked",
         "return events",
@@ -63,7 +63,7 @@ MUTATIONS = (
     ),
     Mutation(
         "gateway-spins",
-        "libslirp.md: a spin at 100 % CPU",
+        "libslirp does not spin at 100 % CPU",
         "only_asked",
         "return events if asked & IN else events & asked",
         "return events",
@@ -71,7 +71,7 @@ MUTATIONS = (
     ),
     Mutation(
         "gateway-takes-frames-of-others",
-        "libslirp.md: pass only group addresses and its own MACs",
+        "libslirp gets only what is for groups and its own MACs",
         "Lens.look",
         "if not group and frame[:6] not in self._macs:",
         "if False:",
@@ -79,7 +79,7 @@ MUTATIONS = (
     ),
     Mutation(
         "gateway-answers-for-others",
-        "libslirp.md: answering what is not ours",
+        "libslirp answers only what is for it",
         "Lens.look",
         "if not group and frame[:6] not in self._macs:",
         "if False:",

@@ -134,7 +134,7 @@ MUTATIONS = (
     ),
     Mutation(
         "refused-said-without-limit",
-        "every table has a named limit (STYLE 8)",
+        "every table has a named limit",
         "Session.__init__",
         "Once(MOST_REFUSALS_SAID)",
         "Once(2**20)",

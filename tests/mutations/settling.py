@@ -7,7 +7,7 @@ from tests.mutations.mutation import Mutation
 MUTATIONS = (
     Mutation(
         "id-with-the-first-message",
-        "the id must arrive alone (point 1)",
+        "the id must arrive alone",
         "Router.greet",
         "session.settling.greeted(self.mailboxes.get(session.node) is not None)",
         "session.settling.greeted(False)\nsession.outbox.pump()",
@@ -18,7 +18,7 @@ MUTATIONS = (
     ),
     Mutation(
         "asked-for-is-settled",
-        "when the id has been read is not when the connection is accepted (point 2)",
+        "when the id has been read is not when the connection is accepted",
         "Router.look",
         "session.link.observable and session.link.unread() == 0:",
         "session.link.observable:",
@@ -42,7 +42,7 @@ MUTATIONS = (
     ),
     Mutation(
         "settled-when-connected",
-        "when the id has been read is not when the connection is accepted (point 2)",
+        "when the id has been read is not when the connection is accepted",
         "Settling.mail_waits",
         "self._link.watch_unread(eager=False)",
         "self._clock.callLater(0, self._settled, 'hope')",
@@ -53,7 +53,7 @@ MUTATIONS = (
     ),
     Mutation(
         "first-byte-proves-nothing",
-        "the node's first byte proves that the id was read (point 2)",
+        "the node's first byte proves that the id was read",
         "Router._cut",
         "if not session.settled:\n    session.settling.first_byte()",
         "",
@@ -64,7 +64,7 @@ MUTATIONS = (
     ),
     Mutation(
         "settle-time-goes-on",
-        "a settle time, cut short by the node's first byte (point 2)",
+        "a settle time, cut short by the node's first byte",
         "Settling.first_byte",
         "self.ended()",
         "",
@@ -175,7 +175,7 @@ MUTATIONS = (
     ),
     Mutation(
         "begun-message-waits",
-        "an EAGAIN in the middle of a payload loses the stream (point 4)",
+        "an EAGAIN in the middle of a payload loses the stream",
         "Outbox.pump",
         "self._segment is None or box.begun or self._peer_has_read()",
         "self._segment is None or self._peer_has_read()",

@@ -7,7 +7,7 @@ from tests.mutations.mutation import Mutation
 MUTATIONS = (
     Mutation(
         "quit-needs-a-length",
-        "quit is known by its 4 bytes alone: no length follows (kernel-client, the wire)",
+        "quit is known by its 4 bytes alone: no length follows",
         "Splitter._look_ahead",
         "elif len(buffer) < len(QUIT):\n    return len(QUIT)",
         "",
@@ -18,7 +18,7 @@ MUTATIONS = (
     ),
     Mutation(
         "quit-in-a-payload",
-        "the 4 bytes quit instead of a frame end the session (kernel-client, the wire)",
+        "the 4 bytes quit instead of a frame end the session",
         "Splitter._look_ahead",
         "if buffer.startswith(QUIT):",
         "if QUIT in buffer:",
@@ -26,7 +26,7 @@ MUTATIONS = (
     ),
     Mutation(
         "source-not-written",
-        "master to kernel: [source][length][payload] (kernel-client, the wire)",
+        "master to kernel: [source][length][payload]",
         "Splitter.feed",
         "runs.append(Run(dest, self._source.join(rest), count))",
         "runs.append(Run(dest, _ADDRESS.pack(9).join(rest), count))",
@@ -34,7 +34,7 @@ MUTATIONS = (
     ),
     Mutation(
         "id-with-a-newline",
-        "the id as ASCII decimal, no terminator (kernel-client, the wire)",
+        "the id as ASCII decimal, no terminator",
         "encode_id",
         'return b"%d" % check_id(node)',
         'return b"%d\\n" % check_id(node)',
@@ -75,7 +75,7 @@ MUTATIONS = (
     ),
     Mutation(
         "quit-for-a-dest",
-        "the 4 bytes quit instead of a frame end the session (kernel-client, the wire)",
+        "the 4 bytes quit instead of a frame end the session",
         "alike",
         "if quits >= 0:\n    count = quits",
         "",
@@ -99,7 +99,7 @@ MUTATIONS = (
     ),
     Mutation(
         "alike-and-not-readdressed",
-        "master to kernel: [source][length][payload] (kernel-client, the wire)",
+        "master to kernel: [source][length][payload]",
         "Splitter._add_rows",
         "for place in range(4):\n    rows[",
         "for place in range(1, 4):\n    rows[",
@@ -145,7 +145,7 @@ MUTATIONS = (
     ),
     Mutation(
         "quit-is-an-abort",
-        "the 4 bytes quit end a session in good order (kernel-client, the wire)",
+        "the 4 bytes quit end a session in good order",
         "Router._route",
         'session.link.close()\nself.lost(session, "quit")',
         'session.link.abort()\nself.lost(session, "quit")',
@@ -153,7 +153,7 @@ MUTATIONS = (
     ),
     Mutation(
         "truncated-not-counted",
-        "a truncated frame can arrive before a close: discard it, count it, say so (point 5)",
+        "a truncated frame can arrive before a close: discard it, count it, say so",
         "Router.lost",
         "self._truncated(session)",
         "",
