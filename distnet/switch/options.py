@@ -205,7 +205,7 @@ class Options(DaemonOptions):
             raise usage.UsageError(f"{words[0]!r} is not an option")
 
     def check(self) -> None:
-        """See L{DaemonOptions}."""
+        """Make of the options what the services are made of."""
         if self["pidfile"] is not None:
             raise ValueError(
                 "--pidfile is an option of twistd: twistd --pidfile=FILE distnet-vde ..."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import pwd
 import re
 import select
 import shlex
@@ -503,3 +504,42 @@ def test_a_riscv64_qemu_with_the_printed_options(
     with qemu_on(switch, form, "riscv64"):
         switch.wait_for_log("is plugged in")
     assert "port 5, endpoint" in switch.wait_for_log("is unplugged")
+
+
+class SwitchOfNobody(Switch):
+    """A switch that is started as root, and told to become somebody else."""
+
+    def command(self) -> list[str]:
+        """How it is started."""
+        words = super().command()
+        place = words.index("--nodaemon")
+        return [*words[:place], "--uid", "nobody", "--gid", "nogroup", *words[place:]]
+
+
+def free_low_port() -> int:
+    """A TCP port that takes the privilege to listen at."""
+    for port in range(700, 1024):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("none is free")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_privileges(start_switch: StartSwitch) -> None:
+    """It listens at TCP ports as root; all that has a path belongs to whom it runs as, and goes."""
+    home = Path(tempfile.mkdtemp(prefix="switch"))
+    home.chmod(0o777)
+    port = free_low_port()
+    paths = [home / "stream", home / "dgram"]
+    switch = start_switch(
+        "--stream", f"tcp:{port}", "--stream", f"unix:{paths[0]}", "--dgram", f"unix:{paths[1]}",
+        kind=SwitchOfNobody,
+    )  # fmt: skip
+    nobody = pwd.getpwnam("nobody").pw_uid
+    assert [path.stat().st_uid for path in (*paths, switch.sock)] == [nobody] * 3
+    with contextlib.closing(StreamClient(("127.0.0.1", port)).sock):
+        switch.wait_for_log("is plugged in")
+    switch.stop()
+    assert [path.exists() for path in paths] == [False, False]
+    shutil.rmtree(home)

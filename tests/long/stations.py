@@ -8,7 +8,7 @@ from random import Random
 from twisted.internet.task import Clock
 
 from distnet.switch.core.bridge import Bridge
-from distnet.switch.core.counters import REFUSALS, Counters, Reason, Traffic
+from distnet.switch.core.counters import OF_WHOLE_FRAMES, Counters, Reason, Traffic
 from distnet.switch.core.errors import BridgeError
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.records import NO_VLAN
@@ -25,7 +25,7 @@ STRANGERS = (bytes(6), b"\x01\0\x5e\0\0\1", b"\x02\xff\0\0\0\1", b"\x02\xff\0\0\
 # Of a frame that has no room for more, the source says which one it is.
 SHORT = 0x06
 TRAILER = 8
-COPY_REASONS = tuple(reason for reason in Reason if reason not in REFUSALS)
+COPY_REASONS = tuple(reason for reason in Reason if reason not in OF_WHOLE_FRAMES)
 
 
 def address(port: int) -> bytes:
@@ -333,7 +333,7 @@ class StationSteps:
             assert counters.sent == took, f"sent to {number}: {counters.sent}, {took}"
             assert counters.lost(Reason.SEND_FAILED).frames == self._failed[number]
         totals = self.bridge.ports.totals()
-        for reason in REFUSALS | {Reason.HIDDEN_TAG}:
+        for reason in OF_WHOLE_FRAMES | {Reason.HIDDEN_TAG}:
             most = self._unsure * (MOST_PLUGS if reason is Reason.HIDDEN_TAG else 1)
             beyond = totals.lost(reason).frames - self._sure[reason]
             assert 0 <= beyond <= most, f"{reason}: {beyond} beyond what is sure, {most} are not"

@@ -42,7 +42,7 @@ class Reason(StrEnum):
     """The operating system refused it."""
 
 
-REFUSALS = frozenset(
+OF_WHOLE_FRAMES = frozenset(
     {
         Reason.RUNT,
         Reason.OVERSIZE,
@@ -84,7 +84,7 @@ class Counters:
 
     @ivar received: frames that came from its endpoints, refused ones too if they were read.
     @ivar sent: copies of frames that were handed to the operating system for its endpoints.
-    @ivar undelivered: by reason; see L{REFUSALS} for which are frames and which are copies.
+    @ivar undelivered: by reason; see L{OF_WHOLE_FRAMES} for which are frames and which are copies.
     """
 
     __slots__ = ("received", "sent", "undelivered")

@@ -75,7 +75,12 @@ class DgramService(Descriptor, Service):
         self._paused: set[DgramPeer] = set()
 
     def startService(self) -> None:
-        """Listen. Raises L{StartupError}."""
+        """
+        Listen. Raises L{StartupError}.
+
+        Not before twistd has given up its privileges: a unix socket so belongs to whom the switch
+        runs as, and the sockets that peers on UDP get later must be bound to the same port.
+        """
         try:
             self._socket = self._listen()
         except OSError as error:

@@ -43,7 +43,7 @@ _log = Logger(namespace="distnet")
 @dataclass(frozen=True, slots=True)
 class StreamListener:
     """
-    One place to listen at for frames.
+    Where to listen for streams of frames.
 
     @ivar description: a Twisted endpoint description, complete.
     @ivar port: the number of the port of whoever connects there, or None for the first free one.
@@ -55,9 +55,9 @@ class StreamListener:
 
 def parse_stream(reactor: Any, text: str) -> StreamListener:
     """
-    The place that C{ENDPOINT} or C{N=ENDPOINT} means; opens nothing.
+    Where C{ENDPOINT} or C{N=ENDPOINT} says to listen; opens nothing.
 
-    @raise ValueError: it means none; in one line.
+    @raise ValueError: it says nothing of the kind; in one line.
     """
     parts = re.fullmatch(r"(?:([0-9]{1,9})=)?(.*)", text, re.DOTALL)
     assert parts is not None
@@ -72,29 +72,32 @@ class FrameStreamService(Service):
     @ivar refusals: of those for whom there was no port.
     """
 
-    def __init__(self, reactor: Any, bridge: Bridge, places: Sequence[StreamListener]) -> None:
+    def __init__(self, reactor: Any, bridge: Bridge, listeners: Sequence[StreamListener]) -> None:
         self.reactor = reactor
         self.bridge = bridge
         self.refusals = Refusals(reactor, "a stream")
-        self._places = places
+        self._listeners = listeners
         self._ports: list[tuple[StreamListener, Listener, IListeningPort]] = []
         self._connections: set[FrameConnection] = set()
 
     def privilegedStartService(self) -> None:
-        """Listen, while there may be privileges. Raises L{StartupError}."""
-        for place in self._places:
-            listener = Listener(place.description)
-            port = listen(self.reactor, listener, self.make_factory(place.port))
-            self._ports.append((place, listener, port))
+        """Listen at TCP ports, while there may be privileges. Raises L{StartupError}."""
+        self._listen(paths=False)
 
     def startService(self) -> None:
-        """Say where it listens."""
+        """
+        Listen at unix sockets, and say where it listens. Raises L{StartupError}.
+
+        Not before twistd has given up its privileges: so they belong to whom the switch runs as,
+        who can remove them in the end, and whose QEMUs may connect, as with C{--dgram} and VDE.
+        """
+        self._listen(paths=True)
         super().startService()
-        for place, listener, port in self._ports:
+        for listener, where, port in self._ports:
             _log.info(
                 "listening at {address} for -netdev stream{port}",
-                address=(address := address_of(listener, port)),
-                port="" if place.port is None else f", port {place.port}",
+                address=(address := address_of(where, port)),
+                port="" if listener.port is None else f", port {listener.port}",
             )
             _log.info(
                 "    QEMU: distnet qemu-args --stream {address} prints its options", address=address
@@ -107,11 +110,11 @@ class FrameStreamService(Service):
 
     async def _stop(self) -> None:
         ports, self._ports = self._ports, []
-        for place, _, port in ports:
+        for listener, _, port in ports:
             try:
                 await maybeDeferred(port.stopListening)
             except OSError as error:
-                _log.warn("{place}: {why}", place=place.description, why=error.strerror)
+                _log.warn("{place}: {why}", place=listener.description, why=error.strerror)
         for connection in list(self._connections):
             connection.unplug()
         while self._connections:
@@ -120,6 +123,13 @@ class FrameStreamService(Service):
     def make_factory(self, port: int | None) -> QuietFactory:
         """What makes the protocols of connections that are for a port, or for any."""
         return QuietFactory(lambda: FrameConnection(self, port))
+
+    def _listen(self, *, paths: bool) -> None:
+        for listener in self._listeners:
+            where = Listener(listener.description)
+            if (where.path is not None) == paths:
+                port = listen(self.reactor, where, self.make_factory(listener.port))
+                self._ports.append((listener, where, port))
 
     # What connections tell
 
@@ -212,7 +222,7 @@ class FrameConnection(Unbuffered, Protocol):
     # What the bridge calls
 
     def send(self, frame: bytes) -> bool:
-        """See L{IFrameLink}."""
+        """Write a frame now. One that was written in part is taken; its rest goes first."""
         if not self._rest:
             data = encode_frame(frame)
             try:
@@ -233,12 +243,12 @@ class FrameConnection(Unbuffered, Protocol):
         return False
 
     def pause(self) -> None:
-        """See L{IFrameLink}."""
+        """Read no more; what has come stays here until it is called for."""
         self._paused = True
         self.transport.pauseProducing()
 
     def resume(self) -> None:
-        """See L{IFrameLink}."""
+        """Hand over what is here, then read again."""
         self._paused = False
         if self._frames.waiting:
             self._hand_over_later()
@@ -246,7 +256,7 @@ class FrameConnection(Unbuffered, Protocol):
             self.transport.resumeProducing()
 
     def close(self) -> None:
-        """See L{IFrameLink}."""
+        """The bridge has ended the endpoint: end the connection."""
         self._endpoint = None
         self.unplug()
 

@@ -108,7 +108,7 @@ class TapLink(FrameDescriptor):
         self._descriptor = descriptor
 
     def fileno(self) -> int:
-        """See IFileDescriptor."""
+        """The descriptor of the interface, or -1 when it is closed."""
         return self._descriptor
 
     def release(self) -> bool:
@@ -120,7 +120,7 @@ class TapLink(FrameDescriptor):
         return True
 
     def close(self) -> None:
-        """See L{IFrameLink}."""
+        """Close the descriptor; the service unplugs nothing twice."""
         self.release()
 
     def ended(self) -> None:

@@ -229,11 +229,11 @@ class DataSocket(FrameDescriptor):
         return True
 
     def fileno(self) -> int:
-        """See IFileDescriptor."""
+        """The descriptor of the socket, or -1 when it is closed."""
         return self._socket.fileno()
 
     def close(self) -> None:
-        """See L{IFrameLink}."""
+        """End the connection that it was plugged in with."""
         self._owner.closed()
 
     def ended(self) -> None:

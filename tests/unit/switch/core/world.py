@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from distnet.switch.core.bridge import Bridge
-from distnet.switch.core.counters import REFUSALS, Reason, Traffic
+from distnet.switch.core.counters import OF_WHOLE_FRAMES, Reason, Traffic
 from distnet.switch.core.errors import BridgeError
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.records import NO_VLAN, Endpoint, FdbEntry, Port, SlowEpisode
@@ -298,12 +298,12 @@ class World:
             counters = port.counters
             lost = counters.undelivered
             assert counters.received.frames == self.came[port]
-            for reason in REFUSALS - {Reason.HELD_FULL} | {Reason.HIDDEN_TAG}:
+            for reason in OF_WHOLE_FRAMES - {Reason.HELD_FULL} | {Reason.HIDDEN_TAG}:
                 assert counters.lost(reason).frames == self.refused[port, reason], reason
             went = Traffic()
             went.include(counters.sent)
             for reason, traffic in lost.items():
-                if reason not in REFUSALS:
+                if reason not in OF_WHOLE_FRAMES:
                     went.include(traffic)
             for endpoint in port.endpoints:
                 went.include(Traffic(len(endpoint.queue), endpoint.queued_bytes))
