@@ -30,7 +30,7 @@ from distnet.switch.plugs.descriptor import Errors
 from distnet.switch.plugs.dgram import DgramListener
 from distnet.switch.plugs.stream import FrameStreamService, StreamListener
 from distnet.switch.plugs.tap import TapService
-from distnet.switch.plugs.vde import ControlSocket
+from distnet.switch.plugs.vde import VdeService
 from distnet.switch.plugs.vdedir import VdeDirectory
 from distnet.switch.status import (
     CountersStatus,
@@ -109,7 +109,7 @@ class SwitchService(MultiService):
     A switch, and the directory where clients of VDE find it.
 
     @ivar bridge: the switch without its sockets.
-    @ivar control: its control socket.
+    @ivar vde: where clients of VDE plug in.
     @ivar console: what its management socket and standard input talk to.
     @ivar divert: who needs all frames to go by Python.
     """
@@ -145,7 +145,7 @@ class SwitchService(MultiService):
             self._way.native.work_for(self.bridge)
         self.bridge.fdb.set_size(settings.hash_size)
         self._errors = Errors()
-        self.control = ControlSocket(reactor, self.bridge, directory, self._errors)
+        self.vde = VdeService(reactor, self.bridge, directory, self._errors)
         self.console = make_console(
             self.bridge,
             observer,
@@ -179,20 +179,14 @@ class SwitchService(MultiService):
         self._streams = FrameStreamService(reactor, self.bridge, plugs.streams)
         if plugs.streams:
             self._streams.setServiceParent(self)
+        self.vde.setServiceParent(self)
 
     def startService(self) -> None:
-        """
-        Listen. Raises L{StartupError}.
-
-        Not before twistd has given up its privileges: clients come and go as long as it runs, and
-        sockets must then be made where it has put its first one.
-        """
-        super().startService()
+        """Do the commands of the script, then listen. Raises L{StartupError}."""
         self._way.start()
         if self._management.script is not None:
             self._run_script(self._management.script)
-        self.control.open()
-        _log.info("listening in {directory} for VDE", directory=self.control.directory.path)
+        super().startService()
         if self.settings.spanning_tree:
             _log.warn("there is no spanning tree yet (-F): the network must not have loops")
 
@@ -211,7 +205,7 @@ class SwitchService(MultiService):
             distnet=about.version,
             pid=about.pid,
             started=about.started,
-            directory=self.control.directory.path,
+            directory=self.vde.directory.path,
             mac=format_mac(about.mac),
             hub=bridge.hub,
             strict=bridge.strict,
@@ -255,7 +249,7 @@ class SwitchService(MultiService):
 
     def _refused(self) -> RefusedStatus:
         return RefusedStatus(
-            vde=self.control.refusals.count,
+            vde=self.vde.refusals.count,
             streams=self._streams.refusals.count,
             dgrams=sum(each.refusals.count for each in self._dgrams),
             consoles=self.console.refused,
@@ -284,7 +278,6 @@ class SwitchService(MultiService):
         await maybeDeferred(super().stopService)
         self.console.close()
         self.bridge.stop()
-        await self.control.close()
         self._way.stop()
         self._say_what_failed()
 
@@ -292,7 +285,7 @@ class SwitchService(MultiService):
         happened = [
             f"{count} {what}"
             for count, what in (
-                (self.control.refusals.count, "clients were refused"),
+                (self.vde.refusals.count, "clients were refused"),
                 (self.console.events_dropped, "events were not told to consoles that did not read"),
                 (self._errors.total(), f"operations on sockets and taps failed ({self._errors})"),
             )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.epollreactor import EPollReactor
 
 from distnet._native import SWITCH, NotNative, load_bridge
@@ -28,7 +28,7 @@ from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.records import Endpoint
 from distnet.switch.native import NativeBridge
 from distnet.switch.plugs.descriptor import Errors, FrameDescriptor
-from distnet.switch.plugs.vde import ControlSocket
+from distnet.switch.plugs.vde import VdeService
 from distnet.switch.plugs.vdedir import Permissions, VdeDirectory
 from distnet.testing import NotingBridgeObserver
 from tests.masters import eventually
@@ -670,8 +670,8 @@ def test_it_serves_clients_of_vde() -> None:
     world = World(native=True)
     with tempfile.TemporaryDirectory(prefix="switch") as name:
         directory = VdeDirectory(f"{name}/s", Permissions())
-        control = ControlSocket(world.reactor, world.bridge, directory)
-        control.open()
+        vde = VdeService(world.reactor, world.bridge, directory)
+        vde.startService()
 
         def exchange() -> list[bytes]:
             with RawClient(Path(directory.path)) as one, RawClient(Path(directory.path)) as other:
@@ -692,7 +692,7 @@ def test_it_serves_clients_of_vde() -> None:
         numbers = [int.from_bytes(each[14:18], "big") for each in exchanged.result()]
         assert numbers == list(range(20))
         assert world.bridge.handed < 5
-        closed = Deferred.fromCoroutine(control.close())
+        closed = maybeDeferred(vde.stopService)
         while not closed.called:
             world.turn(IDLE_SECONDS)
     world.end()

@@ -20,8 +20,8 @@ MUTATIONS = (
         "killed-guest-stays-plugged-in",
         "a killed guest is unplugged, the others go on",
         "ControlProtocol.connectionLost",
-        "self._detach()\nself._control.disconnected(self)",
-        "self._control.disconnected(self)",
+        "self._detach()\nself._service.disconnected(self)",
+        "self._service.disconnected(self)",
         ("test_a_killed_guest",),
     ),
     Mutation(

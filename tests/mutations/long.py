@@ -98,7 +98,7 @@ MUTATIONS = (
     Mutation(
         "long-client-not-forgotten",
         "10^5 through real sockets without a leak: the switch stops in good order",
-        "ControlSocket.disconnected",
+        "VdeService.disconnected",
         "self._clients.discard(client)",
         "pass",
         ("test_sockets",),

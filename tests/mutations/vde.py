@@ -257,8 +257,8 @@ MUTATIONS = (
         "refused-but-open",
         "who is refused is disconnected, and does not wait as with vde_switch",
         "ControlProtocol._answer",
-        "self._control.refusals.refuse(str(error))\nself.unplug()",
-        "self._control.refusals.refuse(str(error))",
+        "self._service.refusals.refuse(str(error))\nself.unplug()",
+        "self._service.refusals.refuse(str(error))",
         (
             "ControlProtocolTests.test_refused",
             "ControlProtocolTests.test_waits_for_the_rest_for_a_while",
@@ -268,9 +268,9 @@ MUTATIONS = (
         "told-before-it-is-bound",
         "bound, with its mode, before the client is told of it",
         "ControlProtocol._plug",
-        "control.directory.bind(sock, path, user, private=managed)",
-        "control.reactor.callLater(\n"
-        "    0, control.directory.bind, sock, path, user, private=managed\n"
+        "service.directory.bind(sock, path, user, private=managed)",
+        "service.reactor.callLater(\n"
+        "    0, service.directory.bind, sock, path, user, private=managed\n"
         ")",
         (
             "PlugTests.test_closed",

@@ -93,6 +93,8 @@ class FrameStreamService(Service):
         """
         self._listen(paths=True)
         super().startService()
+        # As users have named them, whichever was opened first.
+        self._ports.sort(key=lambda opened: self._listeners.index(opened[0]))
         for listener, where, port in self._ports:
             _log.info(
                 "listening at {address} for -netdev stream{port}",

@@ -8,7 +8,8 @@ import socket
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.defer import maybeDeferred
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
@@ -43,9 +44,9 @@ REQUEST_SECONDS: Final = 0.25
 _log = Logger(namespace="distnet")
 
 
-class ControlSocket:
+class VdeService(Service):
     """
-    The socket C{ctl} in a switch's directory, and the clients that are connected to it.
+    Listens at the socket C{ctl} in a switch's directory, and plugs in whoever connects and asks.
 
     @ivar errors: operations on data sockets that failed; others may count there too.
     @ivar refusals: of requests.
@@ -62,8 +63,13 @@ class ControlSocket:
         self._port: Any = None
         self._clients: set[ControlProtocol] = set()
 
-    def open(self) -> None:
-        """Listen. Raises L{StartupError}."""
+    def startService(self) -> None:
+        """
+        Listen. Raises L{StartupError}.
+
+        Not before twistd has given up its privileges: clients come and go as long as it runs, and
+        sockets must then be made where it has put its first one.
+        """
         self.directory.claim()
         ctl, mode = self.directory.ctl, self.directory.permissions.mode
         factory = QuietFactory(self.make_protocol)
@@ -74,9 +80,15 @@ class ControlSocket:
                 f"cannot listen at {ctl}: {error.socketError.strerror or error.socketError}"
             ) from None
         self.directory.opened()
+        super().startService()
+        _log.info("listening in {directory} for VDE", directory=self.directory.path)
 
-    async def close(self) -> None:
+    def stopService(self) -> Deferred[None]:
         """Unplug everybody, and leave nothing behind."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
         port, self._port = self._port, None
         for client in list(self._clients):
             client.unplug()
@@ -109,8 +121,8 @@ class ControlProtocol(Protocol):
 
     transport: Any
 
-    def __init__(self, control: ControlSocket) -> None:
-        self._control = control
+    def __init__(self, service: VdeService) -> None:
+        self._service = service
         self._request = b""
         self._timeout: Any = None
         self._data: DataSocket | None = None
@@ -118,8 +130,8 @@ class ControlProtocol(Protocol):
 
     def connectionMade(self) -> None:
         """A client has come."""
-        self._control.connected(self)
-        self._timeout = self._control.reactor.callLater(REQUEST_SECONDS, self._answer)
+        self._service.connected(self)
+        self._timeout = self._service.reactor.callLater(REQUEST_SECONDS, self._answer)
 
     def dataReceived(self, data: bytes) -> None:
         """A request, or a part of it; what follows it means nothing."""
@@ -137,7 +149,7 @@ class ControlProtocol(Protocol):
         if self._data is not None:
             self._data.read_rest()
         self._detach()
-        self._control.disconnected(self)
+        self._service.disconnected(self)
 
     def unplug(self) -> None:
         """End the endpoint and the connection."""
@@ -154,17 +166,17 @@ class ControlProtocol(Protocol):
         try:
             reply = self._plug(parse_request(self._request))
         except (BadRequest, BridgeError) as error:
-            self._control.refusals.refuse(str(error))
+            self._service.refusals.refuse(str(error))
             self.unplug()
         else:
             self.transport.write(reply)
 
     def _plug(self, request: Request) -> bytes:
-        control = self._control
+        service = self._service
         sock, user = connect_to_client(request.path)
-        data = self._data = DataSocket(control, self, sock, request.description)
+        data = self._data = DataSocket(service, self, sock, request.description)
         managed = request.type is RequestType.MANAGEMENT
-        endpoint = self._endpoint = control.bridge.attach(
+        endpoint = self._endpoint = service.bridge.attach(
             data,
             0 if managed else request.port or None,
             user=user,
@@ -172,9 +184,9 @@ class ControlProtocol(Protocol):
             description=request.description,
             endpoint_number=sock.fileno(),
         )
-        path = control.directory.data_path(endpoint.port.number, sock.fileno())
+        path = service.directory.data_path(endpoint.port.number, sock.fileno())
         try:
-            control.directory.bind(sock, path, user, private=managed)
+            service.directory.bind(sock, path, user, private=managed)
         except OSError as error:
             raise BadRequest(f"its data socket {path}: {error.strerror}") from None
         data.bound(endpoint, path)
@@ -183,7 +195,7 @@ class ControlProtocol(Protocol):
     def _detach(self) -> None:
         endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
-            self._control.bridge.detach(endpoint)
+            self._service.bridge.detach(endpoint)
         if self._data is not None:
             self._data.release()
 
@@ -199,12 +211,12 @@ class DataSocket(FrameDescriptor):
     is_only_read = True
 
     def __init__(
-        self, control: ControlSocket, owner: ControlProtocol, sock: socket.socket, description: str
+        self, service: VdeService, owner: ControlProtocol, sock: socket.socket, description: str
     ) -> None:
         super().__init__(
-            control.reactor,
-            control.bridge,
-            control.errors,
+            service.reactor,
+            service.bridge,
+            service.errors,
             description,
             receive=sock.recv,
             transmit=sock.send,

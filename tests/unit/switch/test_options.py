@@ -258,7 +258,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(switch.bridge.ports.numports, 7)
         self.assertTrue(switch.bridge.hub)
         self.assertEqual(switch.bridge.fdb.size, 128)
-        self.assertEqual(switch.control.directory.path, str(Path(directory).absolute()))
+        self.assertEqual(switch.vde.directory.path, str(Path(directory).absolute()))
         self.assertFalse(Path(directory).exists())
 
     def test_without_control(self) -> None:

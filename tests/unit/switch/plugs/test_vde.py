@@ -25,8 +25,8 @@ from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE
 from distnet.switch.plugs.vde import (
     REQUEST_SECONDS,
     ControlProtocol,
-    ControlSocket,
     DataSocket,
+    VdeService,
     connect_to_client,
 )
 from distnet.switch.plugs.vdedir import Permissions, VdeDirectory
@@ -87,12 +87,12 @@ class Base(SynchronousTestCase):
         self.reactor = MemoryReactorClock()
         self.bridge = Bridge(BridgeLimits(), NotingBridgeObserver(), self.reactor)
         directory = VdeDirectory(self.mktemp(), Permissions())
-        self.control = ControlSocket(self.reactor, self.bridge, directory)
+        self.vde = VdeService(self.reactor, self.bridge, directory)
         self.addCleanup(self.bridge.stop)
 
     def client(self) -> tuple[ControlProtocol, StringTransport]:
         """A connection to the control socket."""
-        protocol, transport = self.control.make_protocol(), StringTransport()
+        protocol, transport = self.vde.make_protocol(), StringTransport()
         protocol.makeConnection(cast(Any, transport))
         return protocol, transport
 
@@ -101,7 +101,7 @@ class Base(SynchronousTestCase):
         protocol, _ = self.client()
         protocol._timeout.cancel()
         sock = FakeSocket()
-        data = DataSocket(self.control, protocol, cast(Any, sock), "a test")
+        data = DataSocket(self.vde, protocol, cast(Any, sock), "a test")
         endpoint = self.bridge.attach(data, description="a test")
         protocol._data, protocol._endpoint = data, endpoint
         data.bound(endpoint, self.mktemp())
@@ -143,7 +143,7 @@ class DataSocketTests(Base):
         one.coming.extend([FRAME] * (len(numbers) + 1))
         data.doRead()
         self.assertEqual(other.sent, [FRAME])
-        self.assertEqual(self.control.errors, {errno.errorcode[number]: 1 for number in numbers})
+        self.assertEqual(self.vde.errors, {errno.errorcode[number]: 1 for number in numbers})
         counters = endpoint.port.counters
         self.assertEqual(counters.lost(Reason.SEND_FAILED).frames, len(numbers))
         self.assertEqual(counters.sent.frames, 1)
@@ -167,7 +167,7 @@ class DataSocketTests(Base):
         data.doRead()
         data.doRead()
         self.assertEqual(other.sent, [FRAME])
-        self.assertEqual(self.control.errors, {"ECONNRESET": 1})
+        self.assertEqual(self.vde.errors, {"ECONNRESET": 1})
 
     def test_full_and_writable(self) -> None:
         """A client that is full gets its frames in order when poll says that it can."""
@@ -284,7 +284,7 @@ class ControlProtocolTests(Base):
             self.assertTrue(transport.disconnecting)
             self.assertEqual(transport.value(), b"")
             protocol.connectionLost()
-        self.assertEqual(self.control.refusals.count, 2)
+        self.assertEqual(self.vde.refusals.count, 2)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_a_path_cannot_disturb_the_log(self) -> None:
@@ -308,11 +308,11 @@ class ControlProtocolTests(Base):
         protocol, _ = self.client()
         protocol.dataReceived(self.request())
         protocol.dataReceived(self.request())
-        self.assertEqual(self.control.refusals.count, 1)
+        self.assertEqual(self.vde.refusals.count, 1)
 
     def test_gone_before_its_request(self) -> None:
         """A client that leaves without a request leaves nothing."""
         protocol, _ = self.client()
         protocol.connectionLost()
         self.assertEqual(self.reactor.getDelayedCalls(), [])
-        self.assertEqual(self.control.refusals.count, 0)
+        self.assertEqual(self.vde.refusals.count, 0)

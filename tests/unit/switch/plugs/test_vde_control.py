@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -18,7 +18,7 @@ from distnet.errors import StartupError
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.records import Port
-from distnet.switch.plugs.vde import ControlProtocol, ControlSocket
+from distnet.switch.plugs.vde import ControlProtocol, VdeService
 from distnet.switch.plugs.vdedir import Permissions, VdeDirectory
 from distnet.testing import NotingBridgeObserver
 from distnet.vdewire import Request, RequestType, encode_request, parse_reply
@@ -63,7 +63,7 @@ def descriptors() -> int:
 
 
 class PlugTests(SynchronousTestCase):
-    """Tests for C{ControlSocket} and C{ControlProtocol}."""
+    """Tests for C{VdeService} and C{ControlProtocol}."""
 
     def setUp(self) -> None:
         """An open switch; trial's own directories are too long for sockets."""
@@ -73,14 +73,14 @@ class PlugTests(SynchronousTestCase):
         self.bridge = Bridge(BridgeLimits(), NotingBridgeObserver(), self.reactor)
         self.addCleanup(self.bridge.stop)
         self.directory = VdeDirectory(str(self.home / "s"), Permissions(0o640, 0o750))
-        self.control = ControlSocket(self.reactor, self.bridge, self.directory)
-        self.control.open()
+        self.vde = VdeService(self.reactor, self.bridge, self.directory)
+        self.vde.startService()
         self.addCleanup(self.close)
 
     def close(self) -> None:
         """Close the control socket, for which clients have a turn of the reactor to leave."""
-        closing = Deferred.fromCoroutine(self.control.close())
-        for protocol in list(self.control._clients):
+        closing = maybeDeferred(self.vde.stopService)
+        for protocol in list(self.vde._clients):
             protocol.connectionLost()
         self.reactor.advance(0)
         self.successResultOf(closing)
@@ -96,7 +96,7 @@ class PlugTests(SynchronousTestCase):
         self, own: str, port: int = 0, *, managed: bool = False
     ) -> tuple[ControlProtocol, ClientTransport]:
         """A request of a client whose own socket is there, on a new connection."""
-        protocol = self.control.make_protocol()
+        protocol = self.vde.make_protocol()
         transport = ClientTransport(Path(self.directory.path))
         self.addCleanup(transport.release)
         protocol.makeConnection(cast(Any, transport))
@@ -165,7 +165,7 @@ class PlugTests(SynchronousTestCase):
     def test_refused_by_the_switch(self) -> None:
         """A client that asks for a port that there is not gets none, and leaves nothing."""
         self.refused(self.socket().getsockname(), 32)
-        self.assertEqual(self.control.refusals.count, 1)
+        self.assertEqual(self.vde.refusals.count, 1)
 
     def test_whose_port(self) -> None:
         """A port is for the user who owns the client's socket, or the group of its process."""
@@ -207,8 +207,8 @@ class PlugTests(SynchronousTestCase):
         for path, mode in ((self.directory.path, 0o750), (self.directory.ctl, 0o640)):
             self.assertEqual(stat.S_IMODE(Path(path).stat().st_mode), mode)
         elsewhere = VdeDirectory(f"{self.home}/no/s", Permissions())
-        another = ControlSocket(self.reactor, self.bridge, elsewhere)
-        self.assertRaises(StartupError, another.open)
+        another = VdeService(self.reactor, self.bridge, elsewhere)
+        self.assertRaises(StartupError, another.startService)
 
     def test_closed(self) -> None:
         """In the end everybody is unplugged, and the directory gone."""
