@@ -17,9 +17,10 @@ from distnet.mac import format_mac
 from distnet.observers import broadcast
 from distnet.sockets.native import Way
 from distnet.switch.console.commands import make_console
+from distnet.switch.console.machine import surroundings
 from distnet.switch.console.observer import ConsoleObserver
 from distnet.switch.console.records import About, SpanningTree
-from distnet.switch.console.sockets import ManagementService, StandardInputService, surroundings
+from distnet.switch.console.sockets import ManagementService, StandardInputService
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.counters import Traffic
 from distnet.switch.core.events import IBridgeObserver

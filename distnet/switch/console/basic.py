@@ -9,9 +9,9 @@ from typing import Final
 
 from distnet.switch.console.arguments import CommandError, Kind
 from distnet.switch.console.events import Category
-from distnet.switch.console.machine import ConsoleSession
 from distnet.switch.console.pdump import DEFAULT_FILENAME, PacketDump
 from distnet.switch.console.records import Command
+from distnet.switch.console.session import ConsoleSession
 
 _PDUMP: Final = "pdump"
 _PDUMP_HELP: Final = "copies frames to a pcap file"

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Final
 
 from distnet.switch.console.basic import DATA_SOCKET_COMMANDS, SESSION_COMMANDS
-from distnet.switch.console.machine import Console
 from distnet.switch.console.observer import ConsoleObserver
 from distnet.switch.console.ports import PORT_COMMANDS
 from distnet.switch.console.records import About, Command, SpanningTree, Surroundings
+from distnet.switch.console.session import Console
 from distnet.switch.console.tables import HASH_COMMANDS, TREE_COMMANDS, VLAN_COMMANDS
 from distnet.switch.core.bridge import Bridge
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from distnet.switch.console.arguments import CommandError, Kind
-from distnet.switch.console.machine import ConsoleSession
 from distnet.switch.console.records import Command
+from distnet.switch.console.session import ConsoleSession
 from distnet.switch.core.counters import Traffic
 from distnet.switch.core.errors import NoFreePort
 from distnet.switch.core.records import Endpoint, Port

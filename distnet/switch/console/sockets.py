@@ -1,14 +1,9 @@
-"""The management console's ends: the unix socket of C{-M}, and standard input under twistd -n.
-
-And what the console needs of the machine: files, and the names of users.
-"""
+"""The management console's ends: the unix socket of C{-M}, and standard input under twistd -n."""
 
 from __future__ import annotations
 
 import errno
-import grp
 import os
-import pwd
 import stat
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,14 +27,11 @@ from zope.interface import implementer
 from distnet.errors import StartupError
 from distnet.sockets.listen import Listener, complete_description, listen
 from distnet.sockets.quiet import QuietFactory
-from distnet.switch.console.machine import Console, ConsoleSession
-from distnet.switch.console.pdump import Sink
-from distnet.switch.console.records import MAX_SCRIPT, Surroundings
+from distnet.switch.console.session import Console, ConsoleSession
 
 _TOO_MANY: Final = f"1{errno.EUSERS:03d} {os.strerror(errno.EUSERS)}\n".encode()
 SILENCE_SECONDS: Final = 0.1
 """After which a line is whole: pieces of one follow one another at once."""
-_BLOCK: Final = 64 * 1024
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
@@ -293,68 +285,3 @@ def _reopen(descriptor: int, flags: int) -> int:
         return os.open(f"/proc/self/fd/{descriptor}", flags | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError:
         return os.dup(descriptor)
-
-
-def surroundings(shut_down: Callable[[], None], wall_clock: Callable[[], float]) -> Surroundings:
-    """What the console needs of this machine."""
-    return Surroundings(
-        wall_clock=wall_clock,
-        read_script=read_script,
-        open_dump=open_dump,
-        shut_down=shut_down,
-        user_id=user_id,
-        group_id=group_id,
-        user_name=user_name,
-        group_name=group_name,
-    )
-
-
-def read_script(path: str) -> bytes:
-    """All of a file of at most L{MAX_SCRIPT} bytes, never waiting for it. Raises OSError."""
-    # A fifo would wait for whoever writes to it.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        data = file.read(MAX_SCRIPT + 1)
-    if len(data) > MAX_SCRIPT:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-    return data
-
-
-def open_dump(path: str) -> Sink:
-    """A new file, or a fifo that somebody reads. Raises OSError."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC
-    return open(os.open(path, flags, 0o600), "wb", buffering=_BLOCK)
-
-
-def user_id(name: str) -> int:
-    """The uid of a user, by name or number. Raises KeyError."""
-    return _number(name) if name.isdigit() else pwd.getpwnam(name).pw_uid
-
-
-def group_id(name: str) -> int:
-    """The gid of a group, by name or number. Raises KeyError."""
-    return _number(name) if name.isdigit() else grp.getgrnam(name).gr_gid
-
-
-def user_name(number: int) -> str:
-    """The name of a uid, or the uid itself."""
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)
-
-
-def group_name(number: int) -> str:
-    """The name of a gid, or the gid itself."""
-    try:
-        return grp.getgrgid(number).gr_name
-    except KeyError:
-        return str(number)
-
-
-def _number(digits: str) -> int:
-    if not digits.isascii() or len(digits) > 10 or int(digits) >= 2**32 - 1:
-        raise KeyError(digits)
-    return int(digits)

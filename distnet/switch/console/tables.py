@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from distnet.switch.console.arguments import CommandError, Kind
-from distnet.switch.console.machine import ConsoleSession
 from distnet.switch.console.ports import check_port_number, port_of
 from distnet.switch.console.records import Command
+from distnet.switch.console.session import ConsoleSession
 from distnet.switch.core.errors import InUse
 from distnet.switch.core.records import FdbEntry, Vlan
 from distnet.switch.core.vlans import HIGHEST_VLAN

@@ -15,7 +15,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.control.server import VERSION_KEY, as_json
-from distnet.switch.console.machine import MAX_SESSIONS
+from distnet.switch.console.session import MAX_SESSIONS
 from distnet.switch.core.counters import Reason
 from distnet.switch.core.errors import NoSuchThing
 from distnet.switch.core.limits import BridgeLimits

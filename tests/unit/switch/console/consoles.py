@@ -9,9 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.observers import broadcast
 from distnet.switch.console.commands import make_console
-from distnet.switch.console.machine import ConsoleSession
 from distnet.switch.console.observer import ConsoleObserver
 from distnet.switch.console.records import About, Surroundings
+from distnet.switch.console.session import ConsoleSession
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.limits import BridgeLimits

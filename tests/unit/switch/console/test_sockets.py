@@ -15,13 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from distnet.errors import StartupError
 from distnet.observers import broadcast
 from distnet.switch.console.commands import make_console
-from distnet.switch.console.machine import MAX_SESSIONS, Console
-from distnet.switch.console.observer import ConsoleObserver
-from distnet.switch.console.records import MAX_SCRIPT, About
-from distnet.switch.console.sockets import (
-    SILENCE_SECONDS,
-    ConsoleProtocol,
-    ManagementService,
+from distnet.switch.console.machine import (
     group_id,
     group_name,
     open_dump,
@@ -29,6 +23,10 @@ from distnet.switch.console.sockets import (
     user_id,
     user_name,
 )
+from distnet.switch.console.observer import ConsoleObserver
+from distnet.switch.console.records import MAX_SCRIPT, About
+from distnet.switch.console.session import MAX_SESSIONS, Console
+from distnet.switch.console.sockets import SILENCE_SECONDS, ConsoleProtocol, ManagementService
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.limits import BridgeLimits

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distnet.switch.console.commands import COMMANDS
-from distnet.switch.console.machine import MAX_LINE, MAX_SCRIPT_DEPTH, MAX_SESSIONS
+from distnet.switch.console.session import MAX_LINE, MAX_SCRIPT_DEPTH, MAX_SESSIONS
 from tests.unit.switch.console.consoles import PROMPT, ConsoleTestCase
 
 SUCCESS = b"1000 Success\n"
