@@ -49,7 +49,9 @@ def add_cluster(commands: Any) -> None:
         "up", _up, "Start a cluster, and run it until Control-C or 'cluster down'.", "FILE"
     )
     up.add_argument("--quiet", action="store_true", help="do not print what the consoles say")
-    up.add_argument("--tmux", action="store_true", help="each console in a window of tmux")
+    up.add_argument(
+        "--tmux", action="store_true", help="the console of each node in a window of tmux"
+    )
     up.add_argument(
         "--detach", action="store_true", help="return once all nodes have their ids; it goes on"
     )

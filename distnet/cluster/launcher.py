@@ -40,7 +40,7 @@ class Launcher:
     ) -> None:
         """
         @param quiet: do not print what comes on the consoles.
-        @param windows: show each console in a window of tmux instead.
+        @param windows: show the console of each node in a window of tmux instead.
         """
         self._cluster = Cluster(config, say=self._say, look=self._look, served=True)
         self._quiet = quiet or windows

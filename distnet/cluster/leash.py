@@ -18,7 +18,7 @@ _NOT_FOUND = 127
 
 
 def main(record: str, parent: str, signal: str, *command: str) -> None:
-    """Do what the module says."""
+    """Put this process on record, tie its end to its parent's, and become the program."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal), 0, 0, 0)
     # From here on its end is noticed; it may have been before.
     if os.getppid() != int(parent):

@@ -20,7 +20,7 @@ from distnet.errors import MachineError
 POLL: Final = 0.05
 """Seconds between two looks at what is waited for."""
 TOLD_LINES: Final = 25
-"""How many lines of a console an error has."""
+"""How many lines of the console of a node an error has."""
 
 
 class ClusterError(MachineError):
@@ -203,7 +203,7 @@ class Node:
 
 
 def type_at(keyboard: Path, data: bytes) -> None:
-    """Write to a console, as at a keyboard. Raises OSError: there is no QEMU, it does not read."""
+    """Write to the console of a node, by the pipe that its QEMU reads; OSError if none does."""
     descriptor = os.open(keyboard, os.O_WRONLY | os.O_NONBLOCK)
     try:
         os.write(descriptor, data)

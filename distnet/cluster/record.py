@@ -38,7 +38,7 @@ class Process:
 
     @property
     def runs(self) -> bool:
-        """Whether it does."""
+        """Whether it has not ended yet."""
         return start_time(self.pid) == self.start
 
     def ask_to_end(self, number: int = signal.SIGTERM) -> None:

@@ -1,4 +1,4 @@
-"""A kernel's console in a terminal: what it writes, and a keyboard for it."""
+"""The console of a node in a terminal: what its kernel writes, and a keyboard for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows of tmux, one for each console."""
+"""Windows of tmux, one for the console of each node."""
 
 from __future__ import annotations
 

@@ -119,6 +119,9 @@ def test_without_a_place_for_it(tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
     switch = OwnSwitch(tmp_path, "one", runtime=nowhere)
     with running(switch):
+        # It can be connected to before its reactor runs.
+        with RawClient(switch.sock).plug():
+            pass
         assert "there is no control socket: cannot make" in switch.log()
         assert switch.stop() == 0
     switch = OwnSwitch(tmp_path, "one", "--control", f"{nowhere}/control", runtime=nowhere)
