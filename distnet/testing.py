@@ -65,24 +65,24 @@ class FakeLink:
         return self._unread if self.knows_unread else None
 
     def watch_unread(self, eager: bool) -> None:
-        """Note it; the test calls C{Router.was_read} itself."""
+        """Remember that somebody waits; the test calls C{Router.was_read} itself."""
         self.watches.append(eager)
         self.watched = True
 
     def pause(self) -> None:
-        """Note it."""
+        """Reading is paused."""
         self.paused = True
 
     def resume(self) -> None:
-        """Note it."""
+        """Reading goes on."""
         self.paused = False
 
     def close(self) -> None:
-        """Note it."""
+        """The connection ends when all is sent."""
         self.ended = self.ended or "close"
 
     def abort(self) -> None:
-        """Note it."""
+        """The connection ends at once."""
         self.ended = self.ended or "abort"
 
     def read(self) -> bytes:
@@ -190,18 +190,18 @@ class FakeFrameLink:
         return True
 
     def pause(self) -> None:
-        """Note it. Raises AssertionError if it is paused."""
+        """Reading is paused. Raises AssertionError if it was already."""
         assert not self.paused, "paused twice"
         self.paused = True
         self.pauses += 1
 
     def resume(self) -> None:
-        """Note it. Raises AssertionError if it is not paused."""
+        """Reading goes on. Raises AssertionError if it was not paused."""
         assert self.paused, "resumed without a pause"
         self.paused = False
 
     def close(self) -> None:
-        """Note it."""
+        """Remember that the bridge has ended it."""
         self.closed = True
 
     def read(self) -> list[bytes]:

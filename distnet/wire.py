@@ -27,7 +27,7 @@ FIRST_TOOL_ID: Final = 2**31
 
 _ADDRESS = Struct("<I")
 _SOME: Final = 16
-"""Of so many messages, and every so many, it is worth looking whether they are of one size."""
+"""For so many messages at least it pays to look whether they are of one size, every so many."""
 
 
 def check_id(node: int) -> int:

@@ -164,7 +164,7 @@ class Client:
 
     @property
     def id(self) -> int:
-        """The same as L{getid}."""
+        """The id that the master gave, as L{getid} says it and raises."""
         return self.getid()
 
     def disconnect(self, timeout: float | None = QUIT_TIMEOUT) -> int:

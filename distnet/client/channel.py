@@ -14,7 +14,7 @@ from distnet.address import Address, TlsAddress, UnixAddress
 
 
 class Channel(Protocol):
-    """A connected stream that never blocks except in L{wait}. L{SocketChannel} is the real one."""
+    """A connected stream that blocks in L{wait} alone. L{SocketChannel} is the one over sockets."""
 
     def read(self, size: int) -> bytes | None:
         """At most C{size} bytes; None if there are none now, C{b""} at the end. Raises OSError."""

@@ -42,7 +42,11 @@ class Owner(typing.Protocol):
 
 @implementer(IPushProducer)
 class Connection(Protocol):
-    """One connection: the greeting, the cutting, and whether it takes bytes. Tells its client."""
+    """
+    One connection: reads the id, cuts what follows into messages, and tells its client of both.
+
+    @ivar writable: whether the transport takes bytes.
+    """
 
     def __init__(self, client: Owner) -> None:
         self._client = client

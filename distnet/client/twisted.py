@@ -189,7 +189,7 @@ class AsyncClient:
 
     @property
     def id(self) -> int:
-        """The same as L{getid}."""
+        """The id of the connection that there is now, as L{getid} says it and raises."""
         return self.getid()
 
     async def when_connected(self) -> int:
@@ -371,7 +371,7 @@ class AsyncClient:
                 self._connection.read_on(reading)
 
     def _note(self, reason: object) -> None:
-        """Say once, until there is a connection again, why there is none."""
+        """Say why there is no connection: each reason once, until there is one again."""
         if self._end is None and self._said.say(str(reason)) is not None:
             self._log.warn("no master: {reason}; trying again", reason=reason)
 

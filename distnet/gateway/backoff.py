@@ -10,8 +10,8 @@ class Backoff:
     """
     Seconds that double from one try to the next.
 
-    @ivar first: the first one.
-    @ivar most: which is not exceeded.
+    @ivar first: seconds until the first try.
+    @ivar most: the most seconds between two tries.
     """
 
     first: float

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 MOST_DATAGRAMS: Final = 64
-"""How many that are not complete are kept; what belongs to older ones will be sent again."""
+"""How many incomplete datagrams are kept; TCP sends again what was in older ones."""
 
 _IP: Final = 14
 _LONGEST: Final = 65535
@@ -35,6 +35,8 @@ class Datagram:
 @dataclass(slots=True)
 class _Parts:
     """
+    What has come of a datagram that is not complete.
+
     @ivar frames: by where in the datagram their data begin.
     @ivar held: bytes of data in them.
     @ivar size: bytes of data in the datagram; 0 until the last fragment has come.
@@ -63,7 +65,7 @@ class Fragments:
         begin, size = (place & _OFFSET) * 8, len(_data(frame))
         parts = self._parts.pop(key, None)
         if parts is None or begin in parts.frames:
-            # Or it is of a later datagram with the number of one that was never complete.
+            # A second one for the same bytes is of a later datagram, with the number of this one.
             parts = _Parts()
         parts.frames[begin] = frame
         parts.held += size

@@ -72,9 +72,9 @@ class Segment:
     ack: int
 
 
-class Place:
+class Progress:
     """
-    Where a connection of a guest's to the master is, by the segments that passed.
+    How far a connection of a guest's to the master has come, by the segments that passed.
 
     @ivar address: the guest's, in 4 bytes.
     @ivar port: the guest's.
@@ -262,32 +262,34 @@ class Lens:
             return frame
         return frame[:6] + mac_of(address) + frame[12:]
 
-    def reset(self, mac: bytes, place: Place, *, to_guest: bool) -> bytes:
+    def reset(self, mac: bytes, progress: Progress, *, to_guest: bool) -> bytes:
         """
         A frame that ends a connection, as one side of it would tell the other.
 
         @param mac: the guest's.
-        @param place: where the connection is.
+        @param progress: of the connection.
         @param to_guest: it comes from the master's side, not from the guest's.
         """
         if to_guest:
-            return self._to_guest(mac, place, place.from_master, RST | ACK)
+            return self._to_guest(mac, progress, progress.from_master, RST | ACK)
         ethernet = mac_of(self._master) + mac
-        addresses, ports = place.address + self._master, (place.port, self.plan.port)
-        return _made(ethernet, addresses, ports, (place.from_guest, place.from_master), RST | ACK)
+        addresses, ports = progress.address + self._master, (progress.port, self.plan.port)
+        return _made(
+            ethernet, addresses, ports, (progress.from_guest, progress.from_master), RST | ACK
+        )
 
-    def probe(self, mac: bytes, place: Place) -> bytes:
+    def probe(self, mac: bytes, progress: Progress) -> bytes:
         """
         A frame that a guest answers with a reset if it does not know a connection any more.
 
         It has nothing new for others, who acknowledge it: a keep-alive, RFC 9293 3.8.4.
         """
-        return self._to_guest(mac, place, (place.from_master - 1) % _SEQUENCES, ACK)
+        return self._to_guest(mac, progress, (progress.from_master - 1) % _SEQUENCES, ACK)
 
-    def _to_guest(self, mac: bytes, place: Place, sequence: int, flags: int) -> bytes:
+    def _to_guest(self, mac: bytes, progress: Progress, sequence: int, flags: int) -> bytes:
         ethernet = mac + mac_of(self._master)
-        addresses, ports = self._master + place.address, (self.plan.port, place.port)
-        return _made(ethernet, addresses, ports, (sequence, place.from_guest), flags)
+        addresses, ports = self._master + progress.address, (self.plan.port, progress.port)
+        return _made(ethernet, addresses, ports, (sequence, progress.from_guest), flags)
 
 
 def _made(

@@ -14,7 +14,7 @@ from distnet.once import Once
 from distnet.wire import MAX_ID
 
 MOST_TOLD: Final = 1024
-"""How many machines are remembered because something was said of them."""
+"""How many machines are remembered that something was said of, and how many addresses."""
 
 
 @dataclass(frozen=True, slots=True)

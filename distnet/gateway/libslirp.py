@@ -128,7 +128,7 @@ class Network:
             raise StartupError(f"libslirp {self.version} does not start: use another version")
 
     def forward(self, path: bytes, address: IPv4Address, port: int) -> None:
-        """Connect guests that connect to an address and port to a unix socket. Raises ValueError"""
+        """Lead guests who connect to an address and port to a unix socket. Raises ValueError."""
         where = self._ffi.new("struct in_addr *")
         where.s_addr = _in_network_order(address)
         self._kept.append(path)

@@ -56,7 +56,7 @@ class Management:
             self._reactor.connectUNIX(self._where, factory)
 
     def stop(self) -> None:
-        """Leave."""
+        """Leave the console, for good."""
         self._stopped = True
         if self._later is not None:
             self._later.cancel()
@@ -71,7 +71,7 @@ class Management:
         self.whereabouts.connected()
 
     def lost(self) -> None:
-        """There is none, or not any more."""
+        """There is no console, or not any more."""
         if self._console is not None:
             self._console = None
             self.whereabouts.disconnected()

@@ -90,7 +90,7 @@ class Plug(RetriedDescriptor):
         self._reactor.connectUNIX(str(Path(self._directory, "ctl")), factory)
 
     def stop(self) -> None:
-        """Leave."""
+        """Leave the switch, for good."""
         self._stopped = True
         if self._later is not None:
             self._later.cancel()
@@ -164,7 +164,7 @@ class Plug(RetriedDescriptor):
     # What the reactor calls
 
     def fileno(self) -> int:
-        """Of the data socket."""
+        """The descriptor of the data socket, or -1 while there is none."""
         return -1 if self._data is None else self._data.fileno()
 
     def doRead(self) -> None:
@@ -237,7 +237,7 @@ class _Control(Protocol):
             self._give_up(f"cannot make a socket there: {error}")
 
     def dataReceived(self, data: bytes) -> None:
-        """The reply."""
+        """The reply has come, or a part of it."""
         self._reply += data[:_REPLY_SIZE]
         if self._answered or len(self._reply) < _REPLY_SIZE:
             return
@@ -254,7 +254,7 @@ class _Control(Protocol):
         self._plug.lost(self._why)
 
     def failed(self, error: Exception) -> None:
-        """There is no connection."""
+        """The switch cannot be connected to."""
         number = getattr(error, "osError", None)
         cause = error.__cause__ or error
         self._plug.lost(os.strerror(number) if isinstance(number, int) else str(cause))

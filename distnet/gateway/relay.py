@@ -17,7 +17,7 @@ from distnet.address import TcpAddress, UnixAddress
 from distnet.errors import DistnetError
 from distnet.gateway.backoff import Backoff
 from distnet.gateway.dial import dial
-from distnet.gateway.frames import Place
+from distnet.gateway.frames import Progress
 from distnet.gateway.guests import Guest
 from distnet.once import Once
 from distnet.sockets.descriptor import Descriptor
@@ -95,14 +95,14 @@ class Relay:
     one that ended. The guest does not notice: it is not sent an end, which it would take for an id.
 
     @ivar guest: who it is.
-    @ivar place: where its TCP connection is.
+    @ivar progress: how far its TCP connection has come.
     """
 
     def __init__(
         self,
         reactor: Any,
         guest: Guest,
-        place: Place,
+        progress: Progress,
         sock: socket.socket,
         *,
         find: Callable[[Guest], Awaitable[TcpAddress | UnixAddress]],
@@ -118,7 +118,7 @@ class Relay:
         @param over: called once, when both connections are closed.
         """
         self.guest = guest
-        self.place = place
+        self.progress = progress
         self._reactor = reactor
         self._find = find
         self._hand_over = hand_over
@@ -243,7 +243,7 @@ class Relay:
     # From the master to the guest
 
     def _may_hand_over(self) -> bool:
-        return not self._to_guest and self.place.all_sent
+        return not self._to_guest and self.progress.all_sent
 
     def _read_master(self) -> None:
         if self._ended or self._far is None or self._master_done:
@@ -264,7 +264,7 @@ class Relay:
             return
         if not self._greeted:
             self._greet(data)
-        self.place.give(len(data))
+        self.progress.give(len(data))
         self._to_guest += data
         self._write_guest()
         if self._to_master or self._guest_done:

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from distnet.gateway.forward import Forward
 from distnet.gateway.fragments import Fragments
-from distnet.gateway.frames import RST, SYN, Lens, Place, Refusal, Seen, Segment
+from distnet.gateway.frames import RST, SYN, Lens, Progress, Refusal, Seen, Segment
 from distnet.gateway.guests import Guest, Notes
 from distnet.gateway.management import Management
 from distnet.gateway.masters import Masters, Near
@@ -22,7 +22,7 @@ from distnet.gateway.stack import Stack
 from distnet.guestnet import PLAN, Plan
 
 SWITCH_GONE_SECONDS: Final = 30.0
-"""How long a guest may be silent after its switch has gone, until its connection is closed."""
+"""How long a guest may be silent after its switch has gone, before its connection is closed."""
 
 _log = Logger(namespace="distnet")
 
@@ -161,22 +161,19 @@ class GatewayService(Service):
     def _segment(
         self, stack: Stack, parts: list[bytes], seen: Seen, segment: Segment
     ) -> Relay | None:
-        key = segment.address, segment.port
-        relay = self.relays.get(key)
-        if relay is not None and relay.place.begins_anew(segment):
+        """Hand libslirp a segment for the master; the relay that may have to read it then."""
+        relay = self.relays.get((segment.address, segment.port))
+        if relay is not None and relay.progress.begins_anew(segment):
             # It was started again and has the same port, or libslirp would be puzzled.
             relay.abort("begins anew", to_guest=False)
             relay = None
-        if relay is None:
-            for part in parts:
-                stack.input(part)
-            if not segment.flags & (SYN | RST):
-                self._accept(Guest(segment.address, seen.mac), Place(segment))
-            return None
-        relay.place.guest_sent(segment)
-        self._silent.discard(relay)
+        if relay is not None:
+            relay.progress.guest_sent(segment)
+            self._silent.discard(relay)
         for part in parts:
             stack.input(part)
+        if relay is None and not segment.flags & (SYN | RST):
+            self._accept(Guest(segment.address, seen.mac), Progress(segment))
         return relay
 
     def _dhcp(self, stack: Stack, frame: bytes, seen: Seen) -> None:
@@ -190,7 +187,7 @@ class GatewayService(Service):
         if segment is not None:
             relay = self.relays.get((segment.address, segment.port))
             if relay is not None:
-                relay.place.master_sent(segment)
+                relay.progress.master_sent(segment)
                 relay.went_on()
         else:
             self._leased = True
@@ -203,7 +200,7 @@ class GatewayService(Service):
 
     # Connections
 
-    def _accept(self, guest: Guest, place: Place) -> None:
+    def _accept(self, guest: Guest, progress: Progress) -> None:
         assert self._forward is not None
         sock = self._forward.accept()
         if sock is None:
@@ -216,18 +213,18 @@ class GatewayService(Service):
                 old.abort("connects again", to_guest=False)
             else:
                 # It may have been started again too, and then answers with a reset.
-                self._plug.send(self._lens.probe(old.guest.mac, old.place))
+                self._plug.send(self._lens.probe(old.guest.mac, old.progress))
         relay = Relay(
             self._reactor,
             guest,
-            place,
+            progress,
             sock,
             find=self._masters.find,
             hand_over=self._turn,
             reset=self._reset,
             over=self._over,
         )
-        self.relays[place.address, place.port] = relay
+        self.relays[progress.address, progress.port] = relay
         if self._management is not None:
             self._management.whereabouts.follow(guest.mac)
 
@@ -236,13 +233,13 @@ class GatewayService(Service):
 
     def _reset(self, relay: Relay, to_guest: bool) -> None:
         assert self._stack is not None
-        mac, place = relay.guest.mac, relay.place
-        self._stack.input(self._lens.reset(mac, place, to_guest=False))
+        mac, progress = relay.guest.mac, relay.progress
+        self._stack.input(self._lens.reset(mac, progress, to_guest=False))
         if to_guest:
-            self._plug.send(self._lens.reset(mac, place, to_guest=True))
+            self._plug.send(self._lens.reset(mac, progress, to_guest=True))
 
     def _over(self, relay: Relay) -> None:
-        key = relay.place.address, relay.place.port
+        key = relay.progress.address, relay.progress.port
         if self.relays.get(key) is relay:
             del self.relays[key]
         self._silent.discard(relay)

@@ -47,7 +47,7 @@ class Stack(Descriptor):
         clock_ns: Callable[[], int],
         send: Callable[[bytes], None],
     ) -> None:
-        """Raises StartupError."""
+        """Raises StartupError if there is no usable libslirp here."""
         super().__init__(reactor)
         self._epoll = select.epoll()
         self._registered: dict[int, int] = {}
@@ -60,7 +60,7 @@ class Stack(Descriptor):
         self.want_to_read(True)
 
     def forward(self, path: bytes, address: IPv4Address, port: int) -> None:
-        """See L{Network.forward}."""
+        """Lead guests who connect to an address and port to a unix socket. Raises ValueError."""
         self.network.forward(path, address, port)
 
     def input(self, frame: bytes) -> None:
@@ -127,7 +127,7 @@ class Stack(Descriptor):
     # What the reactor calls
 
     def fileno(self) -> int:
-        """Of the epoll(7)."""
+        """The descriptor of the epoll(7)."""
         return self._epoll.fileno()
 
     def doRead(self) -> None:

@@ -30,8 +30,9 @@ class _Place:
     Where a guest is.
 
     @ivar port: its port, or None if it is not known.
-    @ivar left: a port left the switch which may have been this one's.
-    @ivar looked: it was looked for already, so that a port that leaves unknown is not this one's.
+    @ivar left: a port has left the switch that may have been the guest's.
+    @ivar looked: the table has told of it, or not, since there is a console: a port that leaves is
+        not its own, if its own is not known.
     """
 
     port: int | None = None
@@ -79,12 +80,12 @@ class Whereabouts:
         self._answers.clear()
 
     def disconnected(self) -> None:
-        """It is not any more: nothing that was known need be true when it is again."""
+        """The console is gone: what is known now need not be true when there is one again."""
         for place in self._places.values():
             place.port, place.left, place.looked = None, False, True
 
     def feed(self, data: bytes) -> None:
-        """What the console says."""
+        """Bytes have come from the console."""
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
             # An event may stand behind a prompt.
@@ -110,7 +111,8 @@ class Whereabouts:
             self.ask(command + b"\n")
 
     def _ask_for_table(self) -> None:
-        # One that was asked for but not yet begun will tell all; one that is being told, not.
+        # A table that was asked for and has not begun to come will tell of this too. One that comes
+        # already need not.
         if self._greeted and _TABLE not in self._answers[1:]:
             self._send(_TABLE)
 
@@ -147,8 +149,8 @@ class Whereabouts:
     def _compare(self, listed: dict[bytes, int]) -> None:
         for mac, place in list(self._places.items()):
             port = listed.get(mac)
-            # With a port that left, an address at another one has moved; one that has expired, or
-            # is at the same port again, was there.
+            # The port that left may have been this guest's. If its address is at another port, it
+            # had moved there. If it has expired, or is at that port again, it was at that port.
             moved = port is not None and port != place.port
             if moved or not place.left:
                 place.port = place.port if port is None else port

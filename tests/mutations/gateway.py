@@ -129,7 +129,7 @@ MUTATIONS = (
         "gateway-reads-ahead",
         "the relay must read from the master only what libslirp has room for now",
         "Relay._may_hand_over",
-        "return not self._to_guest and self.place.all_sent",
+        "return not self._to_guest and self.progress.all_sent",
         "return not self._to_guest",
         ("test_no_more_is_read_than_the_guest_has_room_for",),
     ),
@@ -160,10 +160,10 @@ MUTATIONS = (
     Mutation(
         "gateway-takes-a-new-syn-for-an-old-one",
         "a guest that connects again from the same port has a fresh connection",
-        "Place.begins_anew",
+        "Progress.begins_anew",
         "return bool(segment.flags & SYN) and segment.end != self._begin",
         "return False",
-        ("PlaceTests.test_begins_anew",),
+        ("ProgressTests.test_begins_anew",),
     ),
     Mutation(
         "gateway-does-not-look-for-dead-guests",
@@ -233,7 +233,7 @@ MUTATIONS = (
         "gateway-does-not-ask-whom-it-knows",
         "a guest rebooted: its old connection ends at the master",
         "GatewayService._accept",
-        "self._plug.send(self._lens.probe(old.guest.mac, old.place))",
+        "self._plug.send(self._lens.probe(old.guest.mac, old.progress))",
         "pass",
         (
             "test_a_guest_that_was_started_again",
@@ -244,8 +244,8 @@ MUTATIONS = (
         "gateway-asks-with-something-new",
         "a guest that still has its connection keeps it",
         "Lens.probe",
-        "(place.from_master - 1) % _SEQUENCES",
-        "place.from_master",
+        "(progress.from_master - 1) % _SEQUENCES",
+        "progress.from_master",
         ("LensTests.test_probe",),
     ),
     Mutation(
@@ -260,8 +260,8 @@ MUTATIONS = (
         "gateway-gives-up-whom-it-has-heard-of",
         "and only those",
         "GatewayService._segment",
-        "self._silent.discard(relay)\nfor part in parts:",
-        "for part in parts:",
+        "relay.progress.guest_sent(segment)\nself._silent.discard(relay)",
+        "relay.progress.guest_sent(segment)",
         ("ServiceTests.test_silent_after_the_switch_has_gone",),
     ),
     Mutation(

@@ -15,7 +15,7 @@ from distnet.gateway.frames import (
     RST,
     SYN,
     Lens,
-    Place,
+    Progress,
     Refusal,
     Seen,
     Segment,
@@ -154,8 +154,8 @@ class LensTests(SynchronousTestCase):
 
     def test_resets(self) -> None:
         """A reset has the right addresses, numbers and checksums, either way."""
-        place = Place(segment(ACK, 5, 5, 77))
-        frame = LENS.reset(MAC, place, to_guest=False)
+        progress = Progress(segment(ACK, 5, 5, 77))
+        frame = LENS.reset(MAC, progress, to_guest=False)
         self.assertEqual(frame[:12], gateway_mac("10.0.2.16") + MAC)
         seen = LENS.look(frame)
         self.assertIsNone(seen.refusal)
@@ -163,43 +163,43 @@ class LensTests(SynchronousTestCase):
         self.assertEqual(checksum(frame[14:34]), b"\0\0")
         pseudo = frame[26:34] + struct.pack("!HH", 6, 20)
         self.assertEqual(checksum(pseudo + frame[34:]), b"\0\0")
-        frame = LENS.reset(MAC, place, to_guest=True)
+        frame = LENS.reset(MAC, progress, to_guest=True)
         self.assertEqual(frame[:12], MAC + gateway_mac("10.0.2.16"))
         self.assertEqual(LENS.from_master(frame), segment(RST | ACK, 77, 77, 5))
 
     def test_probe(self) -> None:
         """A probe has nothing, at a place that a guest that knows the connection has passed."""
-        frame = LENS.probe(MAC, Place(segment(ACK, 5, 5, 0)))
+        frame = LENS.probe(MAC, Progress(segment(ACK, 5, 5, 0)))
         self.assertEqual(frame[:12], MAC + gateway_mac("10.0.2.16"))
         self.assertEqual(LENS.from_master(frame), segment(ACK, 2**32 - 1, 2**32 - 1, 5))
 
 
-class PlaceTests(SynchronousTestCase):
+class ProgressTests(SynchronousTestCase):
     """Where a connection is."""
 
     def test_all_sent(self) -> None:
         """All is sent when segments have left up to what was given; sent again does not count."""
-        place = Place(segment(ACK, 5, 5, 2**32 - 3))
-        self.assertTrue(place.all_sent)
-        place.give(10)
-        self.assertFalse(place.all_sent)
-        place.master_sent(segment(ACK, 2**32 - 3, 3))
-        self.assertFalse(place.all_sent)
-        place.master_sent(segment(ACK, 3, 7))
-        self.assertTrue(place.all_sent)
-        place.master_sent(segment(ACK, 2**32 - 3, 3))
-        self.assertTrue(place.all_sent)
+        progress = Progress(segment(ACK, 5, 5, 2**32 - 3))
+        self.assertTrue(progress.all_sent)
+        progress.give(10)
+        self.assertFalse(progress.all_sent)
+        progress.master_sent(segment(ACK, 2**32 - 3, 3))
+        self.assertFalse(progress.all_sent)
+        progress.master_sent(segment(ACK, 3, 7))
+        self.assertTrue(progress.all_sent)
+        progress.master_sent(segment(ACK, 2**32 - 3, 3))
+        self.assertTrue(progress.all_sent)
 
     def test_guests_end(self) -> None:
         """The guest's end is that of its furthest segment."""
-        place = Place(segment(ACK, 2**32 - 5, 2**32 - 5))
-        place.guest_sent(segment(ACK, 2**32 - 5, 5))
-        place.guest_sent(segment(ACK, 2**32 - 5, 2**32 - 1))
-        self.assertEqual(place.from_guest, 5)
+        progress = Progress(segment(ACK, 2**32 - 5, 2**32 - 5))
+        progress.guest_sent(segment(ACK, 2**32 - 5, 5))
+        progress.guest_sent(segment(ACK, 2**32 - 5, 2**32 - 1))
+        self.assertEqual(progress.from_guest, 5)
 
     def test_begins_anew(self) -> None:
         """Another SYN is another connection; the same one, sent again, is not."""
-        place = Place(segment(ACK, 1001, 1001))
-        self.assertFalse(place.begins_anew(segment(SYN, 1000, 1001)))
-        self.assertFalse(place.begins_anew(segment(ACK, 7, 8)))
-        self.assertTrue(place.begins_anew(segment(SYN, 7, 8)))
+        progress = Progress(segment(ACK, 1001, 1001))
+        self.assertFalse(progress.begins_anew(segment(SYN, 1000, 1001)))
+        self.assertFalse(progress.begins_anew(segment(ACK, 7, 8)))
+        self.assertTrue(progress.begins_anew(segment(SYN, 7, 8)))

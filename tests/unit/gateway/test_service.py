@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.gateway import service
-from distnet.gateway.frames import ACK, SYN, Lens, Place
+from distnet.gateway.frames import ACK, SYN, Lens, Progress
 from distnet.gateway.guests import Guest
 from distnet.gateway.service import SWITCH_GONE_SECONDS, GatewayService, Settings
 from distnet.guestnet import PLAN
@@ -65,8 +65,10 @@ class Slirp:
 class Connection:
     """A relay without anybody at its ends."""
 
-    def __init__(self, reactor: Clock, guest: Guest, place: Place, sock: object, **to: Any) -> None:
-        self.guest, self.place = guest, place
+    def __init__(
+        self, reactor: Clock, guest: Guest, progress: Progress, sock: object, **to: Any
+    ) -> None:
+        self.guest, self.progress = guest, progress
         self.ended = ""
         self._over = to["over"]
 
@@ -152,6 +154,6 @@ class ServiceTests(SynchronousTestCase):
         guest.tcp(SYN)
         self.assertEqual(self.plug.sent, [])
         guest.tcp(ACK)
-        probe = Lens(PLAN).probe(guest.mac, self.silent.place)
+        probe = Lens(PLAN).probe(guest.mac, self.silent.progress)
         self.assertEqual(self.plug.sent, [probe])
         self.assertEqual(len(self.gateway.relays), 3)
