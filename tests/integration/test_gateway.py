@@ -148,14 +148,21 @@ def test_two_dozen_guests(
                 assert source == (kernel.id - 1) % 24 == int.from_bytes(payload)
 
 
+def start_gateway_alone(
+    switch: Switch, directory: Path, start_gateway: StartGateway
+) -> tuple[Master, Gateway]:
+    """A gateway, and the master that it is for, which is not started yet."""
+    where = f"unix:{directory}/kernels"
+    master = Master(directory, "--port", where)
+    return master, start_gateway(switch, master.control, "--master", where)
+
+
 def test_the_master_comes_later(
     start_switch: StartSwitch, tmp_path: Path, start_gateway: StartGateway, plug: Plug
 ) -> None:
     """A guest that connects while no master is there gets its id when it is, and no end before."""
     switch = start_switch()
-    path = f"{tmp_path}/kernels"
-    master = Master(tmp_path, "--port", f"unix:{path}")
-    gateway = start_gateway(switch, master.control, "--master", f"unix:{path}")
+    master, gateway = start_gateway_alone(switch, tmp_path, start_gateway)
     with plug(switch).connect() as kernel:
         gateway.wait_for_log("waits for the master")
         assert kernel.is_silent()
@@ -178,9 +185,7 @@ def test_a_guest_that_gives_up_waiting(
 ) -> None:
     """A guest that closes its connection before the master is there uses up no id."""
     switch = start_switch()
-    path = f"{tmp_path}/kernels"
-    master = Master(tmp_path, "--port", f"unix:{path}")
-    gateway = start_gateway(switch, master.control, "--master", f"unix:{path}")
+    master, gateway = start_gateway_alone(switch, tmp_path, start_gateway)
     machine = plug(switch)
     machine.connect().close()
     gateway.wait_for_log("has ended the connection")

@@ -256,16 +256,21 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SWITCH, "1")
 
 
+def assert_same(native: Outcome, pure: Outcome) -> None:
+    """Both kinds of native code were at work, and all that can be seen is as without them."""
+    assert native.native[0] and native.native[1]
+    assert native.got == pure.got
+    assert native.told == pure.told
+    assert native.events == pure.events
+
+
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("seed", range(12))
 def test_the_same_comes_out(seed: int) -> None:
     """Every byte to every node, every counter and every event is that of the pure version."""
     pure, native = play(seed, native=False), play(seed, native=True)
     assert pure.native == (0, 0)
-    assert native.native[0] and native.native[1]
-    assert native.got == pure.got
-    assert native.told == pure.told
-    assert native.events == pure.events
+    assert_same(native, pure)
 
 
 @pytest.mark.usefixtures("environment")
@@ -298,10 +303,7 @@ def test_at_the_limits_nothing_is_forgotten(pause: float) -> None:
 def test_diverted_again_and_again_the_same_comes_out(seed: int) -> None:
     """Sent by Python for a while, nothing is lost, doubled, reordered or miscounted."""
     pure, native = play(seed, native=False), play(seed, native=True, diverting=True)
-    assert native.native[0] and native.native[1]
-    assert native.got == pure.got
-    assert native.told == pure.told
-    assert native.events == pure.events
+    assert_same(native, pure)
 
 
 @pytest.mark.usefixtures("environment")
