@@ -9,7 +9,7 @@ here = Path(__file__).parent
 version = re.search(r'^__version__ = "(.+)"', (here / "distnet/__init__.py").read_text(), re.M)
 assert version is not None
 
-SHARED = ("poller", "polled", "table")
+SHARED = ("list", "poller", "polled", "table")
 """What all native modules consist of, besides their own."""
 
 setup(
@@ -46,7 +46,7 @@ setup(
         Extension(
             f"distnet._native.{name}",
             [f"distnet/_native/{source}.c" for source in (name, f"{name}module", *parts, *SHARED)],
-            depends=[f"distnet/_native/{header}.h" for header in (name, *parts, *SHARED)],
+            depends=[f"distnet/_native/{header}.h" for header in (name, *parts, *SHARED, "served")],
             extra_compile_args=["-std=gnu11", "-O2"],
             optional=True,
         )

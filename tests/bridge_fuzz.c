@@ -603,12 +603,11 @@ static int same(struct tally one, struct tally other)
 
 static void look_at_counts(void)
 {
-    struct endpoint **counted;
+    const struct list *counted = &bridge_notes(bridge)->counted;
     struct tally slow[PLUGS] = {0}, local[PLUGS] = {0};
     int listed[PLUGS] = {0};
-    size_t count = bridge_counted(bridge, &counted);
-    for (size_t i = 0; i < count; i++)
-        if (listed[index_of(plug_of(counted[i]))]++)
+    for (size_t i = 0; i < counted->size; i++)
+        if (listed[index_of(plug_of(counted->item[i]))]++)
             fail("an endpoint is counted twice");
     for (int i = 0; i < PLUGS; i++) {
         struct endpoint *endpoint = plugs[i].endpoint;
@@ -642,19 +641,21 @@ static void look_at_counts(void)
 
 static void look_at_seen(uint64_t elapsed)
 {
-    struct seen *seen;
-    size_t count = bridge_seen(bridge, &seen);
-    for (size_t i = 0; i < count; i++) {
+    const struct poller *poller = bridge_poller(bridge);
+    const struct list *seen = &bridge_addresses(bridge)->touched;
+    for (size_t i = 0; i < seen->size; i++) {
+        const struct address *entry = seen->item[i];
+        unsigned char found[6], bytes[6];
+        unsigned vlan = address_read(entry, found);
         int net = 0;
-        while (net < NETS && vlan_of[net] != seen[i].vlan)
+        while (net < NETS && vlan_of[net] != vlan)
             net++;
-        unsigned address = (unsigned)seen[i].address[3] << 8 | seen[i].address[4];
-        unsigned char bytes[6];
+        unsigned address = (unsigned)found[3] << 8 | found[4];
         put_address(bytes, address);
-        if (net == NETS || address >= ADDRESSES || memcmp(bytes, seen[i].address, 6) ||
+        if (net == NETS || address >= ADDRESSES || memcmp(bytes, found, 6) ||
             where[net][address] == NOWHERE || saw[net][address] & 2)
             fail("an address was seen that is not known, or twice");
-        if (seen[i].ago > elapsed)
+        if (poller->now < entry->seen || poller->now - entry->seen > elapsed)
             fail("an address was seen before");
         saw[net][address] |= 2;
     }
@@ -663,7 +664,7 @@ static void look_at_seen(uint64_t elapsed)
             if (saw[net][i] == 1)
                 fail("an address was not seen");
     memset(saw, 0, sizeof saw);
-    done.seen += count;
+    done.seen += seen->size;
 }
 
 static void look_at_events(const struct event *events, size_t count)
@@ -691,7 +692,7 @@ static void look_at_events(const struct event *events, size_t count)
 static void poll_once(int timeout)
 {
     static struct event copy[2 * MAX_EVENTS];
-    struct endpoint **list;
+    const struct bridge_notes *notes = bridge_notes(bridge);
     struct plug *gives[PLUGS], *fails[PLUGS];
     struct poller *poller = bridge_poller(bridge);
     int gives_now[PLUGS] = {0};
@@ -713,25 +714,26 @@ static void poll_once(int timeout)
         fail("poll");
     look_at_counts();
     look_at_seen(poller_now() - began);
-    size_t count = bridge_closed(bridge, &list);
-    for (size_t i = 0; i < count; i++)
-        if (plug_of(list[i])->before != OPEN || list[i]->state != CLOSED)
+    for (size_t i = 0; i < notes->closed.size; i++) {
+        struct endpoint *endpoint = notes->closed.item[i];
+        if (plug_of(endpoint)->before != OPEN || endpoint->state != CLOSED)
             fail("it is not closed, or was so before");
-    done.closed += count;
-    size_t givers = bridge_givers(bridge, &list);
+    }
+    done.closed += notes->closed.size;
+    size_t givers = notes->givers.size;
     for (size_t i = 0; i < givers; i++)
-        gives_now[index_of(gives[i] = plug_of(list[i]))]++;
+        gives_now[index_of(gives[i] = plug_of(notes->givers.item[i]))]++;
     for (int i = 0; i < PLUGS; i++) {
         const struct endpoint *endpoint = plugs[i].endpoint;
         if (plugs[i].here && gives_now[i] != (endpoint->given.first && !endpoint->kept.first))
             fail("it is not said who gives something");
     }
-    size_t failed = bridge_failed(bridge, &list);
-    for (size_t i = 0; i < failed; i++) {
-        fails[i] = plug_of(list[i]);
-        if (list[i]->error && !fails[i]->dead)
+    for (size_t i = 0; i < notes->failed.size; i++) {
+        const struct endpoint *endpoint = notes->failed.item[i];
+        fails[i] = plug_of(endpoint);
+        if (endpoint->error && !fails[i]->dead)
             fail("a source cannot be read");
-        fails[i]->ended |= !list[i]->error;
+        fails[i]->ended |= !endpoint->error;
     }
     size_t told_of = poller->events;
     memcpy(copy, poller->event, told_of * sizeof *copy);
@@ -927,7 +929,7 @@ static void wait_for_full(uint64_t patience)
     static unsigned char frame[1000] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1};
     struct endpoint from = {.port = 1, .is_socket = 1, .is_source = 1};
     struct endpoint to = {.port = 2, .is_socket = 1};
-    struct endpoint **list, *both[] = {&from, &to};
+    struct endpoint *both[] = {&from, &to};
     int one[2], other[2], size = SMALL, rounds = 0, closed = 0;
     struct tally left;
     epoll = epoll_create1(0);
@@ -948,7 +950,7 @@ static void wait_for_full(uint64_t patience)
         send(one[1], frame, sizeof frame, 0);
     do {
         bridge_poll(bridge, 1, SWITCH);
-        closed += (int)bridge_closed(bridge, &list);
+        closed += (int)bridge_notes(bridge)->closed.size;
     } while (!to.full && !closed && rounds++ < ENOUGH);
     uint64_t before = to.sent.frames;
     if (patience > SECOND && recv(other[1], frame, sizeof frame, MSG_DONTWAIT) < 0)
@@ -957,7 +959,7 @@ static void wait_for_full(uint64_t patience)
         if (rounds++ > ENOUGH)
             fail("a full one is not tried again, or for ever");
         bridge_poll(bridge, 2, SWITCH);
-        closed += (int)bridge_closed(bridge, &list);
+        closed += (int)bridge_notes(bridge)->closed.size;
     }
     if (closed > 1 || to.full == closed || (closed && to.state != CLOSED))
         fail("a full one is closed, or is not");
@@ -978,15 +980,15 @@ static void wait_for_full(uint64_t patience)
 static void fail_to_read(void)
 {
     struct endpoint *endpoint = &(struct endpoint){.port = 1, .is_socket = 1, .is_source = 1};
-    struct endpoint **failed;
     struct tally left;
     epoll = epoll_create1(0);
     bridge = bridge_new(epoll, MAX_FRAME, 0);
     endpoint->fd = eventfd(1, EFD_NONBLOCK);
     bridge_attach(bridge, endpoint);
     poller_want(bridge_poller(bridge), endpoint->fd, EPOLLIN);
-    if (bridge_poll(bridge, -1, SWITCH) || bridge_failed(bridge, &failed) != 1 ||
-        failed[0] != endpoint || endpoint->error != ENOTSOCK)
+    const struct list *failed = &bridge_notes(bridge)->failed;
+    if (bridge_poll(bridge, -1, SWITCH) || failed->size != 1 || failed->item[0] != endpoint ||
+        endpoint->error != ENOTSOCK)
         fail("it is not said that something cannot be read");
     bridge_detach(bridge, endpoint, &left);
     close(endpoint->fd);

@@ -17,18 +17,21 @@ SANITIZED: Final = (
 SIZES: Final[dict[str, list[str]]] = {"full-size": [], "tiny": ["-DTINY"]}
 """What is compiled: the code as it is, or with limits so small that all are reached."""
 PARTS: Final[dict[str, list[str]]] = {"router": [], "bridge": ["addresses"]}
-"""What a twin consists of, besides its own source and the poller's."""
+"""What a router and a bridge consist of, besides their own sources and L{SHARED}."""
+SHARED: Final = ("list", "poller", "table")
 ROUNDS: Final = 300
 
 
-def fuzz(program: str, twin: str, size: str) -> str:
+def fuzz(program: str, native: str, size: str) -> str:
     """
-    What a program of the tests says of a twin, and of the poller, under AddressSanitizer.
+    What a program of the tests says of native code under AddressSanitizer.
 
-    @param program: the name of its source, without C{.c}; as C{twin}.
+    @param program: the name of its source, without C{.c}.
+    @param native: what it feeds, as in L{PARTS}.
+    @param size: as in L{SIZES}.
     """
     target = cache_dir() / f"{program}-{size}-{os.getpid()}"
-    parts = [NATIVE / f"{part}.c" for part in (twin, *PARTS[twin], "poller", "table")]
+    parts = [NATIVE / f"{part}.c" for part in (native, *PARTS[native], *SHARED)]
     sources = [TESTS / f"{program}.c", *parts]
     options = [*SANITIZED, *SIZES[size], f"-I{NATIVE}"]
     subprocess.run(["gcc", *options, "-o", target, *sources], check=True)

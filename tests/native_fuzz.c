@@ -229,7 +229,7 @@ static void detach(struct peer *peer)
     take(peer);
 }
 
-static struct peer *peer_of(struct node *node)
+static struct peer *peer_of(const struct node *node)
 {
     for (int i = 0; i < NODES; i++)
         if (&peers[i].node == node)
@@ -239,32 +239,29 @@ static struct peer *peer_of(struct node *node)
 
 static void poll_once(int timeout)
 {
-    struct full *fulls;
-    struct node **nodes;
+    const struct router_notes *notes = router_notes(router);
     struct poller *poller = router_poller(router);
     static struct event copy[2 * MAX_EVENTS];
     if (router_poll(router, timeout))
         fail("poll");
-    size_t count = router_fulls(router, &fulls);
-    for (size_t i = 0; i < count; i++) {
-        struct peer *peer = peer_of(fulls[i].node);
+    for (size_t i = 0; i < notes->fulls.size; i++) {
+        const struct node *node = notes->fulls.item[i];
+        struct peer *peer = peer_of(node);
         if (peer->mailbox.size || peer->full)
             fail("a closed node was written to");
-        add(&peer->mailbox, fulls[i].begun.data, fulls[i].begun.size);
-        peer->gone_out = fulls[i].written;
+        add(&peer->mailbox, node->begun.data, node->begun.size);
+        peer->gone_out = node->written;
         peer->full = 1;
         interests(peer);
-        begun_seen += fulls[i].begun.size != 0;
+        begun_seen += node->begun.size != 0;
     }
-    size_t givers = router_givers(router, &nodes);
-    size_t failed = router_failed(router, &(struct node **){NULL});
-    size_t told = poller->events;
+    size_t givers = notes->givers.size, told = poller->events;
     memcpy(copy, poller->event, told * sizeof *copy);
     struct peer *from[NODES];
-    if (failed || givers > NODES)
+    if (notes->failed.size || givers > NODES)
         fail("a node failed");
     for (size_t i = 0; i < givers; i++)
-        from[i] = peer_of(nodes[i]);
+        from[i] = peer_of(notes->givers.item[i]);
     for (size_t i = 0; i < givers; i++)
         take(from[i]);
     for (size_t i = 0; i < told; i++)

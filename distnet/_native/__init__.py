@@ -1,4 +1,4 @@
-"""The optional compiled twins, and whether they may be used. What they do the pure code defines."""
+"""Native code, which is optional, and whether it may be used. Pure Python defines what it does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Final
 
 SWITCH: Final = "DISTNET_NATIVE"
-"""The environment variable that turns them off where it is C{0}."""
+"""The environment variable that turns native code off where it is C{0}."""
 
 
 class NotNative(Exception):

@@ -15,30 +15,13 @@ static uint64_t key_of(unsigned vlan, const unsigned char *address)
     return key;
 }
 
-static void read_key(uint64_t key, struct seen *seen)
+unsigned address_read(const struct address *address, unsigned char *bytes)
 {
+    uint64_t key = address->entry.key;
     uint16_t number;
-    memcpy(seen->address, &key, ADDRESS_SIZE);
+    memcpy(bytes, &key, ADDRESS_SIZE);
     memcpy(&number, (unsigned char *)&key + ADDRESS_SIZE, sizeof number);
-    seen->vlan = number;
-}
-
-/* Have room for one more to be touched. */
-static int make_room(struct addresses *addresses)
-{
-    if (addresses->table.entries < addresses->touched_room)
-        return 0;
-    size_t room = addresses->touched_room ? 2 * addresses->touched_room : 64;
-    void *touched = realloc(addresses->touched, room * sizeof *addresses->touched);
-    if (!touched)
-        return ENOMEM;
-    addresses->touched = touched;
-    void *seen = realloc(addresses->seen, room * sizeof *addresses->seen);
-    if (!seen)
-        return ENOMEM;
-    addresses->seen = seen;
-    addresses->touched_room = room;
-    return 0;
+    return number;
 }
 
 int addresses_begin(struct addresses *addresses)
@@ -56,15 +39,14 @@ void addresses_end(struct addresses *addresses)
             free(entry);
         }
     table_end(&addresses->table);
-    free(addresses->touched);
-    free(addresses->seen);
+    list_free(&addresses->touched);
 }
 
 int addresses_learn(
     struct addresses *addresses, unsigned vlan, const unsigned char *bytes, uint32_t port)
 {
     addresses_forget(addresses, vlan, bytes);
-    if (make_room(addresses))
+    if (list_reserve(&addresses->touched, addresses->table.entries + 1))
         return ENOMEM;
     struct address *address = calloc(1, sizeof *address);
     if (!address)
@@ -84,13 +66,8 @@ void addresses_forget(struct addresses *addresses, unsigned vlan, const unsigned
     if (!address)
         return;
     table_remove(&addresses->table, &address->entry);
-    if (address->touched) {
-        size_t kept = 0;
-        for (size_t i = 0; i < addresses->touched_size; i++)
-            if (addresses->touched[i] != address)
-                addresses->touched[kept++] = addresses->touched[i];
-        addresses->touched_size = kept;
-    }
+    if (address->touched)
+        list_strike(&addresses->touched, address);
     free(address);
 }
 
@@ -105,23 +82,15 @@ void addresses_touch(struct addresses *addresses, struct address *address, uint6
     address->seen = now;
     if (!address->touched) {
         address->touched = 1;
-        addresses->touched[addresses->touched_size++] = address;
+        list_enter(&addresses->touched, address);
     }
 }
 
-size_t addresses_seen(struct addresses *addresses, uint64_t now, struct seen **seen)
+void addresses_forget_touched(struct addresses *addresses)
 {
-    for (size_t i = 0; i < addresses->touched_size; i++) {
-        read_key(addresses->touched[i]->entry.key, &addresses->seen[i]);
-        addresses->seen[i].ago = now - addresses->touched[i]->seen;
+    for (size_t i = 0; i < addresses->touched.size; i++) {
+        struct address *address = addresses->touched.item[i];
+        address->touched = 0;
     }
-    *seen = addresses->seen;
-    return addresses->touched_size;
-}
-
-void addresses_seen_by_all(struct addresses *addresses)
-{
-    for (size_t i = 0; i < addresses->touched_size; i++)
-        addresses->touched[i]->touched = 0;
-    addresses->touched_size = 0;
+    addresses->touched.size = 0;
 }

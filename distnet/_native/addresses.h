@@ -2,9 +2,9 @@
 #ifndef DISTNET_ADDRESSES_H
 #define DISTNET_ADDRESSES_H
 
-#include <stddef.h>
 #include <stdint.h>
 
+#include "list.h"
 #include "table.h"
 
 enum { ADDRESS_SIZE = 6 };
@@ -16,18 +16,9 @@ struct address {
     uint64_t seen; /* when; ns */
 };
 
-/* An address that has sent something since that was last asked. */
-struct seen {
-    unsigned vlan;
-    unsigned char address[ADDRESS_SIZE];
-    uint64_t ago; /* ns */
-};
-
 struct addresses {
     struct table table;
-    struct address **touched;
-    struct seen *seen; /* of those that were touched */
-    size_t touched_size, touched_room;
+    struct list touched; /* since addresses_forget_touched() */
 };
 
 /* 0 or ENOMEM. */
@@ -43,8 +34,8 @@ struct address *addresses_find(
     const struct addresses *addresses, unsigned vlan, const unsigned char *address);
 /* It has sent something now. */
 void addresses_touch(struct addresses *addresses, struct address *address, uint64_t now);
-/* Those that were touched since addresses_seen_by_all(). */
-size_t addresses_seen(struct addresses *addresses, uint64_t now, struct seen **seen);
-void addresses_seen_by_all(struct addresses *addresses);
+void addresses_forget_touched(struct addresses *addresses);
+/* The bytes of an address, into so many as it has; its VLAN. */
+unsigned address_read(const struct address *address, unsigned char *bytes);
 
 #endif

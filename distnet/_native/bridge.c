@@ -9,18 +9,13 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "served.h"
+
 enum { MIN_TAGGED_FRAME = 18, NO_VLAN = -1 };
 
-/* The caller is not kept from its own work, such as signals, for longer; ns. */
-static const uint64_t LONGEST_CALL = 20 * MILLISECOND;
 /* How often a full target is tried again: epoll says of a socket that it can be written only when
    three quarters of its buffer have been read. */
 static const uint64_t RETRY = 1 * MILLISECOND;
-
-struct list {
-    struct endpoint **endpoint;
-    size_t size, room;
-};
 
 struct port {
     int vlan;                  /* of its untagged frames, or NO_VLAN */
@@ -37,8 +32,10 @@ struct vlan {
 
 struct bridge {
     struct poller poller;
-    size_t max_frame, stride;
-    uint64_t patience, now;
+    struct bridge_notes notes;
+    enum mode mode;
+    size_t max_frame, stride; /* bytes, and those from one place for a frame to the next */
+    uint64_t patience;
     struct vlan vlan[VLANS];
     struct port *port; /* by number */
     size_t ports;
@@ -47,49 +44,22 @@ struct bridge {
     /* Since something was last waited for. */
     unsigned frames;
     int has_more;
-    /* Each has room for all endpoints. */
-    struct list counted, closed, givers, failed, held, fulls, chosen;
+    struct list held, fulls, chosen;
     /* What was read at once. */
     unsigned char *buffer;
     struct iovec frame[BATCH];
     struct mmsghdr in[BATCH], out[BATCH];
 };
 
-/* What is waiting must not be lost for want of memory: like Linux itself, rather end. */
-static void *must(void *memory)
-{
-    if (!memory)
-        abort();
-    return memory;
-}
+enum { LISTS = 7 };
 
-/* Lists */
-
-static int make_room(struct list *list, size_t size)
+/* All lists of endpoints. Each has room for all endpoints. */
+static void find_lists(struct bridge *bridge, struct list *lists[LISTS])
 {
-    if (list->room >= size)
-        return 0;
-    size_t room = list->room ? 2 * list->room : 64;
-    void *grown = realloc(list->endpoint, room * sizeof *list->endpoint);
-    if (!grown)
-        return ENOMEM;
-    list->endpoint = grown;
-    list->room = room;
-    return 0;
-}
-
-static void enter(struct list *list, struct endpoint *endpoint)
-{
-    list->endpoint[list->size++] = endpoint;
-}
-
-static void strike(struct list *list, const struct endpoint *endpoint)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < list->size; i++)
-        if (list->endpoint[i] != endpoint)
-            list->endpoint[kept++] = list->endpoint[i];
-    list->size = kept;
+    struct bridge_notes *notes = &bridge->notes;
+    struct list *all[LISTS] = {&notes->counted, &notes->closed, &notes->givers, &notes->failed,
+                               &bridge->held,   &bridge->fulls, &bridge->chosen};
+    memcpy(lists, all, sizeof all);
 }
 
 static void count(struct bridge *bridge, struct endpoint *endpoint, struct tally *tally, size_t size)
@@ -98,7 +68,7 @@ static void count(struct bridge *bridge, struct endpoint *endpoint, struct tally
     tally->bytes += size;
     if (!endpoint->counted) {
         endpoint->counted = 1;
-        enter(&bridge->counted, endpoint);
+        list_enter(&bridge->notes.counted, endpoint);
     }
 }
 
@@ -220,11 +190,6 @@ int bridge_set_vlan(
 
 /* What epoll is told */
 
-static int is_wanted(const struct bridge *bridge, const struct endpoint *endpoint)
-{
-    return (poller_wanted(&bridge->poller, endpoint->fd) & EPOLLIN) != 0;
-}
-
 static void tell(struct bridge *bridge, struct endpoint *endpoint)
 {
     poller_change(
@@ -239,18 +204,18 @@ static void settle(struct bridge *bridge, struct endpoint *source)
     if (held != source->held) {
         source->held = held;
         if (held)
-            enter(&bridge->held, source);
+            list_enter(&bridge->held, source);
         else
-            strike(&bridge->held, source);
+            list_strike(&bridge->held, source);
         tell(bridge, source);
     }
     int gives = source->given.first && !source->kept.first;
     if (gives != source->noted) {
         source->noted = gives;
         if (gives)
-            enter(&bridge->givers, source);
+            list_enter(&bridge->notes.givers, source);
         else
-            strike(&bridge->givers, source);
+            list_strike(&bridge->notes.givers, source);
     }
 }
 
@@ -292,17 +257,18 @@ static size_t transmit(struct bridge *bridge, struct endpoint *to, size_t frames
 static void close_target(struct bridge *bridge, struct endpoint *to)
 {
     if (to->state == OPEN)
-        enter(&bridge->closed, to);
+        list_enter(&bridge->notes.closed, to);
     to->state = CLOSED;
     if (!to->full)
         return;
     to->full = 0;
-    strike(&bridge->fulls, to);
+    list_strike(&bridge->fulls, to);
     tell(bridge, to);
     for (size_t i = 0, size = bridge->held.size; i < size; i++) {
-        struct endpoint *source = bridge->held.endpoint[i];
+        struct endpoint *source = bridge->held.item[i];
         struct items picked = pick(&source->kept, to);
-        /* Of which all was taken is settled later: whoever settles here must stay held. */
+        /* Settled, it would leave this list if the caller has taken all that was given of it: that
+           waits for the next poll. */
         if (!picked.first)
             continue;
         put_before(&source->given, &picked);
@@ -315,12 +281,12 @@ static void refused(struct bridge *bridge, struct endpoint *to, int error)
 {
     if (!to->full) {
         to->full = 1;
-        to->patient_until = bridge->now + bridge->patience;
-        enter(&bridge->fulls, to);
+        to->patient_until = bridge->poller.now + bridge->patience;
+        list_enter(&bridge->fulls, to);
         tell(bridge, to);
     }
-    to->retry_at = bridge->now + RETRY;
-    if ((error != EAGAIN && error != EWOULDBLOCK) || bridge->now >= to->patient_until)
+    to->retry_at = bridge->poller.now + RETRY;
+    if ((error != EAGAIN && error != EWOULDBLOCK) || bridge->poller.now >= to->patient_until)
         close_target(bridge, to);
 }
 
@@ -329,7 +295,7 @@ static void retry(struct bridge *bridge, struct endpoint *to)
 {
     int error = 0;
     for (size_t i = 0; i < bridge->held.size && !error;) {
-        struct endpoint *source = bridge->held.endpoint[i];
+        struct endpoint *source = bridge->held.item[i];
         struct items picked = pick(&source->kept, to);
         while (picked.first && !error) {
             size_t frames = 0;
@@ -340,7 +306,7 @@ static void retry(struct bridge *bridge, struct endpoint *to)
             }
             size_t sent = transmit(bridge, to, frames, &error);
             if (sent)
-                to->patient_until = bridge->now + bridge->patience;
+                to->patient_until = bridge->poller.now + bridge->patience;
             while (sent--) {
                 struct item *item = picked.first;
                 picked.first = item->next;
@@ -350,15 +316,15 @@ static void retry(struct bridge *bridge, struct endpoint *to)
         if (picked.first)
             put_before(&source->kept, &picked);
         settle(bridge, source);
-        /* Or another has come in its place. */
-        if (i < bridge->held.size && bridge->held.endpoint[i] == source)
+        /* Unless it has left the list, and another has come in its place. */
+        if (i < bridge->held.size && bridge->held.item[i] == source)
             i++;
     }
     if (error) {
         refused(bridge, to, error);
     } else {
         to->full = 0;
-        strike(&bridge->fulls, to);
+        list_strike(&bridge->fulls, to);
         tell(bridge, to);
     }
 }
@@ -367,12 +333,12 @@ static void retry(struct bridge *bridge, struct endpoint *to)
 static void write_batch(struct bridge *bridge, struct endpoint *source)
 {
     for (size_t i = 0; i < bridge->chosen.size; i++) {
-        struct endpoint *to = bridge->chosen.endpoint[i];
+        struct endpoint *to = bridge->chosen.item[i];
         size_t sent = 0;
         int error = 0;
         for (unsigned frame = 0; frame < to->frames; frame++)
             bridge->out[frame].msg_hdr.msg_iov = &bridge->frame[to->frame[frame]];
-        /* Whoever waits for it came first. */
+        /* What is kept for it came first. */
         if (!to->full)
             sent = transmit(bridge, to, to->frames, &error);
         for (size_t frame = sent; frame < to->frames; frame++)
@@ -396,7 +362,7 @@ static void choose(struct bridge *bridge, struct endpoint *to, unsigned frame)
     }
     if (!to->chosen) {
         to->chosen = 1;
-        enter(&bridge->chosen, to);
+        list_enter(&bridge->chosen, to);
     }
     to->frame[to->frames++] = (uint8_t)frame;
 }
@@ -436,7 +402,7 @@ static int forward(struct bridge *bridge, struct endpoint *source, unsigned numb
         struct address *from = addresses_find(&bridge->addresses, (unsigned)home, frame + 6);
         if (!from || from->port != source->port)
             return 0;
-        addresses_touch(&bridge->addresses, from, bridge->now);
+        addresses_touch(&bridge->addresses, from, bridge->poller.now);
         to = addresses_find(&bridge->addresses, (unsigned)home, frame);
     }
     if (!to) {
@@ -484,7 +450,7 @@ static int read_frames(struct bridge *bridge, const struct endpoint *source)
 static void failed(struct bridge *bridge, struct endpoint *source, int error)
 {
     source->error = error;
-    enter(&bridge->failed, source);
+    list_enter(&bridge->notes.failed, source);
 }
 
 static void read_batch(struct bridge *bridge, struct endpoint *source, enum mode mode)
@@ -517,14 +483,12 @@ static void read_batch(struct bridge *bridge, struct endpoint *source, enum mode
 
 int bridge_attach(struct bridge *bridge, struct endpoint *endpoint)
 {
+    struct list *lists[LISTS];
     if (endpoint->attached || endpoint->port >= PORTS)
         return EINVAL;
-    struct list *lists[] = {
-        &bridge->counted, &bridge->closed, &bridge->givers, &bridge->failed,
-        &bridge->held,    &bridge->fulls,  &bridge->chosen,
-    };
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-        if (make_room(lists[i], bridge->endpoints + 1))
+    find_lists(bridge, lists);
+    for (int i = 0; i < LISTS; i++)
+        if (list_reserve(lists[i], bridge->endpoints + 1))
             return ENOMEM;
     if (endpoint->fd >= 0) {
         int error = poller_serve(&bridge->poller, endpoint->fd, endpoint);
@@ -538,6 +502,7 @@ int bridge_attach(struct bridge *bridge, struct endpoint *endpoint)
 
 void bridge_detach(struct bridge *bridge, struct endpoint *endpoint, struct tally *left)
 {
+    struct list *lists[LISTS];
     *left = (struct tally){0};
     if (!endpoint->attached)
         return;
@@ -547,15 +512,14 @@ void bridge_detach(struct bridge *bridge, struct endpoint *endpoint, struct tall
     forget_vlan(bridge, vlan_of(bridge, endpoint->port));
     put_before(&endpoint->given, &endpoint->kept);
     endpoint->kept = (struct items){0};
-    struct list *lists[] = {&bridge->counted, &bridge->closed, &bridge->givers, &bridge->failed,
-                            &bridge->held, &bridge->fulls};
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-        strike(lists[i], endpoint);
+    find_lists(bridge, lists);
+    for (int i = 0; i < LISTS; i++)
+        list_strike(lists[i], endpoint);
     endpoint->held = endpoint->full = endpoint->noted = endpoint->counted = 0;
     if (endpoint->fd >= 0)
         poller_serve_no_more(&bridge->poller, endpoint->fd);
     for (size_t i = bridge->held.size; i-- > 0;) {
-        struct endpoint *source = bridge->held.endpoint[i];
+        struct endpoint *source = bridge->held.item[i];
         struct items kept = pick(&source->kept, endpoint), given = pick(&source->given, endpoint);
         put_before(&given, &kept);
         for (struct item *item = given.first, *next; item; item = next) {
@@ -574,7 +538,7 @@ void bridge_set_state(struct bridge *bridge, struct endpoint *endpoint, enum sta
         return;
     if (state != OPEN)
         close_target(bridge, endpoint);
-    strike(&bridge->closed, endpoint);
+    list_strike(&bridge->notes.closed, endpoint);
     endpoint->state = state;
 }
 
@@ -582,33 +546,42 @@ void bridge_set_state(struct bridge *bridge, struct endpoint *endpoint, enum sta
 
 static void forget_notes(struct bridge *bridge)
 {
-    for (size_t i = 0; i < bridge->counted.size; i++)
-        bridge->counted.endpoint[i]->counted = 0;
-    addresses_seen_by_all(&bridge->addresses);
-    bridge->counted.size = 0;
-    bridge->closed.size = bridge->failed.size = bridge->poller.events = 0;
+    struct bridge_notes *notes = &bridge->notes;
+    for (size_t i = 0; i < notes->counted.size; i++) {
+        struct endpoint *endpoint = notes->counted.item[i];
+        endpoint->counted = 0;
+    }
+    addresses_forget_touched(&bridge->addresses);
+    notes->counted.size = notes->closed.size = notes->failed.size = 0;
+    /* What was given has been taken, perhaps. */
+    for (size_t i = notes->givers.size; i-- > 0;)
+        settle(bridge, notes->givers.item[i]);
 }
 
-/* Whether there is something that the caller should see at once. */
-static int has_notes(const struct bridge *bridge)
+static int has_notes(const void *whole)
 {
-    if (bridge->closed.size || bridge->failed.size || bridge->poller.events)
+    const struct bridge *bridge = whole;
+    const struct bridge_notes *notes = &bridge->notes;
+    if (notes->closed.size || notes->failed.size)
         return 1;
-    for (size_t i = 0; i < bridge->givers.size; i++)
-        if (is_wanted(bridge, bridge->givers.endpoint[i]))
+    for (size_t i = 0; i < notes->givers.size; i++) {
+        const struct endpoint *source = notes->givers.item[i];
+        if (poller_is_read(&bridge->poller, source->fd))
             return 1;
+    }
     return 0;
 }
 
-/* Try full targets again for which it is time; when to look next, or UINT64_MAX. */
-static uint64_t look_at_fulls(struct bridge *bridge)
+/* Full targets for which it is time. */
+static uint64_t try_again(void *whole)
 {
+    struct bridge *bridge = whole;
     uint64_t next = UINT64_MAX;
     for (size_t i = 0; i < bridge->fulls.size;) {
-        struct endpoint *to = bridge->fulls.endpoint[i];
-        if (to->retry_at <= bridge->now)
+        struct endpoint *to = bridge->fulls.item[i];
+        if (to->retry_at <= bridge->poller.now)
             retry(bridge, to);
-        if (i < bridge->fulls.size && bridge->fulls.endpoint[i] == to) {
+        if (i < bridge->fulls.size && bridge->fulls.item[i] == to) {
             if (to->retry_at < next)
                 next = to->retry_at;
             i++;
@@ -617,88 +590,45 @@ static uint64_t look_at_fulls(struct bridge *bridge)
     return next;
 }
 
-static void serve(struct bridge *bridge, const struct epoll_event *event, enum mode mode)
+static uint32_t serve_endpoint(void *whole, int fd, uint32_t events)
 {
-    int fd = event->data.fd;
-    uint32_t events = event->events;
+    struct bridge *bridge = whole;
     struct endpoint *endpoint = poller_served(&bridge->poller, fd);
-    if (endpoint && endpoint->full && (events & EPOLLOUT))
+    if (!endpoint)
+        return events;
+    if (endpoint->full && (events & EPOLLOUT))
         retry(bridge, endpoint);
-    if (endpoint) {
-        uint32_t wanted = poller_wanted(&bridge->poller, fd);
-        if (!(wanted & EPOLLOUT))
-            events &= ~(uint32_t)EPOLLOUT;
-        if (endpoint->held)
-            events &= ~(uint32_t)EPOLLIN;
-    }
-    /* Ends and errors are the owner's, and with them what can still be read. */
-    if (endpoint && endpoint->is_source && !(events & ~(uint32_t)(EPOLLIN | EPOLLOUT))) {
-        if (events & EPOLLIN)
-            read_batch(bridge, endpoint, mode);
+    if (!(poller_wanted(&bridge->poller, fd) & EPOLLOUT))
+        events &= ~(uint32_t)EPOLLOUT;
+    if (endpoint->held)
         events &= ~(uint32_t)EPOLLIN;
-    }
-    if (events)
-        poller_tell(&bridge->poller, fd, events);
+    if (!endpoint->is_source || poller_is_over(events))
+        return events;
+    if (events & EPOLLIN)
+        read_batch(bridge, endpoint, bridge->mode);
+    return events & ~(uint32_t)EPOLLIN;
+}
+
+static size_t finish(void *whole)
+{
+    struct bridge *bridge = whole;
+    size_t came = bridge->has_more ? MANY : bridge->frames;
+    bridge->frames = 0;
+    bridge->has_more = 0;
+    return came;
 }
 
 int bridge_poll(struct bridge *bridge, int timeout, enum mode mode)
 {
-    struct epoll_event events[MAX_EVENTS];
+    static const struct serving serving = {try_again, serve_endpoint, finish, has_notes};
+    bridge->mode = mode;
     forget_notes(bridge);
-    /* What was given has been taken, perhaps. */
-    for (size_t i = bridge->givers.size; i-- > 0;)
-        settle(bridge, bridge->givers.endpoint[i]);
-    uint64_t began = bridge->now = poller_now();
-    uint64_t until = timeout < 0 ? UINT64_MAX : began + (uint64_t)timeout * MILLISECOND;
-    for (;;) {
-        uint64_t next = look_at_fulls(bridge);
-        if (next > until)
-            next = until;
-        if (has_notes(bridge))
-            next = 0;
-        int count = poller_wait(&bridge->poller, events, bridge->now, next);
-        if (count < 0)
-            return has_notes(bridge) ? 0 : errno;
-        bridge->now = poller_now();
-        bridge->frames = 0;
-        bridge->has_more = 0;
-        for (int i = 0; i < count; i++)
-            serve(bridge, &events[i], mode);
-        if (has_notes(bridge) || bridge->now >= until ||
-            (count && bridge->now - began >= LONGEST_CALL))
-            return 0;
-        if (!bridge->has_more)
-            poller_moderate(&bridge->poller, bridge->frames);
-    }
+    return serve(&bridge->poller, timeout, &serving, bridge);
 }
 
-size_t bridge_counted(struct bridge *bridge, struct endpoint ***counted)
+const struct bridge_notes *bridge_notes(const struct bridge *bridge)
 {
-    *counted = bridge->counted.endpoint;
-    return bridge->counted.size;
-}
-
-size_t bridge_seen(struct bridge *bridge, struct seen **seen)
-{
-    return addresses_seen(&bridge->addresses, bridge->now, seen);
-}
-
-size_t bridge_closed(struct bridge *bridge, struct endpoint ***closed)
-{
-    *closed = bridge->closed.endpoint;
-    return bridge->closed.size;
-}
-
-size_t bridge_givers(struct bridge *bridge, struct endpoint ***givers)
-{
-    *givers = bridge->givers.endpoint;
-    return bridge->givers.size;
-}
-
-size_t bridge_failed(struct bridge *bridge, struct endpoint ***failed)
-{
-    *failed = bridge->failed.endpoint;
-    return bridge->failed.size;
+    return &bridge->notes;
 }
 
 struct addresses *bridge_addresses(struct bridge *bridge)
@@ -733,15 +663,13 @@ struct bridge *bridge_new(int epoll, size_t max_frame, uint64_t patience)
 
 void bridge_free(struct bridge *bridge)
 {
+    struct list *lists[LISTS];
     for (int i = 0; i < VLANS; i++)
         forget_vlan(bridge, i);
     addresses_end(&bridge->addresses);
-    struct list *lists[] = {
-        &bridge->counted, &bridge->closed, &bridge->givers, &bridge->failed,
-        &bridge->held,    &bridge->fulls,  &bridge->chosen,
-    };
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-        free(lists[i]->endpoint);
+    find_lists(bridge, lists);
+    for (int i = 0; i < LISTS; i++)
+        list_free(lists[i]);
     free(bridge->port);
     free(bridge->buffer);
     poller_free(&bridge->poller);

@@ -1,7 +1,7 @@
 /*
- * The switch's hot path: reads endpoints, finds where each frame goes, and writes it there.
+ * The native path of a switch: reads endpoints, finds where each frame goes, and writes it there.
  *
- * The pure version (distnet.switch.core.bridge and .delivery) defines what is done; this does the
+ * The pure version (distnet.switch.core: bridge and delivery) defines what is done; this does the
  * usual case of it: frames without a tag, from addresses that are known, for endpoints that are
  * open. The rest is left to its caller, in order for each source. No Python in here. One thread at
  * a time.
@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "addresses.h"
+#include "list.h"
 #include "poller.h"
 
 #define LARGEST_FRAME (1u << 20)
@@ -60,18 +61,17 @@ struct endpoint {
     /* For the caller to read; it changes them by bridge_set_state() and so on. */
     int attached;
     enum state state;
-    /* Since the last bridge_counted(). */
+    /* Since the caller last set them to 0. */
     struct tally received, sent, slow, local;
     int error; /* why it cannot be read, if it failed */
     /* The bridge's own. */
     struct items kept, given;
-    int held;               /* it is not read while there is something in kept or given */
-    int full;               /* as a target: some have something in kept for it */
+    int held; /* it is not read while there is something in kept or given */
+    int full; /* as a target: some have something in kept for it */
     uint64_t retry_at, patient_until; /* of a full one; ns */
-    int diverted;           /* what else was read with a frame that was given is given too */
-    int noted, counted, chosen; /* it is in a list */
-    unsigned frames;        /* in this batch, for it as a target */
-    uint8_t frame[BATCH];  /* which ones */
+    int noted, counted, chosen; /* it is in the list of givers, of counted ones, of targets */
+    unsigned frames;            /* in this batch, for it as a target */
+    uint8_t frame[BATCH];       /* which ones */
 };
 
 struct bridge;
@@ -90,7 +90,7 @@ struct bridge *bridge_new(int epoll, size_t max_frame, uint64_t patience);
 void bridge_free(struct bridge *bridge); /* all endpoints are detached */
 /* Where all descriptors of the epoll descriptor are registered. */
 struct poller *bridge_poller(struct bridge *bridge);
-/* What is known, to be told of what is learned and forgotten. */
+/* What is known: to be told of what is learned and forgotten. */
 struct addresses *bridge_addresses(struct bridge *bridge);
 
 /* 0 or an errno: EEXIST if the descriptor is attached, ENOMEM. */
@@ -116,16 +116,18 @@ int bridge_set_vlan(
  */
 int bridge_poll(struct bridge *bridge, int timeout, enum mode mode);
 
-/* What the caller has to see: in this order, and before the events in the poller. */
-/* Endpoints of which something was counted since it was last seen; it is to be set to 0. */
-size_t bridge_counted(struct bridge *bridge, struct endpoint ***counted);
-size_t bridge_seen(struct bridge *bridge, struct seen **seen);
-/* Targets that were open and are closed now. */
-size_t bridge_closed(struct bridge *bridge, struct endpoint ***closed);
-/* Sources of which there is something to bridge_take(). */
-size_t bridge_givers(struct bridge *bridge, struct endpoint ***givers);
-/* Endpoints that failed to be read, or with error 0 have said that they end. */
-size_t bridge_failed(struct bridge *bridge, struct endpoint ***failed);
+/*
+ * What the caller has to see: endpoints, in this order, and before the events in the poller; after
+ * `counted` the addresses that have sent something (`touched`).
+ */
+struct bridge_notes {
+    struct list counted; /* something was counted of them, which is to be set to 0 then */
+    struct list closed;  /* they were open as targets, and are closed now */
+    struct list givers;  /* sources of which there is something to bridge_take() */
+    struct list failed;  /* they cannot be read, or with error 0 have said that they end */
+};
+
+const struct bridge_notes *bridge_notes(const struct bridge *bridge);
 
 /* The first frame that is given of an endpoint, for the caller to free, or NULL. */
 struct item *bridge_take(struct endpoint *endpoint);

@@ -1,4 +1,4 @@
-"""The switch's hot path in C; bridge.h says what it does."""
+"""The native path of a switch; bridge.h says what it does."""
 
 from typing import Any
 
@@ -21,11 +21,11 @@ class Bridge:
 
     def __new__(cls, epoll: int, max_frame: int, patience: float) -> Bridge: ...
     def register(self, fd: int, events: int) -> None:
-        """As of C{select.epoll}."""
+        """As C{select.epoll} has it."""
     def modify(self, fd: int, events: int) -> None:
-        """As of C{select.epoll}."""
+        """As C{select.epoll} has it."""
     def unregister(self, fd: int) -> None:
-        """As of C{select.epoll}."""
+        """As C{select.epoll} has it."""
     def knows(self, fd: int, events: int) -> None:
         """The descriptor is registered with the epoll descriptor already."""
     def set_vlan(self, number: int, members: list[Endpoint], has_tagged: bool) -> None:
@@ -53,21 +53,22 @@ class Bridge:
 
         @param timeout: in seconds; negative for ever.
         @param mode: L{SWITCH}; L{HUB}, every frame goes everywhere; L{DIVERT}, all are given.
-        @return: events of other descriptors; then, of endpoints their owners: whose
-            L{Endpoint.counts} have changed; VLAN and address of what has sent, and how many seconds
-            ago; who was open and is closed now; who has something to L{Endpoint.take}; who cannot
-            be read, and an errno or 0 for an end. In this order, but for the events, it must be
-            dealt with.
+        @return: events of other descriptors; the owners of endpoints whose L{Endpoint.counts} have
+            changed; VLAN and address of what has sent something, and how many seconds ago; owners
+            of those that were open and are closed now; of those with something to
+            L{Endpoint.take}; of those that cannot be read, with an errno, or 0 for an end. In this
+            order it must be dealt with, but for the events.
         """
 
 class Endpoint:
     """
-    An endpoint.
+    An endpoint, as a source and as a target of frames.
 
     @param port: the number of its port.
     @param fd: -1 if only Python can write to it.
-    @param is_socket: not a descriptor that takes frames one by one.
+    @param is_socket: it takes several frames at once; another descriptor takes one in each write.
     @param is_source: it is read here.
+    @param owner: what L{Bridge.poll} names it by.
     """
 
     def __new__(

@@ -6,95 +6,58 @@
 #include "bridge.h"
 
 typedef struct {
-    Polled polled;
-    struct bridge *bridge;
-} Bridge;
-
-typedef struct {
-    PyObject_HEAD
+    Part part;
     struct endpoint endpoint;
-    Bridge *bridge;
-    PyObject *owner;
 } Endpoint;
 
 static PyTypeObject BridgeType, EndpointType;
 
-/* Of an endpoint that is attached. */
-static PyObject *owner_of(const struct endpoint *endpoint)
+static struct bridge *bridge_of(const Polled *self)
 {
-    const Endpoint *object =
-        (const Endpoint *)((const char *)endpoint - offsetof(Endpoint, endpoint));
-    return Py_NewRef(object->owner);
+    return self->whole;
 }
 
 /* Bridge */
 
+static void end(void *bridge)
+{
+    bridge_free(bridge);
+}
+
 static PyObject *bridge_make(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"epoll", "max_frame", "patience", NULL};
-    int epoll;
-    unsigned long max_frame;
-    double patience;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "ikd", names, &epoll, &max_frame, &patience))
+    struct polled_arguments parsed;
+    if (!polled_parse(&parsed, args, kwargs, "max_frame", LARGEST_FRAME))
         return NULL;
-    if (max_frame > LARGEST_FRAME || !(patience >= 0 && patience < 1e6))
-        return PyErr_Format(PyExc_ValueError, "max_frame or patience is too large");
-    Bridge *self = (Bridge *)type->tp_alloc(type, 0);
-    if (!self)
-        return NULL;
-    self->bridge = bridge_new(epoll, max_frame, (uint64_t)(patience * 1e9));
-    if (!self->bridge) {
-        Py_DECREF(self);
-        return PyErr_NoMemory();
-    }
-    self->polled.poller = bridge_poller(self->bridge);
-    return (PyObject *)self;
+    struct bridge *bridge = bridge_new(parsed.epoll, parsed.limit, parsed.patience);
+    return polled_make(type, bridge, bridge ? bridge_poller(bridge) : NULL, end);
 }
 
-static void bridge_dealloc(Bridge *self)
+/* Of an endpoint that is attached. */
+static PyObject *tell_owner(const Polled *self, const void *endpoint)
 {
-    if (self->bridge)
-        bridge_free(self->bridge);
-    Py_TYPE(self)->tp_free((PyObject *)self);
+    (void)self;
+    const Endpoint *object =
+        (const Endpoint *)((const char *)endpoint - offsetof(Endpoint, endpoint));
+    return Py_NewRef(object->part.owner);
 }
 
-static PyObject *owners(struct endpoint **endpoints, size_t count)
+static PyObject *tell_failed(const Polled *self, const void *item)
 {
-    PyObject *list = PyList_New((Py_ssize_t)count);
-    for (size_t i = 0; list && i < count; i++)
-        PyList_SET_ITEM(list, (Py_ssize_t)i, owner_of(endpoints[i]));
-    return list;
+    const struct endpoint *endpoint = item;
+    return Py_BuildValue("(Ni)", tell_owner(self, endpoint), endpoint->error);
 }
 
-/* A list of what a function makes of each of so many. */
-static PyObject *list_of(size_t count, const void *all, PyObject *(*make)(const void *, size_t))
+static PyObject *tell_touched(const Polled *self, const void *item)
 {
-    PyObject *list = PyList_New((Py_ssize_t)count);
-    for (size_t i = 0; list && i < count; i++) {
-        PyObject *made = make(all, i);
-        if (!made) {
-            Py_DECREF(list);
-            return NULL;
-        }
-        PyList_SET_ITEM(list, (Py_ssize_t)i, made);
-    }
-    return list;
+    const struct address *address = item;
+    char bytes[ADDRESS_SIZE];
+    unsigned vlan = address_read(address, (unsigned char *)bytes);
+    double ago = (double)(self->poller->now - address->seen) / 1e9;
+    return Py_BuildValue("(Iy#d)", vlan, bytes, (Py_ssize_t)sizeof bytes, ago);
 }
 
-static PyObject *describe_seen(const void *all, size_t number)
-{
-    const struct seen *seen = (const struct seen *)all + number;
-    return Py_BuildValue("(Iy#d)", seen->vlan, (const char *)seen->address, (Py_ssize_t)ADDRESS_SIZE,
-                         (double)seen->ago / 1e9);
-}
-
-static PyObject *describe_failed(const void *all, size_t number)
-{
-    const struct endpoint *endpoint = ((struct endpoint *const *)all)[number];
-    return Py_BuildValue("(Ni)", owner_of(endpoint), endpoint->error);
-}
-
-static PyObject *py_poll(Bridge *self, PyObject *args)
+static PyObject *py_poll(Polled *self, PyObject *args)
 {
     double timeout;
     int mode, error;
@@ -102,24 +65,19 @@ static PyObject *py_poll(Bridge *self, PyObject *args)
         return NULL;
     int milliseconds = polled_milliseconds(timeout);
     Py_BEGIN_ALLOW_THREADS
-    error = bridge_poll(self->bridge, milliseconds, (enum mode)mode);
+    error = bridge_poll(bridge_of(self), milliseconds, (enum mode)mode);
     Py_END_ALLOW_THREADS
     if (error)
-        return polled_failed(error);
-    struct endpoint **counted, **closed, **givers, **failed;
-    struct seen *seen;
-    size_t counts = bridge_counted(self->bridge, &counted);
-    size_t sights = bridge_seen(self->bridge, &seen);
-    size_t closes = bridge_closed(self->bridge, &closed);
-    size_t gives = bridge_givers(self->bridge, &givers);
-    size_t fails = bridge_failed(self->bridge, &failed);
+        return polled_result(error);
+    const struct bridge_notes *notes = bridge_notes(bridge_of(self));
     return Py_BuildValue(
-        "(NNNNNN)", polled_events(self->polled.poller), owners(counted, counts),
-        list_of(sights, seen, describe_seen), owners(closed, closes), owners(givers, gives),
-        list_of(fails, failed, describe_failed));
+        "(NNNNNN)", polled_events(self->poller), polled_list(self, &notes->counted, tell_owner),
+        polled_list(self, &bridge_addresses(bridge_of(self))->touched, tell_touched),
+        polled_list(self, &notes->closed, tell_owner), polled_list(self, &notes->givers, tell_owner),
+        polled_list(self, &notes->failed, tell_failed));
 }
 
-static PyObject *py_set_vlan(Bridge *self, PyObject *args)
+static PyObject *py_set_vlan(Polled *self, PyObject *args)
 {
     unsigned int number;
     PyObject *members;
@@ -138,51 +96,44 @@ static PyObject *py_set_vlan(Bridge *self, PyObject *args)
         }
         endpoints[i] = &((Endpoint *)member)->endpoint;
     }
-    int error = bridge_set_vlan(self->bridge, number, endpoints, (size_t)count, has_tagged);
+    int error = bridge_set_vlan(bridge_of(self), number, endpoints, (size_t)count, has_tagged);
     PyMem_Free(endpoints);
-    if (error)
-        return polled_failed(error);
-    Py_RETURN_NONE;
+    return polled_result(error);
 }
 
-/* The arguments that name an address; 0 with an exception. */
-static int get_address(const Py_buffer *address, unsigned int vlan)
+/* Learn an address, or forget it. */
+static PyObject *set_address(Polled *self, unsigned vlan, Py_buffer *bytes, const uint32_t *port)
 {
-    if (address->len == ADDRESS_SIZE && vlan < VLANS)
-        return 1;
-    PyErr_Format(PyExc_ValueError, "an address of %zd bytes in VLAN %u", address->len, vlan);
-    return 0;
+    struct addresses *addresses = bridge_addresses(bridge_of(self));
+    PyObject *result = NULL;
+    if (bytes->len != ADDRESS_SIZE || vlan >= VLANS) {
+        PyErr_Format(PyExc_ValueError, "an address of %zd bytes in VLAN %u", bytes->len, vlan);
+    } else if (port) {
+        result = polled_result(addresses_learn(addresses, vlan, bytes->buf, *port));
+    } else {
+        addresses_forget(addresses, vlan, bytes->buf);
+        result = polled_result(0);
+    }
+    PyBuffer_Release(bytes);
+    return result;
 }
 
-static PyObject *py_learn(Bridge *self, PyObject *args)
+static PyObject *py_learn(Polled *self, PyObject *args)
 {
     unsigned int vlan, port;
-    Py_buffer address;
-    if (!PyArg_ParseTuple(args, "Iy*I", &vlan, &address, &port))
+    Py_buffer bytes;
+    if (!PyArg_ParseTuple(args, "Iy*I", &vlan, &bytes, &port))
         return NULL;
-    int good = get_address(&address, vlan);
-    int error = good ? addresses_learn(bridge_addresses(self->bridge), vlan, address.buf, port) : 0;
-    PyBuffer_Release(&address);
-    if (!good)
-        return NULL;
-    if (error)
-        return polled_failed(error);
-    Py_RETURN_NONE;
+    return set_address(self, vlan, &bytes, &port);
 }
 
-static PyObject *py_forget(Bridge *self, PyObject *args)
+static PyObject *py_forget(Polled *self, PyObject *args)
 {
     unsigned int vlan;
-    Py_buffer address;
-    if (!PyArg_ParseTuple(args, "Iy*", &vlan, &address))
+    Py_buffer bytes;
+    if (!PyArg_ParseTuple(args, "Iy*", &vlan, &bytes))
         return NULL;
-    int good = get_address(&address, vlan);
-    if (good)
-        addresses_forget(bridge_addresses(self->bridge), vlan, address.buf);
-    PyBuffer_Release(&address);
-    if (!good)
-        return NULL;
-    Py_RETURN_NONE;
+    return set_address(self, vlan, &bytes, NULL);
 }
 
 static PyMethodDef bridge_methods[] = {
@@ -197,9 +148,7 @@ static PyMethodDef bridge_methods[] = {
 static PyTypeObject BridgeType = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "distnet._native.bridge.Bridge",
-    .tp_basicsize = sizeof(Bridge),
-    .tp_dealloc = (destructor)bridge_dealloc,
-    .tp_flags = Py_TPFLAGS_DEFAULT,
+    POLLED_SLOTS,
     .tp_methods = bridge_methods,
     .tp_new = bridge_make,
 };
@@ -216,45 +165,21 @@ static PyObject *endpoint_make(PyTypeObject *type, PyObject *args, PyObject *kwa
             args, kwargs, "O!IippO", names, &BridgeType, &bridge, &port, &fd, &is_socket,
             &is_source, &owner))
         return NULL;
-    Endpoint *self = (Endpoint *)type->tp_alloc(type, 0);
+    Endpoint *self = part_make(type, bridge, owner);
     if (!self)
         return NULL;
     self->endpoint.port = port;
     self->endpoint.fd = fd;
     self->endpoint.is_socket = is_socket;
     self->endpoint.is_source = is_source;
-    self->bridge = (Bridge *)Py_NewRef(bridge);
-    self->owner = Py_NewRef(owner);
-    int error = bridge_attach(self->bridge->bridge, &self->endpoint);
-    if (error) {
-        Py_DECREF(self);
-        return polled_failed(error);
-    }
-    /* The bridge's, until it is detached. */
-    Py_INCREF(self);
-    return (PyObject *)self;
-}
-
-static int endpoint_traverse(Endpoint *self, visitproc visit, void *arg)
-{
-    Py_VISIT(self->owner);
-    return 0;
-}
-
-static int endpoint_clear(Endpoint *self)
-{
-    Py_CLEAR(self->owner);
-    return 0;
+    return part_attached(self, bridge_attach(bridge_of(self->part.polled), &self->endpoint));
 }
 
 static void endpoint_dealloc(Endpoint *self)
 {
-    PyObject_GC_UnTrack(self);
     for (struct item *item; (item = bridge_take(&self->endpoint));)
         free(item);
-    Py_XDECREF(self->owner);
-    Py_XDECREF(self->bridge);
-    Py_TYPE(self)->tp_free((PyObject *)self);
+    part_dealloc(&self->part);
 }
 
 static PyObject *endpoint_take(Endpoint *self, PyObject *nothing)
@@ -264,7 +189,7 @@ static PyObject *endpoint_take(Endpoint *self, PyObject *nothing)
     if (!item)
         Py_RETURN_NONE;
     PyObject *taken = Py_BuildValue(
-        "(Ny#)", item->to ? owner_of(item->to) : Py_NewRef(Py_None), (char *)item->frame,
+        "(Ny#)", item->to ? tell_owner(self->part.polled, item->to) : Py_NewRef(Py_None), (char *)item->frame,
         (Py_ssize_t)item->size);
     free(item);
     return taken;
@@ -275,7 +200,7 @@ static PyObject *endpoint_detach(Endpoint *self, PyObject *nothing)
     (void)nothing;
     struct tally left;
     int attached = self->endpoint.attached;
-    bridge_detach(self->bridge->bridge, &self->endpoint, &left);
+    bridge_detach(bridge_of(self->part.polled), &self->endpoint, &left);
     PyObject *result = Py_BuildValue(
         "(KK)", (unsigned long long)left.frames, (unsigned long long)left.bytes);
     if (attached)
@@ -288,7 +213,7 @@ static PyObject *endpoint_set_state(Endpoint *self, PyObject *args)
     int state;
     if (!PyArg_ParseTuple(args, "i", &state))
         return NULL;
-    bridge_set_state(self->bridge->bridge, &self->endpoint, (enum state)state);
+    bridge_set_state(bridge_of(self->part.polled), &self->endpoint, (enum state)state);
     Py_RETURN_NONE;
 }
 
@@ -323,11 +248,9 @@ static PyMethodDef endpoint_methods[] = {
 static PyTypeObject EndpointType = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "distnet._native.bridge.Endpoint",
+    PART_SLOTS,
     .tp_basicsize = sizeof(Endpoint),
     .tp_dealloc = (destructor)endpoint_dealloc,
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .tp_traverse = (traverseproc)endpoint_traverse,
-    .tp_clear = (inquiry)endpoint_clear,
     .tp_methods = endpoint_methods,
     .tp_new = endpoint_make,
 };

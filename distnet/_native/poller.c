@@ -127,11 +127,15 @@ void poller_tell(struct poller *poller, int fd, uint32_t events)
         poller->event[poller->events++] = (struct event){fd, events};
 }
 
-int poller_wait(struct poller *poller, struct epoll_event *events, uint64_t now, uint64_t until)
+int poller_wait(struct poller *poller, struct epoll_event *events, uint64_t until)
 {
+    uint64_t now = poller->now;
     uint64_t left = until > now ? (until - now + MILLISECOND - 1) / MILLISECOND : 0;
     int wait = until == UINT64_MAX ? -1 : left > INT_MAX ? INT_MAX : (int)left;
-    return epoll_wait(poller->epoll, events, MAX_EVENTS, wait);
+    int count = epoll_wait(poller->epoll, events, MAX_EVENTS, wait);
+    if (count >= 0)
+        poller->now = poller_now();
+    return count;
 }
 
 void poller_moderate(struct poller *poller, size_t came)

@@ -26,6 +26,7 @@ struct poller {
         uint32_t withheld, added, told;
     } *descriptor; /* by number */
     size_t descriptors;
+    uint64_t now; /* when something was last waited for */
     unsigned in_vain, lull_in; /* see poller_moderate() */
     struct event event[2 * MAX_EVENTS]; /* to be told to the owner */
     size_t events;
@@ -39,6 +40,17 @@ int poller_want(struct poller *poller, int fd, uint32_t events);
 /* The same of one that is registered with the epoll descriptor already. */
 int poller_knows(struct poller *poller, int fd, uint32_t events);
 uint32_t poller_wanted(const struct poller *poller, int fd);
+/* Whether the owner wants to be told when there is something to read. */
+static inline int poller_is_read(const struct poller *poller, int fd)
+{
+    return (poller_wanted(poller, fd) & EPOLLIN) != 0;
+}
+
+/* Ends and errors are the owner's to deal with, and with them what can still be read. */
+static inline int poller_is_over(uint32_t events)
+{
+    return (events & ~(uint32_t)(EPOLLIN | EPOLLOUT)) != 0;
+}
 
 /* Whoever serves a descriptor from now on; 0, EEXIST if somebody does, or another errno. */
 int poller_serve(struct poller *poller, int fd, void *served);
@@ -50,8 +62,8 @@ void poller_change(struct poller *poller, int fd, uint32_t withheld, uint32_t ad
 
 /* Have the owner told of an event. */
 void poller_tell(struct poller *poller, int fd, uint32_t events);
-/* Wait until a time, 0 not at all, UINT64_MAX for ever; as epoll_wait(2). */
-int poller_wait(struct poller *poller, struct epoll_event *events, uint64_t now, uint64_t until);
+/* Wait until a time, 0 not at all, UINT64_MAX for ever; as epoll_wait(2). It is `now` then. */
+int poller_wait(struct poller *poller, struct epoll_event *events, uint64_t until);
 
 /*
  * All that had come was dealt with, so many frames or messages: perhaps wait for more before the next

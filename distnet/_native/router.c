@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "served.h"
+
 #ifdef TINY
 /* For tests, which reach all limits so. */
 enum {
@@ -32,10 +34,8 @@ enum {
     COPY_BELOW = 2048,
 };
 #endif
-/* Of what is read at once: so much that more has come meanwhile; what a small message has. */
+/* Bytes that take so long to deliver that more have come meanwhile, and those of a small message. */
 enum { PLENTY = 64 * 1024, SMALL = 64 };
-/* The caller is not kept from its own work, such as signals, for longer; ns. */
-static const uint64_t LONGEST_CALL = 20 * MILLISECOND;
 
 /* What is to be written to one node. Segments hold whole messages. */
 struct slot {
@@ -48,24 +48,18 @@ struct slot {
     unsigned char stage[STAGE_SIZE];
 };
 
-struct list {
-    struct node **node;
-    size_t size, room;
-};
-
 struct router {
     struct poller poller;
+    struct router_notes notes;
     uint32_t max_payload;
-    uint64_t patience, now;
+    uint64_t patience;
     size_t came; /* bytes, since something was last waited for */
     unsigned char *arena;
     size_t arena_size, arena_used;
     struct slot *slots;
     int slots_used;
     struct table nodes; /* by id */
-    struct list held, touched, givers, failed;
-    struct full *fulls;
-    size_t fulls_used, fulls_room;
+    struct list held, touched;
 };
 
 static uint32_t get32(const unsigned char *place)
@@ -81,15 +75,6 @@ static void put32(unsigned char *place, uint32_t value)
     memcpy(place, &value, sizeof value);
 }
 
-/* A message is never lost for want of memory: like Linux itself, rather end. */
-static void *more(void *old, size_t size)
-{
-    void *data = realloc(old, size);
-    if (!data)
-        abort();
-    return data;
-}
-
 static void append(struct buffer *buffer, const void *data, size_t size)
 {
     if (!size)
@@ -98,7 +83,7 @@ static void append(struct buffer *buffer, const void *data, size_t size)
         size_t room = buffer->room ? buffer->room : 256;
         while (room - buffer->size < size)
             room *= 2;
-        buffer->data = more(buffer->data, room);
+        buffer->data = must(realloc(buffer->data, room));
         buffer->room = room;
     }
     memcpy(buffer->data + buffer->size, data, size);
@@ -111,40 +96,21 @@ static void clear(struct buffer *buffer)
     *buffer = (struct buffer){0};
 }
 
-static void enter(struct list *list, struct node *node)
+enum { LISTS = 5 };
+
+/* All lists of nodes. Each has room for all nodes. */
+static void find_lists(struct router *router, struct list *lists[LISTS])
 {
-    if (list->size == list->room) {
-        list->room = list->room ? 2 * list->room : 64;
-        list->node = more(list->node, list->room * sizeof *list->node);
-    }
-    list->node[list->size++] = node;
+    struct router_notes *notes = &router->notes;
+    struct list *all[LISTS] = {
+        &notes->fulls, &notes->givers, &notes->failed, &router->held, &router->touched};
+    memcpy(lists, all, sizeof all);
 }
 
-static void strike(struct list *list, struct node *node)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < list->size; i++)
-        if (list->node[i] != node)
-            list->node[kept++] = list->node[i];
-    list->size = kept;
-}
-
-/* Nodes by id */
-
+/* By id; NULL if there is none. */
 static struct node *find(const struct router *router, uint32_t id)
 {
     return table_find(&router->nodes, id);
-}
-
-static struct node *node_of(const struct router *router, int fd)
-{
-    return poller_served(&router->poller, fd);
-}
-
-/* Whether the owner of a node wants to read it. */
-static int is_wanted(const struct router *router, const struct node *node)
-{
-    return (poller_wanted(&router->poller, node->fd) & EPOLLIN) != 0;
 }
 
 static void hold(struct router *router, struct node *node, int held)
@@ -160,21 +126,22 @@ static void give(struct router *router, struct node *node, const void *data, siz
     append(&node->given, data, size);
     if (!node->noted) {
         node->noted = 1;
-        enter(&router->givers, node);
+        list_enter(&router->notes.givers, node);
     }
 }
 
+/* To be settled once all has been written. */
 static void touch(struct router *router, struct node *node)
 {
     if (!node->touched) {
         node->touched = 1;
-        enter(&router->touched, node);
+        list_enter(&router->touched, node);
     }
 }
 
 static int is_patient(const struct router *router, const struct node *to)
 {
-    return to && router->now < to->patient_until;
+    return to && router->poller.now < to->patient_until;
 }
 
 /* Whole messages with their dests that cannot be written now. */
@@ -209,8 +176,8 @@ static void written_in_part(struct router *router, struct slot *slot, size_t wri
     struct node *to = slot->node;
     size_t before = 0;
     to->open = 0;
-    to->patient_until = is_full ? router->now + router->patience : 0;
-    struct full full = {.node = to};
+    to->patient_until = is_full ? router->poller.now + router->patience : 0;
+    to->written = 0;
     for (int i = 0; i < slot->segments; i++) {
         unsigned char *data = slot->segment[i].iov_base;
         size_t size = slot->segment[i].iov_len, at = 0;
@@ -219,8 +186,8 @@ static void written_in_part(struct router *router, struct slot *slot, size_t wri
             if (before + message <= written) {
                 to->delivered++;
             } else if (before < written) {
-                append(&full.begun, data + at, message);
-                full.written = written - before;
+                append(&to->begun, data + at, message);
+                to->written = written - before;
             } else {
                 turn_back(router, to, data + at, message);
             }
@@ -229,13 +196,8 @@ static void written_in_part(struct router *router, struct slot *slot, size_t wri
         }
     }
     to->delivered_bytes += written;
-    if (!is_full)
-        return;
-    if (router->fulls_used == router->fulls_room) {
-        router->fulls_room = router->fulls_room ? 2 * router->fulls_room : 64;
-        router->fulls = more(router->fulls, router->fulls_room * sizeof *router->fulls);
-    }
-    router->fulls[router->fulls_used++] = full;
+    if (is_full)
+        list_enter(&router->notes.fulls, to);
 }
 
 /* Write what a slot holds, and leave it empty. */
@@ -374,7 +336,7 @@ static unsigned char *space(struct router *router, size_t size)
         router->arena_used = 0;
         if (router->arena_size < size) {
             free(router->arena);
-            router->arena = more(NULL, size);
+            router->arena = must(malloc(size));
             router->arena_size = size;
         }
     }
@@ -389,7 +351,7 @@ static void read_node(struct router *router, struct node *node)
     ssize_t got = recv(node->fd, data + before, READ_SIZE, MSG_DONTWAIT);
     if (got < 0) {
         if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
-            enter(&router->failed, node);
+            list_enter(&router->notes.failed, node);
         return;
     }
     router->came += (size_t)got;
@@ -416,12 +378,12 @@ static void read_node(struct router *router, struct node *node)
 static void settle(struct router *router)
 {
     for (size_t i = 0; i < router->touched.size; i++) {
-        struct node *node = router->touched.node[i];
+        struct node *node = router->touched.item[i];
         node->touched = 0;
         if (node->kept.size) {
             if (!node->held) {
                 hold(router, node, 1);
-                enter(&router->held, node);
+                list_enter(&router->held, node);
             }
         } else if (node->bad) {
             give(router, node, node->rest.data, node->rest.size);
@@ -432,7 +394,7 @@ static void settle(struct router *router)
     router->touched.size = 0;
 }
 
-static void finish(struct router *router)
+static void write_and_settle(struct router *router)
 {
     write_all(router);
     router->arena_used = 0;
@@ -452,41 +414,42 @@ static void retry(struct router *router, struct node *node)
     touch(router, node);
 }
 
-/* Whether a node that is held has to wait, and if so until when. */
+/* Whether a node that is held has to wait; if so, no longer than this until something is tried. */
 static int has_to_wait(const struct router *router, const struct node *node, uint64_t *until)
 {
     const struct node *to = find(router, node->waits_for);
     if (!to || to->open || !is_patient(router, to))
         return 0;
-    if (!*until || to->patient_until < *until)
+    if (to->patient_until < *until)
         *until = to->patient_until;
     return 1;
 }
 
-/* Try again for those held ones for which something has changed; when to look next, or 0. */
-static uint64_t look_at_held(struct router *router)
+/* Those held ones for which something has changed. */
+static uint64_t try_again(void *whole)
 {
-    uint64_t next = 0;
+    struct router *router = whole;
+    uint64_t next = UINT64_MAX;
     int tried = 0;
     for (size_t i = 0; i < router->held.size; i++) {
-        struct node *node = router->held.node[i];
+        struct node *node = router->held.item[i];
         /* One that its owner has paused goes on when it is not paused any more. */
-        if (is_wanted(router, node) && !has_to_wait(router, node, &next)) {
+        if (poller_is_read(&router->poller, node->fd) && !has_to_wait(router, node, &next)) {
             retry(router, node);
             tried = 1;
         }
     }
     if (!tried)
         return next;
-    finish(router);
+    write_and_settle(router);
     size_t still = 0;
-    next = 0;
+    next = UINT64_MAX;
     for (size_t i = 0; i < router->held.size; i++) {
-        struct node *node = router->held.node[i];
+        struct node *node = router->held.item[i];
         if (node->kept.size) {
-            if (is_wanted(router, node))
+            if (poller_is_read(&router->poller, node->fd))
                 has_to_wait(router, node, &next);
-            router->held.node[still++] = node;
+            router->held.item[still++] = node;
         } else {
             hold(router, node, 0);
         }
@@ -499,8 +462,13 @@ static uint64_t look_at_held(struct router *router)
 
 int router_attach(struct router *router, struct node *node)
 {
+    struct list *lists[LISTS];
     if (find(router, node->id) || node->attached)
         return EEXIST;
+    find_lists(router, lists);
+    for (int i = 0; i < LISTS; i++)
+        if (list_reserve(lists[i], router->nodes.entries + 1))
+            return ENOMEM;
     int error = poller_serve(&router->poller, node->fd, node);
     if (error)
         return error;
@@ -516,6 +484,7 @@ int router_attach(struct router *router, struct node *node)
 
 void router_detach(struct router *router, struct node *node)
 {
+    struct list *lists[LISTS];
     if (!node->attached)
         return;
     table_remove(&router->nodes, &node->entry);
@@ -524,17 +493,12 @@ void router_detach(struct router *router, struct node *node)
     append(&node->given, node->rest.data, node->rest.size);
     clear(&node->kept);
     clear(&node->rest);
-    if (node->held)
-        strike(&router->held, node);
-    node->held = 0;
+    clear(&node->begun);
+    find_lists(router, lists);
+    for (int i = 0; i < LISTS; i++)
+        list_strike(lists[i], node);
+    node->held = node->noted = 0;
     poller_serve_no_more(&router->poller, node->fd);
-    if (node->noted)
-        strike(&router->givers, node);
-    node->noted = 0;
-    strike(&router->failed, node);
-    for (size_t i = 0; i < router->fulls_used; i++)
-        if (router->fulls[i].node == node)
-            router->fulls[i].node = NULL;
 }
 
 void router_open(struct router *router, struct node *node)
@@ -565,77 +529,54 @@ int router_read(struct router *router, struct node *node, const void *rest, size
 
 static void forget_notes(struct router *router)
 {
-    for (size_t i = 0; i < router->fulls_used; i++)
-        clear(&router->fulls[i].begun);
-    for (size_t i = 0; i < router->givers.size; i++)
-        router->givers.node[i]->noted = 0;
-    router->fulls_used = router->givers.size = router->failed.size = router->poller.events = 0;
-}
-
-static int has_notes(const struct router *router)
-{
-    return router->fulls_used || router->givers.size || router->failed.size || router->poller.events;
-}
-
-static void serve(struct router *router, const struct epoll_event *event)
-{
-    int fd = event->data.fd;
-    uint32_t events = event->events;
-    struct node *node = node_of(router, fd);
-    /* Ends and errors are the owner's, and with them what can still be read. */
-    if (node && node->reads && !node->held && !(events & ~(uint32_t)(EPOLLIN | EPOLLOUT))) {
-        if (events & EPOLLIN)
-            read_node(router, node);
-        events &= ~(uint32_t)EPOLLIN;
+    struct router_notes *notes = &router->notes;
+    for (size_t i = 0; i < notes->fulls.size; i++) {
+        struct node *node = notes->fulls.item[i];
+        clear(&node->begun);
     }
-    if (events)
-        poller_tell(&router->poller, fd, events);
+    for (size_t i = 0; i < notes->givers.size; i++) {
+        struct node *node = notes->givers.item[i];
+        node->noted = 0;
+    }
+    notes->fulls.size = notes->givers.size = notes->failed.size = 0;
+}
+
+static int has_notes(const void *whole)
+{
+    const struct router_notes *notes = &((const struct router *)whole)->notes;
+    return notes->fulls.size || notes->givers.size || notes->failed.size;
+}
+
+static uint32_t serve_node(void *whole, int fd, uint32_t events)
+{
+    struct router *router = whole;
+    struct node *node = poller_served(&router->poller, fd);
+    if (!node || !node->reads || node->held || poller_is_over(events))
+        return events;
+    if (events & EPOLLIN)
+        read_node(router, node);
+    return events & ~(uint32_t)EPOLLIN;
+}
+
+static size_t finish(void *whole)
+{
+    struct router *router = whole;
+    size_t came = router->came;
+    write_and_settle(router);
+    router->came = 0;
+    return came < PLENTY ? came / SMALL : MANY;
 }
 
 int router_poll(struct router *router, int timeout)
 {
-    struct epoll_event events[MAX_EVENTS];
+    static const struct serving serving = {try_again, serve_node, finish, has_notes};
     forget_notes(router);
-    uint64_t began = router->now = poller_now();
-    uint64_t until = timeout < 0 ? UINT64_MAX : began + (uint64_t)timeout * MILLISECOND;
-    for (;;) {
-        uint64_t next = router->held.size ? look_at_held(router) : 0;
-        if (!next || next > until)
-            next = until;
-        if (has_notes(router))
-            next = 0;
-        int count = poller_wait(&router->poller, events, router->now, next);
-        if (count < 0)
-            return has_notes(router) ? 0 : errno;
-        router->now = poller_now();
-        router->came = 0;
-        for (int i = 0; i < count; i++)
-            serve(router, &events[i]);
-        finish(router);
-        if (has_notes(router) || router->now >= until ||
-            (count && router->now - began >= LONGEST_CALL))
-            return 0;
-        if (router->came < PLENTY)
-            poller_moderate(&router->poller, router->came / SMALL);
-    }
+    return serve(&router->poller, timeout, &serving, router);
 }
 
-size_t router_fulls(struct router *router, struct full **fulls)
+const struct router_notes *router_notes(const struct router *router)
 {
-    *fulls = router->fulls;
-    return router->fulls_used;
-}
-
-size_t router_givers(struct router *router, struct node ***givers)
-{
-    *givers = router->givers.node;
-    return router->givers.size;
-}
-
-size_t router_failed(struct router *router, struct node ***failed)
-{
-    *failed = router->failed.node;
-    return router->failed.size;
+    return &router->notes;
 }
 
 struct poller *router_poller(struct router *router)
@@ -663,15 +604,13 @@ struct router *router_new(int epoll, uint32_t max_payload, uint64_t patience)
 
 void router_free(struct router *router)
 {
-    forget_notes(router);
+    struct list *lists[LISTS];
+    find_lists(router, lists);
+    for (int i = 0; i < LISTS; i++)
+        list_free(lists[i]);
     free(router->arena);
     free(router->slots);
     table_end(&router->nodes);
     poller_free(&router->poller);
-    free(router->held.node);
-    free(router->touched.node);
-    free(router->givers.node);
-    free(router->failed.node);
-    free(router->fulls);
     free(router);
 }

@@ -1,9 +1,11 @@
 /*
- * The master's hot path: reads nodes, cuts what they send into messages, writes each to its dest.
+ * The native path of a master: reads nodes, cuts what they send into messages, writes each to its
+ * dest.
  *
- * The pure version (distnet.wire, .router, .outbox) defines what is done; this does the usual
- * case of it and leaves the rest to its caller: messages for who is not open, nodes that end or
- * break the protocol, links that take no more. No Python in here. One thread at a time.
+ * The pure version (distnet.wire, and distnet.master.core: router and outbox) defines what is done;
+ * this does the usual case of it and leaves the rest to its caller: messages for nodes that are not
+ * open, nodes that end or break the protocol, links that take no more. No Python in here. One thread
+ * at a time.
  */
 #ifndef DISTNET_ROUTER_H
 #define DISTNET_ROUTER_H
@@ -11,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "list.h"
 #include "poller.h"
 #include "table.h"
 
@@ -37,11 +40,14 @@ struct node {
     int fd;
     /* For the caller to read; it changes them by router_open() and so on. */
     int attached;
-    int open;  /* it can be written to: nobody has anything waiting for it */
+    int open;  /* it is written to, since nothing waits for it anywhere */
     int reads; /* it is read here */
     /* Since the caller last set them to 0: bytes count headers too. */
     uint64_t received, received_bytes, delivered, delivered_bytes;
     struct buffer given; /* whole messages, then what follows them if it is not read any more */
+    /* Of one that takes no more: a message of which it took the first `written` bytes, or nothing. */
+    struct buffer begun;
+    size_t written;
     /* The router's own. */
     struct buffer kept; /* whole messages for closed dests */
     struct buffer rest; /* what came after the last whole message */
@@ -49,15 +55,8 @@ struct node {
     int held;           /* it is not read while there is something in kept */
     uint32_t waits_for; /* the dest of the first message in kept */
     uint64_t patient_until; /* as a closed dest: until then its senders are held; ns */
-    int noted, touched; /* it is in the lists of the same name */
+    int noted, touched; /* it is in the list of givers, of those to be settled */
     struct slot *slot;
-};
-
-/* A node has taken all it can: it is closed, and its caller is to open it once it takes more. */
-struct full {
-    struct node *node;
-    struct buffer begun; /* a message of which it took the first `written` bytes, or nothing */
-    size_t written;
 };
 
 struct router;
@@ -87,10 +86,13 @@ int router_read(struct router *router, struct node *node, const void *rest, size
  */
 int router_poll(struct router *router, int timeout);
 
-/* What the caller has to see: in this order, and before the events in the poller. */
-size_t router_fulls(struct router *router, struct full **fulls);
-/* Nodes of which messages are given to the caller. */
-size_t router_givers(struct router *router, struct node ***givers);
-/* Nodes that failed to be read. */
-size_t router_failed(struct router *router, struct node ***failed);
+/* What the caller has to see: nodes, in this order, and before the events in the poller. */
+struct router_notes {
+    struct list fulls;  /* they take no more, and are closed; to be opened once they take more */
+    struct list givers; /* messages of theirs are given to the caller */
+    struct list failed; /* they cannot be read */
+};
+
+const struct router_notes *router_notes(const struct router *router);
+
 #endif

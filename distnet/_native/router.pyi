@@ -1,4 +1,4 @@
-"""The master's hot path in C; router.h says what it does."""
+"""The native path of a master; router.h says what it does."""
 
 from typing import Any, Final
 
@@ -15,11 +15,11 @@ class Router:
 
     def __new__(cls, epoll: int, max_payload: int, patience: float) -> Router: ...
     def register(self, fd: int, events: int) -> None:
-        """As of C{select.epoll}."""
+        """As C{select.epoll} has it."""
     def modify(self, fd: int, events: int) -> None:
-        """As of C{select.epoll}."""
+        """As C{select.epoll} has it."""
     def unregister(self, fd: int) -> None:
-        """As of C{select.epoll}."""
+        """As C{select.epoll} has it."""
     def knows(self, fd: int, events: int) -> None:
         """The descriptor is registered with the epoll descriptor already."""
     def poll(
@@ -38,12 +38,10 @@ class Node:
     """
     A node as a dest, and once L{read} was called as a source.
 
-    @ivar opened: messages are written to it, since nobody has anything waiting for it.
     @ivar reads: it is read here.
     """
 
     owner: Final[Any]
-    opened: Final[bool]
     reads: Final[bool]
 
     def __new__(cls, router: Router, id: int, fd: int, owner: object) -> Node: ...

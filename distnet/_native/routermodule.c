@@ -6,82 +6,54 @@
 #include "router.h"
 
 typedef struct {
-    Polled polled;
-    struct router *router;
-} Router;
-
-typedef struct {
-    PyObject_HEAD
+    Part part;
     struct node node;
-    Router *router;
-    PyObject *owner;
 } Node;
 
 static PyTypeObject RouterType, NodeType;
 
-static Node *object_of(struct node *node)
+static struct router *router_of(const Polled *self)
 {
-    return (Node *)((char *)node - offsetof(Node, node));
+    return self->whole;
 }
 
 /* Router */
 
+static void end(void *router)
+{
+    router_free(router);
+}
+
 static PyObject *router_make(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"epoll", "max_payload", "patience", NULL};
-    int epoll;
-    unsigned long max_payload;
-    double patience;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "ikd", names, &epoll, &max_payload, &patience))
+    struct polled_arguments parsed;
+    if (!polled_parse(&parsed, args, kwargs, "max_payload", LARGEST_PAYLOAD))
         return NULL;
-    if (max_payload > LARGEST_PAYLOAD || !(patience >= 0 && patience < 1e6))
-        return PyErr_Format(PyExc_ValueError, "max_payload or patience is too large");
-    Router *self = (Router *)type->tp_alloc(type, 0);
-    if (!self)
-        return NULL;
-    self->router = router_new(epoll, (uint32_t)max_payload, (uint64_t)(patience * 1e9));
-    if (!self->router) {
-        Py_DECREF(self);
-        return PyErr_NoMemory();
-    }
-    self->polled.poller = router_poller(self->router);
-    return (PyObject *)self;
+    struct router *router = router_new(parsed.epoll, (uint32_t)parsed.limit, parsed.patience);
+    return polled_make(type, router, router ? router_poller(router) : NULL, end);
 }
 
-static void router_dealloc(Router *self)
+static PyObject *object_of(const void *node)
 {
-    if (self->router)
-        router_free(self->router);
-    Py_TYPE(self)->tp_free((PyObject *)self);
+    return (PyObject *)((const char *)node - offsetof(Node, node));
 }
 
-static PyObject *owners(struct node **nodes, size_t count)
+static PyObject *tell_node(const Polled *self, const void *node)
 {
-    PyObject *list = PyList_New((Py_ssize_t)count);
-    for (size_t i = 0; list && i < count; i++)
-        PyList_SET_ITEM(list, (Py_ssize_t)i, Py_NewRef((PyObject *)object_of(nodes[i])));
-    return list;
+    (void)self;
+    return Py_NewRef(object_of(node));
 }
 
-static PyObject *fulls_of(struct router *router)
+static PyObject *tell_full(const Polled *self, const void *item)
 {
-    struct full *fulls;
-    size_t count = router_fulls(router, &fulls);
-    PyObject *list = PyList_New((Py_ssize_t)count);
-    for (size_t i = 0; list && i < count; i++) {
-        PyObject *full = Py_BuildValue(
-            "(Oy#n)", object_of(fulls[i].node), fulls[i].begun.data ? (char *)fulls[i].begun.data : "",
-            (Py_ssize_t)fulls[i].begun.size, (Py_ssize_t)fulls[i].written);
-        if (!full) {
-            Py_DECREF(list);
-            return NULL;
-        }
-        PyList_SET_ITEM(list, (Py_ssize_t)i, full);
-    }
-    return list;
+    (void)self;
+    const struct node *node = item;
+    const char *begun = node->begun.data ? (const char *)node->begun.data : "";
+    return Py_BuildValue("(Oy#n)", object_of(node), begun, (Py_ssize_t)node->begun.size,
+                         (Py_ssize_t)node->written);
 }
 
-static PyObject *py_poll(Router *self, PyObject *args)
+static PyObject *py_poll(Polled *self, PyObject *args)
 {
     double timeout;
     int error;
@@ -89,14 +61,14 @@ static PyObject *py_poll(Router *self, PyObject *args)
         return NULL;
     int milliseconds = polled_milliseconds(timeout);
     Py_BEGIN_ALLOW_THREADS
-    error = router_poll(self->router, milliseconds);
+    error = router_poll(router_of(self), milliseconds);
     Py_END_ALLOW_THREADS
     if (error)
-        return polled_failed(error);
-    struct node **givers, **lost;
-    size_t given = router_givers(self->router, &givers), fails = router_failed(self->router, &lost);
-    return Py_BuildValue("(NNNN)", polled_events(self->polled.poller), fulls_of(self->router),
-                         owners(givers, given), owners(lost, fails));
+        return polled_result(error);
+    const struct router_notes *notes = router_notes(router_of(self));
+    return Py_BuildValue(
+        "(NNNN)", polled_events(self->poller), polled_list(self, &notes->fulls, tell_full),
+        polled_list(self, &notes->givers, tell_node), polled_list(self, &notes->failed, tell_node));
 }
 
 static PyMethodDef router_methods[] = {
@@ -108,9 +80,7 @@ static PyMethodDef router_methods[] = {
 static PyTypeObject RouterType = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "distnet._native.router.Router",
-    .tp_basicsize = sizeof(Router),
-    .tp_dealloc = (destructor)router_dealloc,
-    .tp_flags = Py_TPFLAGS_DEFAULT,
+    POLLED_SLOTS,
     .tp_methods = router_methods,
     .tp_new = router_make,
 };
@@ -126,42 +96,18 @@ static PyObject *node_make(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(
             args, kwargs, "O!IiO", names, &RouterType, &router, &id, &fd, &owner))
         return NULL;
-    Node *self = (Node *)type->tp_alloc(type, 0);
+    Node *self = part_make(type, router, owner);
     if (!self)
         return NULL;
     self->node.id = id;
     self->node.fd = fd;
-    self->router = (Router *)Py_NewRef(router);
-    self->owner = Py_NewRef(owner);
-    int error = router_attach(self->router->router, &self->node);
-    if (error) {
-        Py_DECREF(self);
-        return polled_failed(error);
-    }
-    /* The router's, until it is detached. */
-    Py_INCREF(self);
-    return (PyObject *)self;
-}
-
-static int node_traverse(Node *self, visitproc visit, void *arg)
-{
-    Py_VISIT(self->owner);
-    return 0;
-}
-
-static int node_clear(Node *self)
-{
-    Py_CLEAR(self->owner);
-    return 0;
+    return part_attached(self, router_attach(router_of(self->part.polled), &self->node));
 }
 
 static void node_dealloc(Node *self)
 {
-    PyObject_GC_UnTrack(self);
     free(self->node.given.data);
-    Py_XDECREF(self->owner);
-    Py_XDECREF(self->router);
-    Py_TYPE(self)->tp_free((PyObject *)self);
+    part_dealloc(&self->part);
 }
 
 static PyObject *node_take(Node *self, PyObject *nothing)
@@ -177,7 +123,7 @@ static PyObject *node_take(Node *self, PyObject *nothing)
 static PyObject *node_detach(Node *self, PyObject *nothing)
 {
     if (self->node.attached) {
-        router_detach(self->router->router, &self->node);
+        router_detach(router_of(self->part.polled), &self->node);
         PyObject *data = node_take(self, nothing);
         Py_DECREF(self);
         return data;
@@ -188,14 +134,14 @@ static PyObject *node_detach(Node *self, PyObject *nothing)
 static PyObject *node_open(Node *self, PyObject *nothing)
 {
     (void)nothing;
-    router_open(self->router->router, &self->node);
+    router_open(router_of(self->part.polled), &self->node);
     Py_RETURN_NONE;
 }
 
 static PyObject *node_close(Node *self, PyObject *nothing)
 {
     (void)nothing;
-    router_close(self->router->router, &self->node);
+    router_close(router_of(self->part.polled), &self->node);
     Py_RETURN_NONE;
 }
 
@@ -204,11 +150,10 @@ static PyObject *node_read(Node *self, PyObject *args)
     Py_buffer rest;
     if (!PyArg_ParseTuple(args, "y*", &rest))
         return NULL;
-    int error = router_read(self->router->router, &self->node, rest.buf, (size_t)rest.len);
+    struct router *router = router_of(self->part.polled);
+    int error = router_read(router, &self->node, rest.buf, (size_t)rest.len);
     PyBuffer_Release(&rest);
-    if (error)
-        return polled_failed(error);
-    Py_RETURN_NONE;
+    return polled_result(error);
 }
 
 static PyObject *node_counts(Node *self, PyObject *nothing)
@@ -226,13 +171,7 @@ static PyObject *node_counts(Node *self, PyObject *nothing)
 static PyObject *node_get_owner(Node *self, void *nothing)
 {
     (void)nothing;
-    return Py_NewRef(self->owner ? self->owner : Py_None);
-}
-
-static PyObject *node_get_opened(Node *self, void *nothing)
-{
-    (void)nothing;
-    return PyBool_FromLong(self->node.open);
+    return Py_NewRef(self->part.owner ? self->part.owner : Py_None);
 }
 
 static PyObject *node_get_reads(Node *self, void *nothing)
@@ -253,7 +192,6 @@ static PyMethodDef node_methods[] = {
 
 static PyGetSetDef node_attributes[] = {
     {"owner", (getter)node_get_owner, NULL, NULL, NULL},
-    {"opened", (getter)node_get_opened, NULL, NULL, NULL},
     {"reads", (getter)node_get_reads, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -261,11 +199,9 @@ static PyGetSetDef node_attributes[] = {
 static PyTypeObject NodeType = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "distnet._native.router.Node",
+    PART_SLOTS,
     .tp_basicsize = sizeof(Node),
     .tp_dealloc = (destructor)node_dealloc,
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .tp_traverse = (traverseproc)node_traverse,
-    .tp_clear = (inquiry)node_clear,
     .tp_methods = node_methods,
     .tp_getset = node_attributes,
     .tp_new = node_make,
