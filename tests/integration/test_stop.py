@@ -52,9 +52,9 @@ def test_a_daemon_stops_too(tmp_path: Path) -> None:
     """After SIGTERM a master in the background has removed its pidfile and its sockets."""
     pidfile, log = tmp_path / "pid", tmp_path / "log"
     subprocess.run(
-        [TWISTD, f"--pidfile={pidfile}", f"--logfile={log}", f"--rundir={tmp_path}",
+        [TWISTD, f"--pidfile={pidfile}", f"--logfile={log}", "--rundir=/",
          "distnet", "--listen", "unix:kernels", "--control", "control"],
-        cwd="/", env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=PATIENCE, check=True,
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=PATIENCE, check=True,
         capture_output=True,
     )  # fmt: skip
     master = int(pidfile.read_text())
