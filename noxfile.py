@@ -35,4 +35,4 @@ def newest(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def oldest(session: nox.Session) -> None:
     """With the oldest Twisted."""
-    _test(session, "twisted==23.8.0")
+    _test(session, "twisted==23.10.0")

@@ -53,7 +53,7 @@ setup(
         for name, parts in (("router", []), ("bridge", ["addresses"]))
     ],
     install_requires=[
-        "twisted[tls]>=23.8",
+        "twisted[tls]>=23.10",
         "zope.interface",
         "service-identity",
         "attrs",

@@ -6,6 +6,7 @@ import errno
 import typing
 from typing import Any
 
+from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IPushProducer, ITCPTransport
@@ -63,7 +64,10 @@ class Connection(Protocol):
         return self.transport
 
     def connectionMade(self) -> None:
-        if ITCPTransport.providedBy(self.transport):
+        # In older Twisted unix sockets say that they are TCP's.
+        if ITCPTransport.providedBy(self.transport) and not isinstance(
+            self._wire.getHost(), UNIXAddress
+        ):
             self._wire.setTcpNoDelay(True)
         self._wire.registerProducer(self, True)
         self._client.made(self)

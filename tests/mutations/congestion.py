@@ -141,7 +141,6 @@ MUTATIONS = (
         (
             "PauseTests.test_goes_on_in_order",
             "PauseTests.test_not_longer",
-            "test_router_model.ModelTests.test_any_order",
         ),
     ),
     Mutation(
