@@ -17,7 +17,7 @@ from distnet.mac import format_mac
 from distnet.observers import broadcast
 from distnet.sockets.native import Way
 from distnet.switch.console.commands import make_console
-from distnet.switch.console.machine import surroundings
+from distnet.switch.console.machine import ThisMachine
 from distnet.switch.console.observer import ConsoleObserver
 from distnet.switch.console.records import About, SpanningTree
 from distnet.switch.console.sockets import ManagementService, StandardInputService
@@ -160,7 +160,7 @@ class SwitchService(MultiService):
                 mode=directory.permissions.mode,
                 management=(management.path, management.mode) if management.path else None,
             ),
-            surroundings=surroundings(reactor.stop, reactor.seconds),
+            machine=ThisMachine(reactor),
             spanning_tree=SpanningTree(settings.spanning_tree, settings.priority),
         )
         if management.path is not None:

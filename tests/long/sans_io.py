@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from distnet.observers import broadcast
 from distnet.switch.console.commands import make_console
 from distnet.switch.console.observer import ConsoleObserver
-from distnet.switch.console.records import About, Surroundings
+from distnet.switch.console.records import About, Machine
 from distnet.switch.console.session import ConsoleSession
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
@@ -105,16 +105,16 @@ class ConsoleSteps:
         self._steps = 0
         observer = ConsoleObserver()
         self._bridge = Bridge(BridgeLimits(), broadcast(IBridgeObserver, observer), self._clock)
+        machine = Machine()
+        machine.wall_clock = self._clock.seconds  # type: ignore[method-assign]
+        machine.read_script = self._read_script  # type: ignore[method-assign]
+        machine.open_dump = self._open_dump  # type: ignore[method-assign]
         self._console = make_console(
             self._bridge,
             observer,
             clock=self._clock.seconds,
             about=About("9", 7, bytes(6), 0.0, "/sock", 0o660, ("/mgmt", 0o600)),
-            surroundings=Surroundings(
-                wall_clock=self._clock.seconds,
-                read_script=self._read_script,
-                open_dump=self._open_dump,
-            ),
+            machine=machine,
         )
         self._output = bytearray()
         self._session = self._new_session()

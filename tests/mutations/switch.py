@@ -173,7 +173,7 @@ MUTATIONS = (
     Mutation(
         "dump-for-everybody",
         "a dump is for its user alone",
-        "open_dump",
+        "ThisMachine.open_dump",
         "os.open(path, flags, 0o600)",
         "os.open(path, flags, 0o644)",
         ("MachineTests.test_dump",),
@@ -181,7 +181,7 @@ MUTATIONS = (
     Mutation(
         "endless-script",
         "a script has at most 1 MiB",
-        "read_script",
+        "ThisMachine.read_script",
         "if len(data) > MAX_SCRIPT:",
         "if False:",
         ("MachineTests.test_script",),

@@ -56,7 +56,7 @@ def _load(session: ConsoleSession, path: str) -> None:
     if not path:
         raise CommandError(errno.ENOENT)
     try:
-        data = session.console.surroundings.read_script(path)
+        data = session.console.machine.read_script(path)
     except OSError as error:
         raise CommandError(error.errno or errno.EIO) from error
     session.run_script(path, data)

@@ -8,7 +8,7 @@ from typing import Final
 from distnet.switch.console.basic import DATA_SOCKET_COMMANDS, SESSION_COMMANDS
 from distnet.switch.console.observer import ConsoleObserver
 from distnet.switch.console.ports import PORT_COMMANDS
-from distnet.switch.console.records import About, Command, SpanningTree, Surroundings
+from distnet.switch.console.records import About, Command, Machine, SpanningTree
 from distnet.switch.console.session import Console
 from distnet.switch.console.tables import HASH_COMMANDS, TREE_COMMANDS, VLAN_COMMANDS
 from distnet.switch.core.bridge import Bridge
@@ -29,7 +29,7 @@ def make_console(
     *,
     clock: Callable[[], float],
     about: About,
-    surroundings: Surroundings | None = None,
+    machine: Machine | None = None,
     spanning_tree: SpanningTree | None = None,
 ) -> Console:
     """
@@ -43,7 +43,7 @@ def make_console(
         COMMANDS,
         clock=clock,
         about=about,
-        surroundings=surroundings or Surroundings(),
+        machine=machine or Machine(),
         spanning_tree=spanning_tree or SpanningTree(),
     )
     observer.tell = console.event

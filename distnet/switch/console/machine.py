@@ -7,72 +7,66 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from distnet.switch.console.pdump import Sink
-from distnet.switch.console.records import MAX_SCRIPT, Surroundings
+from distnet.switch.console.records import MAX_SCRIPT, Machine
 
 _BLOCK: Final = 64 * 1024
 
 
-def surroundings(shut_down: Callable[[], None], wall_clock: Callable[[], float]) -> Surroundings:
-    """What the console needs of this machine."""
-    return Surroundings(
-        wall_clock=wall_clock,
-        read_script=read_script,
-        open_dump=open_dump,
-        shut_down=shut_down,
-        user_id=user_id,
-        group_id=group_id,
-        user_name=user_name,
-        group_name=group_name,
-    )
+class ThisMachine(Machine):
+    """The machine that the switch runs on, where C{shutdown} stops the reactor."""
 
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
 
-def read_script(path: str) -> bytes:
-    """All of a file of at most L{MAX_SCRIPT} bytes, never waiting for it. Raises OSError."""
-    # A fifo would wait for whoever writes to it.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        data = file.read(MAX_SCRIPT + 1)
-    if len(data) > MAX_SCRIPT:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-    return data
+    def wall_clock(self) -> float:
+        """Seconds since the epoch."""
+        return float(self._reactor.seconds())
 
+    def shut_down(self) -> None:
+        """Stop the reactor."""
+        self._reactor.stop()
 
-def open_dump(path: str) -> Sink:
-    """A new file, or a fifo that somebody reads. Raises OSError."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC
-    return open(os.open(path, flags, 0o600), "wb", buffering=_BLOCK)
+    def read_script(self, path: str) -> bytes:
+        """All of a file of at most L{MAX_SCRIPT} bytes, never waiting for it. Raises OSError."""
+        # A fifo would wait for whoever writes to it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            data = file.read(MAX_SCRIPT + 1)
+        if len(data) > MAX_SCRIPT:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        return data
 
+    def open_dump(self, path: str) -> Sink:
+        """A new file, or a fifo that somebody reads. Raises OSError."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC
+        return open(os.open(path, flags, 0o600), "wb", buffering=_BLOCK)
 
-def user_id(name: str) -> int:
-    """The uid of a user, by name or number. Raises KeyError."""
-    return _number(name) if name.isdigit() else pwd.getpwnam(name).pw_uid
+    def user_id(self, name: str) -> int:
+        """The uid of a user, by name or number. Raises KeyError."""
+        return _number(name) if name.isdigit() else pwd.getpwnam(name).pw_uid
 
+    def group_id(self, name: str) -> int:
+        """The gid of a group, by name or number. Raises KeyError."""
+        return _number(name) if name.isdigit() else grp.getgrnam(name).gr_gid
 
-def group_id(name: str) -> int:
-    """The gid of a group, by name or number. Raises KeyError."""
-    return _number(name) if name.isdigit() else grp.getgrnam(name).gr_gid
+    def user_name(self, number: int) -> str:
+        """The name of a uid, or the uid itself."""
+        try:
+            return pwd.getpwuid(number).pw_name
+        except KeyError:
+            return str(number)
 
-
-def user_name(number: int) -> str:
-    """The name of a uid, or the uid itself."""
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)
-
-
-def group_name(number: int) -> str:
-    """The name of a gid, or the gid itself."""
-    try:
-        return grp.getgrgid(number).gr_name
-    except KeyError:
-        return str(number)
+    def group_name(self, number: int) -> str:
+        """The name of a gid, or the gid itself."""
+        try:
+            return grp.getgrgid(number).gr_name
+        except KeyError:
+            return str(number)
 
 
 def _number(digits: str) -> int:

@@ -79,12 +79,12 @@ def _set_allocatable(session: ConsoleSession, number: int, allocatable: int) -> 
 
 def _set_user(session: ConsoleSession, number: int, name: str) -> None:
     port = port_of(session, number)
-    port.allowed_user = _identity(name, session.console.surroundings.user_id)
+    port.allowed_user = _identity(name, session.console.machine.user_id)
 
 
 def _set_group(session: ConsoleSession, number: int, name: str) -> None:
     port = port_of(session, number)
-    port.allowed_group = _identity(name, session.console.surroundings.group_id)
+    port.allowed_group = _identity(name, session.console.machine.group_id)
 
 
 def _identity(name: str, number_of: Callable[[str], int]) -> int | None:
@@ -131,15 +131,15 @@ def _show_ports(session: ConsoleSession, number: int | None, inactive: bool) -> 
 
 
 def _show_port(session: ConsoleSession, port: Port) -> Iterator[str]:
-    surroundings = session.console.surroundings
+    machine = session.console.machine
     active = "ACTIVE" if port.active else "INACTIVE"
     allocatable = "Unnamed" if port.allocatable else "NOT Unnamed"
     yield f"Port {port.number:04d} untagged_vlan={port.untagged:04d} {active} -" + (
         f" {allocatable} Allocatable"
     )
-    user = _shown(port.user, surroundings.user_name)
-    allowed_user = _shown(port.allowed_user, surroundings.user_name)
-    allowed_group = _shown(port.allowed_group, surroundings.group_name)
+    user = _shown(port.user, machine.user_name)
+    allowed_user = _shown(port.allowed_user, machine.user_name)
+    allowed_group = _shown(port.allowed_group, machine.group_name)
     yield f" Current User: {user} Access Control: (User: {allowed_user} - Group: {allowed_group})"
     yield f" IN:  {_amount(port.counters.received)}"
     yield f" OUT: {_amount(port.counters.sent)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from distnet.switch.console.arguments import Kind
 from distnet.switch.console.pdump import Sink
@@ -76,33 +76,39 @@ class About:
         ]
 
 
-def _no_file(path: str) -> Any:
-    raise OSError(errno.ENOSYS, "there are no files here")
+class Machine:
+    """What the console needs of the machine. This one has no files, no names, and does not stop."""
 
+    def wall_clock(self) -> float:
+        """Seconds since the epoch."""
+        return 0.0
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """
-    What the console needs of the machine; by default there is no machine.
+    def read_script(self, path: str) -> bytes:
+        """The bytes of a script, at most L{MAX_SCRIPT}. Raises OSError."""
+        raise OSError(errno.ENOSYS, "there are no files here")
 
-    @ivar wall_clock: seconds since the epoch.
-    @ivar read_script: the bytes of a script, at most L{MAX_SCRIPT}. Raises OSError.
-    @ivar open_dump: a new file for frames. Raises OSError.
-    @ivar shut_down: stop the switch.
-    @ivar user_id: of a user by name or number. Raises KeyError.
-    @ivar group_id: of a group by name or number. Raises KeyError.
-    @ivar user_name: of a user's number, or the number.
-    @ivar group_name: of a group's number, or the number.
-    """
+    def open_dump(self, path: str) -> Sink:
+        """A new file for frames. Raises OSError."""
+        raise OSError(errno.ENOSYS, "there are no files here")
 
-    wall_clock: Callable[[], float] = lambda: 0.0
-    read_script: Callable[[str], bytes] = _no_file
-    open_dump: Callable[[str], Sink] = _no_file
-    shut_down: Callable[[], None] = lambda: None
-    user_id: Callable[[str], int] = int
-    group_id: Callable[[str], int] = int
-    user_name: Callable[[int], str] = str
-    group_name: Callable[[int], str] = str
+    def shut_down(self) -> None:
+        """Stop the switch."""
+
+    def user_id(self, name: str) -> int:
+        """The uid of a user, by name or number. Raises KeyError or ValueError."""
+        return int(name)
+
+    def group_id(self, name: str) -> int:
+        """The gid of a group, by name or number. Raises KeyError or ValueError."""
+        return int(name)
+
+    def user_name(self, number: int) -> str:
+        """The name of a uid, or the uid itself."""
+        return str(number)
+
+    def group_name(self, number: int) -> str:
+        """The name of a gid, or the gid itself."""
+        return str(number)
 
 
 @dataclass(slots=True)

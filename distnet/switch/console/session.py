@@ -13,7 +13,7 @@ from typing import Final
 from distnet.switch.console.arguments import CommandError, parse
 from distnet.switch.console.events import CATEGORIES, Category, Subscriptions
 from distnet.switch.console.pdump import PacketDump
-from distnet.switch.console.records import About, Command, SpanningTree, Surroundings
+from distnet.switch.console.records import About, Command, Machine, SpanningTree
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
 from distnet.text import printable
@@ -49,13 +49,13 @@ class Console:
         *,
         clock: Callable[[], float],
         about: About,
-        surroundings: Surroundings,
+        machine: Machine,
         spanning_tree: SpanningTree,
     ) -> None:
         self.bridge = bridge
         self.clock = clock
         self.about = about
-        self.surroundings = surroundings
+        self.machine = machine
         self.spanning_tree = spanning_tree
         self.dump: PacketDump | None = None
         self.plugin_commands: tuple[Command, ...] = ()
@@ -78,10 +78,8 @@ class Console:
 
     def load_dump(self, commands: tuple[Command, ...], categories: tuple[Category, ...]) -> None:
         """Make the packet dump, with what belongs to it, available."""
-        surroundings = self.surroundings
-        self.dump = PacketDump(
-            surroundings.open_dump, surroundings.wall_clock, self.bridge.wrap_received
-        )
+        machine = self.machine
+        self.dump = PacketDump(machine.open_dump, machine.wall_clock, self.bridge.wrap_received)
         self.plugin_commands = commands
         self.plugin_categories = categories
 
@@ -97,7 +95,7 @@ class Console:
         """Stop the switch; asked again, it is stopping already."""
         if not self._shutting_down:
             self._shutting_down = True
-            self.surroundings.shut_down()
+            self.machine.shut_down()
 
     def close(self) -> None:
         """The switch stops: end what is being written."""
@@ -139,7 +137,7 @@ class Console:
 
         @raise OSError: it cannot be read.
         """
-        data = self.surroundings.read_script(path)
+        data = self.machine.read_script(path)
         session = ConsoleSession(self, lambda _: None, prompts=False)
         return session.run_script(path, data)
 

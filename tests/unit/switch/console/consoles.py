@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from distnet.observers import broadcast
 from distnet.switch.console.commands import make_console
 from distnet.switch.console.observer import ConsoleObserver
-from distnet.switch.console.records import About, Surroundings
+from distnet.switch.console.records import About, Machine
 from distnet.switch.console.session import ConsoleSession
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.events import IBridgeObserver
@@ -19,6 +19,32 @@ from distnet.testing import FakeFrameLink
 from tests.unit.switch.console.test_pdump import MemoryFile
 
 PROMPT = b"\nvde$ "
+
+
+class MachineOfTest(Machine):
+    """A machine whose files are a test's."""
+
+    def __init__(self, case: ConsoleTestCase) -> None:
+        self._case = case
+
+    def wall_clock(self) -> float:
+        """The test's clock."""
+        return self._case.clock.seconds()
+
+    def read_script(self, path: str) -> bytes:
+        """One of the test's scripts."""
+        if path not in self._case.scripts:
+            raise OSError(errno.ENOENT, "no")
+        return self._case.scripts[path]
+
+    def open_dump(self, path: str) -> MemoryFile:
+        """Note it among the test's files."""
+        self._case.files[path] = MemoryFile()
+        return self._case.files[path]
+
+    def shut_down(self) -> None:
+        """Note it."""
+        self._case.shut_down += 1
 
 
 class ConsoleTestCase(SynchronousTestCase):
@@ -37,29 +63,9 @@ class ConsoleTestCase(SynchronousTestCase):
             observer,
             clock=self.clock.seconds,
             about=About("9", 7, b"\0\xff\1\2\3\4", 0.0, "/sock", 0o660, ("/mgmt", 0o600)),
-            surroundings=Surroundings(
-                wall_clock=self.clock.seconds,
-                read_script=self.read_script,
-                open_dump=self.open_dump,
-                shut_down=self.note_shut_down,
-            ),
+            machine=MachineOfTest(self),
         )
         self.session, self.output = self.new_session()
-
-    def read_script(self, path: str) -> bytes:
-        """One of C{scripts}."""
-        if path not in self.scripts:
-            raise OSError(errno.ENOENT, "no")
-        return self.scripts[path]
-
-    def open_dump(self, path: str) -> MemoryFile:
-        """Note it in C{files}."""
-        self.files[path] = MemoryFile()
-        return self.files[path]
-
-    def note_shut_down(self) -> None:
-        """Note it."""
-        self.shut_down += 1
 
     def new_session(self) -> tuple[ConsoleSession, bytearray]:
         """A session, and what it writes from now on."""

@@ -15,14 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from distnet.errors import StartupError
 from distnet.observers import broadcast
 from distnet.switch.console.commands import make_console
-from distnet.switch.console.machine import (
-    group_id,
-    group_name,
-    open_dump,
-    read_script,
-    user_id,
-    user_name,
-)
+from distnet.switch.console.machine import ThisMachine
 from distnet.switch.console.observer import ConsoleObserver
 from distnet.switch.console.records import MAX_SCRIPT, About
 from distnet.switch.console.session import MAX_SESSIONS, Console
@@ -34,6 +27,8 @@ from tests.unit.sockets.listening import ListeningReactor
 
 PROMPT = b"\nvde$ "
 SUCCESS = b"1000 Success\n"
+
+MACHINE = ThisMachine(Clock())
 
 
 def make(clock: Clock | ListeningReactor) -> Console:
@@ -218,14 +213,14 @@ class MachineTests(SynchronousTestCase):
 
     def refused(self, number: int, path: Path) -> None:
         """A script at this path cannot be read."""
-        error = self.assertRaises(OSError, read_script, str(path))
+        error = self.assertRaises(OSError, MACHINE.read_script, str(path))
         self.assertEqual(error.errno, number)
 
     def test_script(self) -> None:
         """A file is read up to the limit, and no further."""
         path = self.directory / "rc"
         path.write_bytes(b"#" * MAX_SCRIPT)
-        self.assertEqual(len(read_script(str(path))), MAX_SCRIPT)
+        self.assertEqual(len(MACHINE.read_script(str(path))), MAX_SCRIPT)
         path.write_bytes(b"#" * (MAX_SCRIPT + 1))
         self.refused(errno.EFBIG, path)
 
@@ -239,17 +234,20 @@ class MachineTests(SynchronousTestCase):
     def test_dump(self) -> None:
         """A dump is for its user alone; a fifo without a reader is refused at once."""
         path = self.directory / "dump"
-        file = open_dump(str(path))
+        file = MACHINE.open_dump(str(path))
         file.write(b"x")
         file.close()
         self.assertEqual((path.stat().st_mode & 0o777, path.read_bytes()), (0o600, b"x"))
         os.mkfifo(self.directory / "fifo")
-        error = self.assertRaises(OSError, open_dump, str(self.directory / "fifo"))
+        error = self.assertRaises(OSError, MACHINE.open_dump, str(self.directory / "fifo"))
         self.assertEqual(error.errno, errno.ENXIO)
 
     def test_users(self) -> None:
         """Users and groups are known by name and by number, and shown by name if they have one."""
-        for number_of, name_of in ((user_id, user_name), (group_id, group_name)):
+        for number_of, name_of in (
+            (MACHINE.user_id, MACHINE.user_name),
+            (MACHINE.group_id, MACHINE.group_name),
+        ):
             self.assertEqual((number_of("root"), number_of("0"), name_of(0)), (0, 0, "root"))
             self.assertEqual(number_of(name_of(54321)), 54321)
             self.assertEqual(name_of(54321), "54321")
