@@ -20,11 +20,12 @@ PATIENCE_SECONDS: Final = 0.01
 """
 How long an endpoint is not read when one that it sends to takes nothing; never longer than a pause.
 Only what that has not taken within this time is queued: a reader that is slower than its senders is
-the usual case, and what was not read need not be queued.
+the usual case, and what was not read need not be queued. A sender to one that takes nothing is so
+kept waiting for this and then for a pause (C{--pause-seconds}), one after the other.
 """
 
 _FOREIGN: Final = (-1, False, False)
-"""Of what has no descriptor that each write of a frame goes to: only Python writes to it."""
+"""How native code knows an endpoint that is no descriptor of frames: only Python writes to it."""
 
 
 @implementer(INativeEndpoint)

@@ -100,7 +100,7 @@ class Options(DaemonOptions):
         ["numports", "n", "32", "N: how many ports there are."],
         ["macaddr", None, None, "MAC: the address of the switch itself. [default: made up]"],
         ["priority", None, "32768", "N: for the spanning tree, which there is not yet."],
-        ["hashsize", None, "128", "N: taken and shown; our table grows."],
+        ["hashsize", None, "128", "N: accepted and shown, without effect: our table grows."],
         ["mode", "m", None, "MODE of the control socket. [default: that of --dirmode, or 0600]"],
         ["dirmode", None, None, "MODE of the directory. [default: that of --mode with x where r or"
          " w is, or 02700]"],
@@ -126,14 +126,18 @@ class Options(DaemonOptions):
          " 127.0.0.1:1234]"],
         ["master-control", None, None, "PATH of the master's control socket, for --gateway."
          " [default: that of the only master that runs]"],
-        ["debugclients", "D", None, "N: taken; any number of consoles can have events."],
+        ["debugclients", "D", None, "N: accepted, no effect: all consoles can have events."],
         ["pidfile", "p", None, "Give this to twistd: twistd --pidfile=FILE distnet-vde ..."],
     ]  # fmt: skip
 
     optFlags = [
         ["hub", "x", "Send every frame to every port."],
-        ["fstp", "F", "Taken, since it is often given: there is no spanning tree yet."],
-        ["daemon", "d", "Taken: twistd is a daemon unless it is given -n."],
+        [
+            "fstp",
+            "F",
+            "Accepted, no effect: there is no spanning tree yet.",
+        ],
+        ["daemon", "d", "Accepted, no effect: twistd is a daemon unless it is given -n."],
         [
             "strict-vlans",
             None,
