@@ -29,15 +29,17 @@ class Refusals:
         self._what = what
         self._once = Once(seconds=clock.seconds, again=QUIET_SECONDS)
 
-    def refuse(self, why: str, who: str | None = None) -> None:
+    def refuse(self, why: str, who: str | None = None, kind: str | None = None) -> None:
         """
         Somebody is refused.
 
         @param why: the reason, the same for all who are refused for it.
         @param who: whose name is to be logged too.
+        @param kind: what is the same for all who are refused for this reason, where C{why} has
+            something of what they have sent: else that could fill the log.
         """
         self.count += 1
-        unsaid = self._once.say(why)
+        unsaid = self._once.say(why if kind is None else kind)
         if unsaid is not None:
             _log.warn(
                 "{what} is refused: {why}{more}",

@@ -33,6 +33,14 @@ class RefusalsTests(SynchronousTestCase):
         )
         self.assertEqual(self.refusals.count, 26)
 
+    def test_what_was_sent_does_not_fill_the_log(self) -> None:
+        """Reasons of one kind are one, whatever those who are refused have put into them."""
+        with capturedLogs() as events:
+            for number in range(9):
+                self.refusals.refuse(f"no {number}", kind="a number")
+        self.assertEqual([formatEvent(event) for event in events], ["a guest is refused: no 0"])
+        self.assertEqual(self.refusals.count, 9)
+
     def test_the_log_is_not_filled(self) -> None:
         """A reason is logged once in a while, with how many there were."""
         self.assertEqual(self.said("why", "why", "why"), ["a guest is refused: guest 0: why"])
