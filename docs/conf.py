@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +46,22 @@ class BesideThePages(SphinxPostTransform):
     def run(self, **_: Any) -> None:
         """Resolve those that are there; MyST complains of the others."""
         for node in list(self.document.findall(pending_xref)):
-            target = str(node["reftarget"]).removeprefix("../")
-            page = PAGES.get(target)
-            shown = node[0].deepcopy()
-            if page is not None:
-                assert self.app.builder is not None
-                here = self.env.docname
-                node.replace_self(make_refnode(self.app.builder, here, page, "", shown))
-            elif node["reftype"] == "myst" and target and (ROOT / target).exists():
-                node.replace_self(shown)
+            target = str(node["reftarget"])
+            if node["refdomain"] == "doc":
+                # From a page: MyST looks for the heading, if one is named.
+                beside = PAGES.get(f"{os.path.relpath(target, ROOT)}.md")
+                node["reftarget"] = beside or target
+            elif node["reftype"] == "myst":
+                self._resolve(node, target.removeprefix("../"))
+
+    def _resolve(self, node: pending_xref, target: str) -> None:
+        page = PAGES.get(target)
+        shown = node[0].deepcopy()
+        if page is not None:
+            assert self.app.builder is not None
+            node.replace_self(make_refnode(self.app.builder, self.env.docname, page, "", shown))
+        elif target and (ROOT / target).exists():
+            node.replace_self(shown)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

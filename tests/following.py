@@ -77,7 +77,7 @@ class Follower:
 
     def __init__(self) -> None:
         self._outputs = 0
-        self._going_on: list[tuple[Step, subprocess.Popen[bytes], Path]] = []
+        self._going_on: list[tuple[Step, Callable[[], bool], Path]] = []
 
     def follow(self, block: Block) -> None:
         """Do what a block says. Raises L{WentWrong}."""
@@ -116,18 +116,13 @@ class Follower:
 
         def is_done() -> bool:
             ended = process.poll()
-            if ended:
-                raise WentWrong(f"it ended with {ended}:\n{output.read_text()}")
             if step.shown:
-                if pattern(step.shown).match(output.read_text()):
-                    return True
-            elif is_up is None:
-                return ended == 0
-            elif is_up():
-                return True
-            if ended == 0:
-                raise WentWrong(f"it ended, with\n{output.read_text()}")
-            return False
+                done = pattern(step.shown).match(output.read_text()) is not None
+            else:
+                done = ended == 0 if is_up is None else is_up()
+            if ended is not None and not done:
+                raise WentWrong(f"it ended with {ended}:\n{output.read_text()}")
+            return done
 
         deadline = time.monotonic() + PATIENCE
         try:
@@ -137,13 +132,13 @@ class Follower:
                 time.sleep(0.02)
         except WentWrong as why:
             raise WentWrong(f"$ {step.command}\n{why}") from None
-        if process.poll() is None:
-            self._going_on.append((step, process, output))
+        if is_up is not None:
+            self._going_on.append((step, is_up, output))
 
     def end(self) -> None:
         """See that what was to go on has done so. Raises L{WentWrong}."""
-        for step, process, output in self._going_on:
-            if process.poll():
+        for step, is_up, output in self._going_on:
+            if not is_up():
                 raise WentWrong(f"$ {step.command}\nit ended after all:\n{output.read_text()}")
 
 

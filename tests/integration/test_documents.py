@@ -41,11 +41,11 @@ def test_it_works_as_it_says(document: Path) -> None:
 @pytest.mark.parametrize(
     ("block", "said"),
     [
-        ("```console\n$ echo one\ntwo\n```\n", "it ended, with\none"),
-        ("```console\n$ echo one 2\none 3\ntwo\n```\n", "it ended, with\none 2"),
+        ("```console\n$ echo one\ntwo\n```\n", "it ended with 0:\none"),
+        ("```console\n$ echo one 2\none 3\ntwo\n```\n", "it ended with 0:\none 2"),
         ("```sh\nfalse\n```\n", "it ended with 1"),
         ('```toml\nkernel = "x"\nnodes = 0\n```\n', "nodes: "),
-        ("```python\nprint(1)  # one\n```\n", "it ended, with\n1"),
+        ("```python\nprint(1)  # one\n```\n", "it ended with 0:\n1"),
         ("```sh\ntwistd -n distnet --port nonsense\n```\n", "nonsense"),
     ],
 )
