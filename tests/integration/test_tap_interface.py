@@ -25,6 +25,8 @@ pytestmark = pytest.mark.skipif(
 
 NOBODY = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
 OFFLINE = ["--bounding-set=-net_admin", "--inh-caps=-net_admin"]
+NO_DEVICE = "mount -t tmpfs none /dev/net"
+"""For a shell: hides the device, whose mode is each machine's own affair."""
 TUNSETIFF = 0x400454CA
 
 _numbers = itertools.count(1)
@@ -64,6 +66,16 @@ class Namespace:
             command, capture_output=True, text=True, check=False, timeout=2 * PATIENCE
         )
         return ran.stdout + ran.stderr
+
+
+def devices(prepare: str) -> list[str]:
+    """A command that runs others where C{/dev/net} is as a command for a shell has left it."""
+    return ["unshare", "--mount", "sh", "-c", f'{prepare} && exec "$@"', "sh"]
+
+
+def device(mode: str) -> str:
+    """For a shell: makes the device anew, with a mode, as C{chmod} has it."""
+    return f"{NO_DEVICE} && mknod /dev/net/tun c 10 200 && chmod {mode} /dev/net/tun"
 
 
 @pytest.fixture
@@ -244,10 +256,8 @@ def test_made_before(start_switch: StartSwitch, namespace: Make) -> None:
     """Whoever was given an interface needs no privilege for it; it stays when the switch stops."""
     here = namespace()
     here.ip("tuntap", "add", "mytap", "mode", "tap", "user", "nobody")
-    # A device for all, seen by this switch alone.
-    device = "mount -t tmpfs none /dev/net && mknod -m 666 /dev/net/tun c 10 200"
-    shared = ["unshare", "--mount", "sh", "-c", f'{device} && exec "$@"', "sh"]
-    switch = start_switch("-t", "mytap", within=[*here.within, *shared, *NOBODY])
+    for_all = devices(device("666"))
+    switch = start_switch("-t", "mytap", within=[*here.within, *for_all, *NOBODY])
     here.up("mytap", "10.98.8.1")
     assert switch.stop() == 0
     assert here.has("mytap")
@@ -292,10 +302,10 @@ def test_what_is_wrong(namespace: Make, tmp_path: Path) -> None:
 def test_no_device(namespace: Make, tmp_path: Path) -> None:
     """Without the device, or access to it, the line says what to do."""
     within = namespace().within
-    nobody = attempt("-s", str(tmp_path / "s"), "-t", "x", within=[*within, *NOBODY])
+    options = ["-s", str(tmp_path / "s"), "-t", "x"]
+    nobody = attempt(*options, within=[*within, *devices(device("600")), *NOBODY])
     assert "cannot plug in x: /dev/net/tun: Permission denied; start as root" in nobody.stderr
-    hidden = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /dev/net && exec "$@"', "sh"]
-    without = attempt("-s", str(tmp_path / "s"), "-t", "x", within=[*within, *hidden])
+    without = attempt(*options, within=[*within, *devices(NO_DEVICE)])
     assert "/dev/net/tun: No such file or directory; load the module tun" in without.stderr
 
 
