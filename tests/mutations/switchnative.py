@@ -6,7 +6,7 @@ from tests.mutations.mutation import Mutation
 
 MUTATIONS = (
     Mutation(
-        "hot-bridge-never",
+        "switch-native-never",
         "the native path runs where it can",
         "DataSocket.is_only_read",
         "is_only_read = True",
@@ -14,7 +14,7 @@ MUTATIONS = (
         ("test_it_serves_clients_of_vde",),
     ),
     Mutation(
-        "hot-bridge-blocked-is-not-said",
+        "switch-native-blocked-is-not-said",
         "in order for each pair of endpoints",
         "Delivery._queue",
         "target.native.closed()",
@@ -22,7 +22,7 @@ MUTATIONS = (
         ("test_what_python_has_queued_comes_first",),
     ),
     Mutation(
-        "hot-bridge-does-not-let-go",
+        "switch-native-does-not-let-go",
         "every frame that is not delivered is counted",
         "Bridge.detach",
         "if endpoint.native is not None:\n    endpoint.native.let_go()",
@@ -30,7 +30,7 @@ MUTATIONS = (
         ("test_what_waits_for_one_that_leaves",),
     ),
     Mutation(
-        "hot-bridge-left-is-not-counted",
+        "switch-native-left-is-not-counted",
         "every frame that is not delivered is counted",
         "NativeEndpoint.let_go",
         "self.endpoint.port.counters.lose(Reason.RECEIVER_LEFT, size, frames)",
@@ -38,7 +38,7 @@ MUTATIONS = (
         ("test_what_waits_for_one_that_leaves",),
     ),
     Mutation(
-        "hot-bridge-not-seen",
+        "switch-native-not-seen",
         "an address that is heard of does not expire",
         "NativeBridge.poll",
         "known.seen = now - ago",
@@ -46,7 +46,7 @@ MUTATIONS = (
         ("test_it_is_seen",),
     ),
     Mutation(
-        "hot-bridge-slow-is-closed",
+        "switch-native-slow-is-closed",
         "a dead port costs the others one pause",
         "NativeEndpoint.show",
         "state = module.SLOW",
@@ -54,7 +54,7 @@ MUTATIONS = (
         ("test_a_dead_reader[0.003-native]",),
     ),
     Mutation(
-        "hot-bridge-slow-not-counted",
+        "switch-native-slow-not-counted",
         "every frame that is not delivered is counted",
         "NativeEndpoint.count",
         "counters.lose(Reason.SLOW, counts[5], counts[4])",
@@ -62,7 +62,7 @@ MUTATIONS = (
         ("test_a_dead_reader[0.003-native]",),
     ),
     Mutation(
-        "hot-bridge-floods-past-tagged-ports",
+        "switch-native-floods-past-tagged-ports",
         "a native path hands the rare cases to Python",
         "NativeBridge._tell_vlans",
         "members, bool(vlan.tagged_out))",
@@ -70,7 +70,7 @@ MUTATIONS = (
         ("test_where_it_floods",),
     ),
     Mutation(
-        "hot-bridge-forgets-no-address",
+        "switch-native-forgets-no-address",
         "the same decisions",
         "NativeBridge.address_forgotten",
         "self._native.forget(entry.vlan, entry.mac)",
@@ -82,7 +82,7 @@ MUTATIONS = (
         ),
     ),
     Mutation(
-        "hot-bridge-not-diverted",
+        "switch-native-not-diverted",
         "a dump has every frame",
         "NativeBridge.poll",
         "if self._diverted:",
@@ -94,7 +94,7 @@ MUTATIONS = (
         ),
     ),
     Mutation(
-        "hot-bridge-diverted-for-good",
+        "switch-native-diverted-for-good",
         "native again when nobody needs Python",
         "NativeBridge._divert",
         "self._diverted = diverted",
@@ -150,7 +150,7 @@ MUTATIONS = (
         ("SeamTests.test_any_order_of_undoing",),
     ),
     Mutation(
-        "hot-bridge-no-hub",
+        "switch-native-no-hub",
         "the same decisions",
         "NativeBridge.poll",
         "module.HUB if self.bridge.hub else module.SWITCH",
@@ -158,7 +158,7 @@ MUTATIONS = (
         ("test_where_it_floods",),
     ),
     Mutation(
-        "hot-bridge-vlans-unheard-of",
+        "switch-native-vlans-unheard-of",
         "VLANs are kept apart",
         "VlanTable._has_changed",
         "self._changed(vlan)",
@@ -170,7 +170,7 @@ MUTATIONS = (
         ),
     ),
     Mutation(
-        "hot-bridge-given-twice-decided",
+        "switch-native-given-twice-decided",
         "nothing doubled",
         "NativeEndpoint.take",
         "bridge.received_for(endpoint, target.endpoint, frame)",
@@ -190,7 +190,7 @@ MUTATIONS = (
         ("test_what_was_sent_before_leaving",),
     ),
     Mutation(
-        "hot-bridge-rest-in-both",
+        "switch-native-rest-in-both",
         "in order for each pair of endpoints",
         "FrameDescriptor.read_rest",
         "if self._endpoint.native is not None:\n    self._endpoint.native.let_go()",
