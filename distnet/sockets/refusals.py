@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from twisted.logger import Logger
@@ -10,6 +11,9 @@ from distnet.once import Once
 
 QUIET_SECONDS: Final = 10.0
 """How long nothing more is logged of those refused for a reason after one was."""
+
+_MADE_UP: Final = re.compile(r"/\S*|0x[0-9a-f]+|\d+")
+"""What differs between two who are refused for one reason: numbers, and their paths."""
 
 _log = Logger(namespace="distnet")
 
@@ -29,17 +33,16 @@ class Refusals:
         self._what = what
         self._once = Once(seconds=clock.seconds, again=QUIET_SECONDS)
 
-    def refuse(self, why: str, who: str | None = None, kind: str | None = None) -> None:
+    def refuse(self, why: str, who: str | None = None) -> None:
         """
         Somebody is refused.
 
-        @param why: the reason, the same for all who are refused for it.
+        @param why: the reason. Numbers and paths in it do not make it another one: whoever is
+            refused has made them up.
         @param who: whose name is to be logged too.
-        @param kind: what is the same for all who are refused for this reason, where C{why} has
-            something of what they have sent: else that could fill the log.
         """
         self.count += 1
-        unsaid = self._once.say(why if kind is None else kind)
+        unsaid = self._once.say(_MADE_UP.sub("#", why))
         if unsaid is not None:
             _log.warn(
                 "{what} is refused: {why}{more}",

@@ -184,7 +184,7 @@ class DgramService(Descriptor, Service):
         except OSError as error:
             self.refusals.refuse(str(error.strerror), self._name(address))
         except (Unanswerable, BridgeError) as error:
-            self.refusals.refuse(str(error), kind=type(error).__name__)
+            self.refusals.refuse(str(error))
         else:
             self.bridge.received(peer.endpoint, frame)
             for stray, source in self._strays(peer):

@@ -203,7 +203,7 @@ class FrameConnection(Unbuffered, Protocol):
                 endpoint_number=sock.fileno(),
             )
         except BridgeError as error:
-            self._service.refusals.refuse(str(error), self.description, kind=type(error).__name__)
+            self._service.refusals.refuse(str(error), self.description)
             self.unplug()
 
     def dataReceived(self, data: bytes) -> None:

@@ -166,7 +166,7 @@ class ControlProtocol(Protocol):
         try:
             reply = self._plug(parse_request(self._request))
         except (BadRequest, BridgeError) as error:
-            self._service.refusals.refuse(str(error), kind=type(error).__name__)
+            self._service.refusals.refuse(str(error))
             self.unplug()
         else:
             self.transport.write(reply)
