@@ -113,9 +113,9 @@ MUTATIONS = (
     Mutation(
         "writable-is-proof",
         "messages are held until it is settled",
-        "Router.writable",
-        "if session.settled and not session.gone:",
-        "if not session.gone:",
+        "Outbox.writable",
+        "if not self._full:\n    return",
+        "",
         ("HeldTests.test_writable_is_no_proof",),
     ),
     Mutation(

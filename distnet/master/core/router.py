@@ -210,7 +210,7 @@ class Router:
 
     def writable(self, session: Session) -> None:
         """A link takes more bytes."""
-        if session.settled and not session.gone:
+        if not session.gone:
             session.outbox.writable()
             self._drained(session)
 
