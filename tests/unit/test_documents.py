@@ -16,7 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from distnet.cli.main import make_parser
 from distnet.cluster.config import from_table
 from distnet.daemon.options import DaemonOptions
+from distnet.master.core.counters import Reason as MasterReason
 from distnet.master.options import Options as MasterOptions
+from distnet.switch.core.counters import Reason as SwitchReason
 from distnet.switch.options import Options as SwitchOptions
 from tests.documents import (
     CHINESE,
@@ -164,6 +166,23 @@ class OptionTests(SynchronousTestCase):
             from_table({"no such key, surely": 1}, ROOT, "it")
         known = re.sub(r".*there are ", "", str(caught.exception)).split(", ")
         self.assertEqual(named, set(known))
+
+
+class ReasonTests(SynchronousTestCase):
+    """Whatever is not delivered is counted under a reason that is explained."""
+
+    def test_of_the_master(self) -> None:
+        """Every reason of the master is in the table of its page."""
+        self.assert_explained(MasterReason, section("master", "Nothing is lost in silence"))
+
+    def test_of_the_switch(self) -> None:
+        """Every reason of the switch is in the table of its page."""
+        self.assert_explained(SwitchReason, section("switch", "What happens to a frame"))
+
+    def assert_explained(self, reasons: Iterable[str], tables: Section) -> None:
+        """The first cells of the tables have these reasons, and nothing else."""
+        named = {span for first in tables.first_cells for span in first}
+        self.assertEqual(named, {str(reason) for reason in reasons})
 
 
 class BlockTests(SynchronousTestCase):
