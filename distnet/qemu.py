@@ -72,11 +72,11 @@ class Version:
 
     @property
     def stream_reconnect(self) -> str | None:
-        """The same for C{-netdev stream}, or None if this version cannot do that."""
+        """The option of C{-netdev stream} that does so, or None if this version has none."""
         return self.reconnect if self.is_from(_STREAM_RECONNECT) else None
 
     def is_from(self, version: tuple[int, int]) -> bool:
-        """It is this version, (major, minor), or a later one."""
+        """Whether it is a given version, (major, minor), or a later one."""
         return (self.major, self.minor) >= version
 
 
@@ -238,7 +238,7 @@ def parse_dgram(text: str) -> UdpAddress | UnixAddress:
     """
     The address that C{unix:PATH}, C{udp:PORT} or C{udp:HOST:PORT} means.
 
-    @raise BadAddress: it means none; in one line.
+    @raise BadAddress: it means none; the message is one line.
     """
     kind, _, rest = text.partition(":")
     address = parse(rest if kind == "udp" else text)
@@ -259,7 +259,7 @@ def guest_mac(number: int) -> str:
 
 
 def make_up_mac() -> str:
-    """A MAC that is that of no guest with a number, and hardly that of any other one."""
+    """A random MAC: no guest with a number has it, and hardly any other guest."""
     made_up = bytearray(os.urandom(3))
     made_up[0] |= 0x80
     return format_mac(_PREFIX + bytes(made_up))

@@ -116,43 +116,43 @@ class NotingObserver:
         return [event[0] for event in self.events]
 
     def connected(self, session: Session) -> None:
-        """See L{IObserver}."""
+        """Note: a node has got an id."""
         self.events.append(("connected", session.node))
 
     def settled(self, session: Session, by: str) -> None:
-        """See L{IObserver}."""
+        """Note: a node has read its id, and what showed that."""
         self.events.append(("settled", session.node, by))
 
     def first_message(self, session: Session, dest: int) -> None:
-        """See L{IObserver}."""
+        """Note: a node has sent its first message, and to whom."""
         self.events.append(("first_message", session.node, dest))
 
     def left(self, session: Session, why: str, discarded: Tally) -> None:
-        """See L{IObserver}."""
+        """Note: a node has left, why, and what waited for it and is lost."""
         self.events.append(("left", session.node, why, discarded))
 
     def truncated(self, session: Session, size: int) -> None:
-        """See L{IObserver}."""
+        """Note: a node left inside a message, and how many bytes of it had come."""
         self.events.append(("truncated", session.node, size))
 
     def cut(self, session: Session, cut: Tally) -> None:
-        """See L{IObserver}."""
+        """Note: a node left inside a message to it, and what did not go out."""
         self.events.append(("cut", session.node, cut))
 
     def refused(self, session: Session, dest: int, reason: Reason) -> None:
-        """See L{IObserver}."""
+        """Note: a node sends to an id that cannot be reached, and why."""
         self.events.append(("refused", session.node, dest, reason))
 
     def congested(self, episode: Episode) -> None:
-        """See L{IObserver}."""
+        """Note: a limit was reached for an id, by whose message, and which limit."""
         self.events.append(("congested", episode.dest, episode.source, episode.reason))
 
     def dropping(self, episode: Episode) -> None:
-        """See L{IObserver}."""
+        """Note: messages for an id are dropped from now on."""
         self.events.append(("dropping", episode.dest))
 
     def relieved(self, episode: Episode) -> None:
-        """See L{IObserver}."""
+        """Note: an id is rid of what waited, and what was dropped until then."""
         self.events.append(("relieved", episode.dest, episode.dropped))
 
 
@@ -226,47 +226,47 @@ class NotingBridgeObserver:
         return [event[0] for event in self.events]
 
     def port_created(self, port: Port) -> None:
-        """See L{IBridgeObserver}."""
+        """Note: a port is there."""
         self.events.append(("port_created", port.number))
 
     def port_removed(self, port: Port) -> None:
-        """See L{IBridgeObserver}."""
+        """Note: a port is gone."""
         self.events.append(("port_removed", port.number))
 
     def endpoint_attached(self, endpoint: Endpoint) -> None:
-        """See L{IBridgeObserver}."""
+        """Note: something was plugged in, with its number at the port."""
         self.events.append(("endpoint_attached", endpoint.port.number, endpoint.number))
 
     def endpoint_described(self, endpoint: Endpoint) -> None:
-        """See L{IBridgeObserver}."""
+        """Note: an endpoint has another description, and which."""
         self.events.append(("endpoint_described", endpoint.port.number, endpoint.description))
 
     def endpoint_detached(self, endpoint: Endpoint) -> None:
-        """See L{IBridgeObserver}."""
+        """Note: something was unplugged, with its number at the port."""
         self.events.append(("endpoint_detached", endpoint.port.number, endpoint.number))
 
     def address_learned(self, entry: FdbEntry) -> None:
-        """See L{IBridgeObserver}."""
+        """Note: an address is known to be at a port, and in which VLAN."""
         text = format_mac(entry.mac)
         self.events.append(("address_learned", entry.port.number, text, entry.vlan))
 
     def address_forgotten(self, entry: FdbEntry) -> None:
-        """See L{IBridgeObserver}."""
+        """Note: an address is not known any more; where it was, and in which VLAN."""
         text = format_mac(entry.mac)
         self.events.append(("address_forgotten", entry.port.number, text, entry.vlan))
 
     def vlan_changed(self, vlan: Vlan) -> None:
-        """Note it, without a port: it may be about several."""
+        """Note: the ports of a VLAN are others; about no port, as it may be about several."""
         self.events.append(("vlan_changed", None, vlan.number))
 
     def addresses_full(self) -> None:
-        """See L{IBridgeObserver}."""
+        """Note: no more addresses are learned; about no port."""
         self.events.append(("addresses_full", None))
 
     def slow(self, episode: SlowEpisode) -> None:
-        """See L{IBridgeObserver}."""
+        """Note: an endpoint does not drain, and what waits for it."""
         self.events.append(("slow", episode.endpoint.port.number, episode.waiting))
 
     def recovered(self, episode: SlowEpisode) -> None:
-        """See L{IBridgeObserver}."""
+        """Note: an endpoint is slow no longer, and what was dropped until then."""
         self.events.append(("recovered", episode.endpoint.port.number, episode.dropped))

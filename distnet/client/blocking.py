@@ -1,7 +1,7 @@
 """The kernel's six calls for blocking Python programs: plain sockets, no Twisted.
 
-L{Client} holds the protocol and does no I/O itself: that is L{distnet.client.channel}'s.
-The same for Twisted is L{distnet.client.twisted}.
+L{Client} holds the protocol and does no I/O itself: that is L{distnet.client.channel}'s. Programs
+that use Twisted have L{distnet.client.twisted}.
 """
 
 from __future__ import annotations
@@ -299,7 +299,7 @@ class Client:
                 return self._inbox.popleft()
             if self._read_end is None and self._fill(channel):
                 continue
-            # After a failed write, what had come before it was still worth reading, no more.
+            # What had come before a write failed was worth reading; there is no more of it now.
             if (end := self._end()) is not None:
                 raise OSError(*end)
             if not self._blocking:
@@ -341,7 +341,7 @@ class Client:
             raise TimeoutError(errno.ETIMEDOUT, "the master took too long")
 
     def _fill(self, channel: Channel) -> bool:
-        """Read once. False if nothing was there."""
+        """Read once, and keep what came or why no more will; False if nothing was there."""
         try:
             data = channel.read(READ_SIZE)
         except OSError as error:

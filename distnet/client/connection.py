@@ -29,13 +29,13 @@ class Owner(typing.Protocol):
         """It is connected, and has no id yet."""
 
     def opened(self, connection: Connection, node: int) -> None:
-        """It has its id."""
+        """A connection has its id."""
 
     def received(self, messages: list[tuple[int, bytes]]) -> None:
         """Messages have come."""
 
     def closed(self, connection: Connection, error: OSError) -> None:
-        """It has ended."""
+        """A connection has ended, and why; nothing more is told of it."""
 
     def pump(self) -> None:
         """It takes bytes again."""

@@ -63,7 +63,7 @@ class NodeConfig:
 
     @ivar id: that it gets, and that names it.
     @ivar nodes: how many of them there are.
-    @ivar addresses: its own.
+    @ivar addresses: its MAC and its IP address on the switch.
     @ivar append: its command line, a template: see L{fill}.
     @ivar arguments: more words for QEMU, templates too.
     @ivar memory: as QEMU's C{-m} has it.
@@ -295,12 +295,12 @@ class _Keys:
         return value
 
     def text(self, key: str, default: str) -> str:
-        """A text."""
+        """The text of a key, or the default if it is not there."""
         value = self._typed(key, str, "a text")
         return default if value is None else value
 
     def flag(self, key: str) -> bool:
-        """True or false, which is the default."""
+        """Whether a key is true; it is not if it is not there."""
         return bool(self._typed(key, bool, "true or false"))
 
     def number(self, key: str, least: int, most: int, default: int | None) -> int:
@@ -314,7 +314,7 @@ class _Keys:
         return value
 
     def seconds(self, key: str, default: float) -> float:
-        """A time above 0."""
+        """A number of seconds above 0."""
         value = self._typed(key, (int, float), "a number of seconds")
         value = default if value is None else float(value)
         if not value > 0:
@@ -322,14 +322,14 @@ class _Keys:
         return value
 
     def one_of(self, key: str, allowed: tuple[str, ...], default: str) -> str:
-        """One of some words."""
+        """A text that must be one of those that are allowed."""
         value = self.text(key, default)
         if value not in allowed:
             raise self.wrong(key, f"{value!r} is not {' or '.join(allowed)}")
         return value
 
     def matching(self, key: str, pattern: re.Pattern[str], what: str) -> str:
-        """A text of a form."""
+        """A text that a pattern matches as a whole; C{what} says in words what it should be."""
         value = self.text(key, "")
         if not pattern.fullmatch(value):
             raise self.wrong(key, f"{value!r} is not {what}")
@@ -369,14 +369,14 @@ class _Keys:
         raise self.wrong(key, f"{value!r} is neither a text nor a list of texts")
 
     def tables(self, key: str) -> list[dict[str, Any]]:
-        """A list of tables."""
+        """The tables of a key, C{[[key]]} in the file; none if it is not there."""
         value = self.table.get(key, [])
         if isinstance(value, list) and all(isinstance(table, dict) for table in value):
             return value
         raise self.wrong(key, "it is written as [[node]], with an id and keys for that node")
 
     def filled(self, key: str, template: str, node: NodeConfig) -> None:
-        """Check a template."""
+        """Check that all names in braces in a template can be filled in for a node."""
         try:
             fill(template, node, "")
         except ValueError as error:

@@ -44,7 +44,7 @@ class RunDirectory:
         self._lock: int | None = None
 
     def __truediv__(self, name: str) -> Path:
-        """A path in it."""
+        """The path of what has a name in it."""
         return self.path / name
 
     @property
@@ -82,7 +82,7 @@ class RunDirectory:
         return self / f"node-{node}.{what}"
 
     def record(self, name: str) -> Path:
-        """Where a process is on record."""
+        """The file that has a process on record."""
         return self / "pids" / name
 
     def records(self) -> dict[str, Process]:
@@ -212,7 +212,7 @@ def all_clusters() -> Iterator[RunDirectory]:
 
 
 def running_clusters() -> list[RunDirectory]:
-    """Those that run."""
+    """The directories of clusters that run now."""
     return [run for run in all_clusters() if run.is_locked()]
 
 

@@ -70,7 +70,7 @@ class Mail:
             self._passed_over.extendleft(reversed(others))
 
     def close(self) -> None:
-        """Leave."""
+        """Disconnect from the master; the id is nobody's then."""
         with contextlib.suppress(OSError):
             self._client.disconnect()
 

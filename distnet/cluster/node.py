@@ -52,7 +52,7 @@ class Node:
 
     @property
     def name(self) -> str:
-        """How people call it."""
+        """What it is called in messages: C{node 3}."""
         return f"node {self.id}"
 
     @property
@@ -63,7 +63,7 @@ class Node:
     # Life
 
     def start(self) -> None:
-        """Start QEMU."""
+        """Start QEMU; what its console says goes to the log. Raises OSError."""
         self._log_start = size(self.log)
         self._console = Follower(self.log, self._log_start)
         self._text = ""
@@ -177,7 +177,7 @@ class Node:
 
     @property
     def state(self) -> str:
-        """Whether its QEMU runs, in words."""
+        """Whether its QEMU runs, or how it ended, in words."""
         if self._process is None:
             return "not started"
         if self.returncode is None:

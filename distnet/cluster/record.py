@@ -58,7 +58,7 @@ class Process:
 
     @contextlib.contextmanager
     def _descriptor(self) -> Any:
-        """One that stands for the process and no other, or None if it has ended."""
+        """A descriptor that stands for the process and no other, or None if it has ended."""
         try:
             descriptor = os.pidfd_open(self.pid)
         except ProcessLookupError:

@@ -27,7 +27,7 @@ def follow(log: Path, run: RunDirectory) -> None:
 
 
 def attach(run: RunDirectory, node: int, log: Path) -> None:
-    """As L{follow}, and give what is typed to the node, until Control-] is."""
+    """Do as L{follow}, and give the node what is typed, until Control-] is pressed."""
     keyboard = sys.stdin.fileno()
     with _raw(keyboard):
         for data in _pieces(log, run, keyboard):
@@ -43,7 +43,7 @@ def attach(run: RunDirectory, node: int, log: Path) -> None:
 
 
 def _pieces(log: Path, run: RunDirectory, keyboard: int | None = None) -> Iterator[bytes]:
-    """What is in a log and what comes into it; nothing now and then, at the latest on a key."""
+    """What is in a log and what comes into it; an empty piece now and then, and on each key."""
     offset = 0
     waits = [] if keyboard is None else [keyboard]
     while True:

@@ -25,5 +25,5 @@ class Backoff:
         return seconds
 
     def reset(self) -> None:
-        """It has worked."""
+        """It has worked: the next wait is the first one again."""
         self._next = 0

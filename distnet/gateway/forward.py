@@ -39,6 +39,6 @@ class Forward:
             return None
 
     def close(self) -> None:
-        """Listen no more."""
+        """Listen no more, and let go of the descriptor."""
         self._socket.close()
         os.close(self._descriptor)

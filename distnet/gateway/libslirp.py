@@ -160,7 +160,7 @@ class Network:
         self._library.slirp_pollfds_poll(self._slirp, 0, self._get_revents, self._ffi.NULL)
 
     def close(self) -> None:
-        """Let go of it."""
+        """End the stack, and all connections of its guest. May be called again."""
         if self._slirp:
             self._library.slirp_cleanup(self._slirp)
             self._slirp = None

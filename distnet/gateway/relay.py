@@ -59,7 +59,7 @@ class _End(Descriptor):
             self.socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the socket, and wait for it no more."""
         self.want_to_read(False)
         self.want_to_write(False)
         self.socket.close()

@@ -59,14 +59,14 @@ class GatewayProcess(Service):
         self._ended: Deferred[None] | None = None
 
     def startService(self) -> None:
-        """Start it. Raises StartupError if there is no usable libslirp here."""
+        """Start it when the reactor runs. Raises StartupError without a usable libslirp."""
         super().startService()
         libslirp.check()
         # Not before the reactor runs: it is what notices that a process ends.
         self._reactor.callWhenRunning(self._start)
 
     def stopService(self) -> Deferred[None] | None:
-        """End it."""
+        """End the gateway, and start it no more; fires when it has ended."""
         super().stopService()
         if self._later is not None:
             self._later.cancel()

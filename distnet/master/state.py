@@ -148,7 +148,7 @@ class StateFile:
         )
 
     def settled(self, node: int, process: str | None) -> Deferred[Any]:
-        """A node has read its id."""
+        """A node has read its id, and which process had connected; fires when that is on record."""
         return self._write(
             "update ids set settled = 1, process = ? where node = ?", (process, node)
         )
@@ -162,7 +162,7 @@ class StateFile:
         return self._write("delete from ids where node = ?", (node,))
 
     def keep(self, mail: Iterable[Mail]) -> Deferred[Any]:
-        """Keep what waits."""
+        """Put what waits for nodes on record; fires when it is."""
         return self._call(self._keep, list(mail))
 
     async def close(self) -> None:
@@ -193,8 +193,9 @@ class StateFile:
 
 class Recorder:
     """
-    Keeps the state file up with what happens to nodes after they got their ids. It is an observer,
-    see L{IObserver}; an id is on record before its node is connected, as its session sees to.
+    Keeps the state file up with what happens to nodes after they got their ids: an observer.
+
+    That an id is on record before its node is told of it is not its task, but the service's.
 
     @ivar stopping: the master is stopping: nodes that leave now may be back.
     """
@@ -210,7 +211,7 @@ class Recorder:
             self._try(self._state.settled(session.node, session.process))
 
     def left(self, session: Session, why: str, discarded: object) -> None:
-        """A node has left, and its id with it, or not."""
+        """A node has left: its id has come back, or the next connection is new, or neither."""
         stays = self.stopping and session.pinned and session.settled
         if stays or session.kind is Kind.TOOL:
             return

@@ -212,7 +212,7 @@ def of_mailboxes(router: Router) -> tuple[MailboxStatus, ...]:
 
 
 def of_counters(counters: Counters) -> CountersStatus:
-    """The totals."""
+    """What the master has counted of all nodes together."""
     return CountersStatus(
         received=_amount(counters.received),
         delivered=_amount(counters.delivered),

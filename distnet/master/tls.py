@@ -17,7 +17,7 @@ _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 def server_options(certificate: str, key: str, client_ca: str) -> CertificateOptions:
     """
-    A context for TLS listeners that only lets clients in whose certificate a given CA has signed.
+    What TLS listeners need to let in those clients only whose certificate a given CA has signed.
 
     @param certificate: path of the master's certificate, PEM, its chain after it if it has one.
     @param key: path of its private key, PEM.
@@ -49,7 +49,7 @@ def _read(path: str) -> bytes:
 
 
 def _certificates(path: str) -> list[bytes]:
-    """Each certificate of a PEM file."""
+    """The certificates in a PEM file, one at least. Raises ValueError, and says which file."""
     pems = [_BEGIN + part for part in _read(path).split(_BEGIN)[1:]]
     if not pems:
         raise ValueError(f"{path} has no PEM certificate")

@@ -42,6 +42,6 @@ class QuietClientFactory(ClientFactory):
         return self._make()
 
     def clientConnectionFailed(self, connector: object, reason: Failure) -> None:
-        """There is none."""
+        """No connection was made: tell why."""
         error: Any = reason.value
         self._failed(error)

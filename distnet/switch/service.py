@@ -314,7 +314,7 @@ class SwitchLog:
         _log.info("{who} is plugged in", who=_name(endpoint))
 
     def endpoint_detached(self, endpoint: Endpoint) -> None:
-        """Who has gone."""
+        """Say who was unplugged."""
         _log.info("{who} is unplugged", who=_name(endpoint))
 
     def addresses_full(self) -> None:

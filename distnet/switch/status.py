@@ -25,7 +25,7 @@ class Amount:
 
     @classmethod
     def of(cls, traffic: Traffic) -> Amount:
-        """As it is now."""
+        """What was counted until now."""
         return cls(traffic.frames, traffic.bytes)
 
 
@@ -45,7 +45,7 @@ class CountersStatus:
 
     @classmethod
     def of(cls, counters: Counters) -> CountersStatus:
-        """As they are now."""
+        """What a port, or all of them, has counted until now."""
         return cls(
             received=Amount.of(counters.received),
             sent=Amount.of(counters.sent),
@@ -80,7 +80,7 @@ class EndpointStatus:
 
     @classmethod
     def of(cls, endpoint: Endpoint) -> EndpointStatus:
-        """As it is now."""
+        """The record of an endpoint as it is now."""
         return cls(
             number=endpoint.number,
             description=endpoint.description,
@@ -121,7 +121,7 @@ class PortStatus:
 
     @classmethod
     def of(cls, port: Port) -> PortStatus:
-        """As it is now."""
+        """The record of a port as it is now."""
         return cls(
             number=port.number,
             allocatable=port.allocatable,
@@ -151,7 +151,7 @@ class VlanStatus:
 
     @classmethod
     def of(cls, vlan: Vlan) -> VlanStatus:
-        """As it is now."""
+        """The record of a VLAN as it is now."""
         return cls(
             number=vlan.number,
             untagged_ports=tuple(sorted(vlan.untagged)),
@@ -178,7 +178,7 @@ class FdbEntryStatus:
 
     @classmethod
     def of(cls, entry: FdbEntry, now: float) -> FdbEntryStatus:
-        """As it is now."""
+        """The record of what is known of an address now."""
         return cls(
             mac=format_mac(entry.mac),
             vlan=entry.vlan,

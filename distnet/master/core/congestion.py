@@ -20,6 +20,9 @@ class Congestion:
     A paused guest is a frozen virtual machine and two of them can wait for each other, so a pause
     is short and its end is certain; whatever cannot be delivered then is dropped, and dropped
     until the mailbox is empty, so that a stream has one gap and not a thousand.
+
+    @param go_on: called with a session that need not wait any longer.
+    @param disconnect: called with the id of a node that is too slow.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class Congestion:
         return self._episodes[dest].reason
 
     def begin(self, source: Session, dest: int, reason: Reason, waiting: Tally) -> None:
-        """A message did not fit."""
+        """A message did not fit: an episode begins, unless one goes on for its dest."""
         if dest not in self._episodes:
             episode = Episode(dest, source.node, reason, self._clock.seconds(), waiting)
             self._episodes[dest] = episode
@@ -106,7 +109,7 @@ class Congestion:
             self.relieve(dest)
 
     def relieve(self, dest: int) -> None:
-        """The episode is over."""
+        """The episode of this id is over: end it, and say so."""
         self._observer.relieved(self._episodes.pop(dest))
 
     def dest_left(self, dest: int) -> None:

@@ -202,7 +202,11 @@ class Mailboxes:
         return completed
 
     def drop_cut(self, node: int) -> Tally:
-        """Remove a message that was written in part; see L{Mailbox.drop_cut}."""
+        """
+        Remove the first message that waits for an id, if it was written in part.
+
+        @return: one message and the bytes of it that had not been written, or nothing.
+        """
         box = self._boxes.get(node)
         if box is None:
             return Tally()

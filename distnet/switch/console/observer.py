@@ -32,30 +32,30 @@ class ConsoleObserver:
         self.tell: Callable[..., None] = _nobody
 
     def port_created(self, port: Port) -> None:
-        """C{port/+}"""
+        """Tell sessions of a new port, as C{port/+}."""
         self.tell(PORT_ADDED, _number, port)
 
     def endpoint_attached(self, endpoint: Endpoint) -> None:
-        """C{port/ep/+}, and C{port/descr}"""
+        """Tell sessions of an endpoint, as C{port/ep/+}, and of its C{port/descr}."""
         self.tell(ENDPOINT_ADDED, _name, endpoint)
         self.endpoint_described(endpoint)
 
     def endpoint_described(self, endpoint: Endpoint) -> None:
-        """C{port/descr}"""
+        """Tell sessions of a description, as C{port/descr}."""
         self.tell(PORT_DESCRIPTION, _description, endpoint)
 
     def endpoint_detached(self, endpoint: Endpoint) -> None:
-        """C{port/ep/-}, and C{port/-} after the last one, as vde_switch does."""
+        """Tell of C{port/ep/-}, and of C{port/-} after the last one, as vde_switch does."""
         self.tell(ENDPOINT_REMOVED, _name, endpoint)
         if not endpoint.port.active:
             self.tell(PORT_REMOVED, _number, endpoint.port)
 
     def address_learned(self, entry: FdbEntry) -> None:
-        """C{hash/+}"""
+        """Tell sessions of an address that is known now, as C{hash/+}."""
         self.tell(HASH_ADDED, _whereabouts, entry)
 
     def address_forgotten(self, entry: FdbEntry) -> None:
-        """C{hash/-}"""
+        """Tell sessions of an address that is known no more, as C{hash/-}."""
         self.tell(HASH_REMOVED, _whereabouts, entry)
 
 

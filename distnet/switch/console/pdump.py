@@ -27,7 +27,7 @@ _RECORD: Final = struct.Struct("=IIII")
 
 
 class Sink(Protocol):
-    """An open file."""
+    """Where a dump is written to: a binary file that is open."""
 
     def write(self, data: bytes, /) -> object:
         """Write, perhaps not yet to the disk. Raises OSError."""

@@ -163,7 +163,7 @@ class ConsoleSession:
         self._scripts: list[str] = []
 
     def greet(self) -> None:
-        """Say who we are."""
+        """Write the banner, as vde_switch has it, and a prompt."""
         self._write("".join(f"{line}\n" for line in self.console.about.banner))
         self._prompt()
 

@@ -97,7 +97,7 @@ class ConsoleProtocol(Protocol):
         self.close()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """It is over."""
+        """The connection is over, and its session with it."""
         if self._session is not None:
             self._session.close()
         self._await_silence()

@@ -79,7 +79,7 @@ class StreamFrames:
         return len(self._partial) + max(len(self._data) - self._at, 0)
 
     def feed(self, data: bytes) -> None:
-        """Bytes have come."""
+        """Bytes have come: keep them until they make up frames."""
         if self.error is not None:
             return
         if self._partial:

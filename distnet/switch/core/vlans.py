@@ -25,7 +25,7 @@ class VlanTable:
         self.create(DEFAULT_VLAN)
 
     def __iter__(self) -> Iterator[Vlan]:
-        """All, by number."""
+        """All VLANs, in the order of their numbers."""
         return (self._vlans[number] for number in sorted(self._vlans))
 
     def __len__(self) -> int:

@@ -22,7 +22,7 @@ class Errors(Counter[str]):
     """How many operations on descriptors failed, by the name of the error."""
 
     def count(self, error: OSError) -> None:
-        """Count one."""
+        """Count an operation that failed, under its error's name."""
         self[error_name(error)] += 1
 
     def __str__(self) -> str:
@@ -142,7 +142,7 @@ class FrameDescriptor(RetriedDescriptor):
         self.want_to_read(False)
 
     def resume(self) -> None:
-        """Read again."""
+        """Read again, after a pause."""
         self._paused = False
         if self._open and self._endpoint is not None:
             self.want_to_read(True)

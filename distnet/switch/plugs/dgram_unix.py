@@ -64,7 +64,7 @@ class UnixDgramService(DgramService):
         self._listener = listener
 
     def where(self) -> str:
-        """The path."""
+        """Where it listens, as users type it: C{unix:PATH}."""
         return str(self._listener)
 
     def _listen(self) -> socket.socket:

@@ -140,7 +140,7 @@ class FrameStreamService(Service):
         self._connections.add(connection)
 
     def disconnected(self, connection: FrameConnection) -> None:
-        """It is over."""
+        """A connection is over: forget it."""
         self._connections.discard(connection)
 
 
