@@ -27,15 +27,15 @@ void addresses_end(struct addresses *addresses);
 /* An address is behind a port. 0 or ENOMEM. */
 int addresses_learn(
     struct addresses *addresses, unsigned vlan, const unsigned char *address, uint32_t port);
-/* It is not known any more, if it was. */
+/* An address is not known any more, if it was. */
 void addresses_forget(struct addresses *addresses, unsigned vlan, const unsigned char *address);
 /* NULL if it is not known. */
 struct address *addresses_find(
     const struct addresses *addresses, unsigned vlan, const unsigned char *address);
-/* It has sent something now. */
+/* An address has sent something now. */
 void addresses_touch(struct addresses *addresses, struct address *address, uint64_t now);
 void addresses_forget_touched(struct addresses *addresses);
-/* The bytes of an address, into so many as it has; its VLAN. */
+/* Write the ADDRESS_SIZE bytes of an address to `bytes`; returns its VLAN. */
 unsigned address_read(const struct address *address, unsigned char *bytes);
 
 #endif

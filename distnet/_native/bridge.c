@@ -19,13 +19,13 @@ static const uint64_t RETRY = 1 * MILLISECOND;
 
 struct port {
     int vlan;                  /* of its untagged frames, or NO_VLAN */
-    struct endpoint **members; /* of that VLAN, which are at this port */
+    struct endpoint **members; /* those of that VLAN that are at this port */
     size_t count;
 };
 
 struct vlan {
     struct endpoint **member;
-    uint32_t *port; /* of each */
+    uint32_t *port; /* of each member */
     size_t members;
     int has_tagged;
 };
@@ -92,7 +92,7 @@ static void keep(struct items *items, struct endpoint *to, const struct iovec *f
     append(items, item);
 }
 
-/* Take out those for a target. */
+/* Take those that are for a target out of a list, and return them in order. */
 static struct items pick(struct items *items, const struct endpoint *to)
 {
     struct items picked = {0}, others = {0};
@@ -267,8 +267,8 @@ static void close_target(struct bridge *bridge, struct endpoint *to)
     for (size_t i = 0, size = bridge->held.size; i < size; i++) {
         struct endpoint *source = bridge->held.item[i];
         struct items picked = pick(&source->kept, to);
-        /* Settled, it would leave this list if the caller has taken all that was given of it: that
-           waits for the next poll. */
+        /* Only those that something was picked of are settled: another, of which the caller has taken
+           all that was given, would leave this list within the loop. The next poll does that. */
         if (!picked.first)
             continue;
         put_before(&source->given, &picked);
@@ -276,7 +276,7 @@ static void close_target(struct bridge *bridge, struct endpoint *to)
     }
 }
 
-/* What a target did not take of a source is kept; it is tried again. */
+/* A target takes no more, and what is for it is kept: try again soon, but not for ever. */
 static void refused(struct bridge *bridge, struct endpoint *to, int error)
 {
     if (!to->full) {
@@ -316,7 +316,7 @@ static void retry(struct bridge *bridge, struct endpoint *to)
         if (picked.first)
             put_before(&source->kept, &picked);
         settle(bridge, source);
-        /* Unless it has left the list, and another has come in its place. */
+        /* If it has left the list, another is in its place now. */
         if (i < bridge->held.size && bridge->held.item[i] == source)
             i++;
     }
@@ -367,7 +367,7 @@ static void choose(struct bridge *bridge, struct endpoint *to, unsigned frame)
     to->frame[to->frames++] = (uint8_t)frame;
 }
 
-/* To some endpoints, but not to those of the port it came from; 0 if it is for the caller. */
+/* Deliver to endpoints but those of the port it came from; 0 if it is for the caller. */
 static int deliver(
     struct bridge *bridge, const struct endpoint *source, struct endpoint **targets, size_t count,
     unsigned frame)
@@ -424,7 +424,7 @@ static int forward(struct bridge *bridge, struct endpoint *source, unsigned numb
 static int read_frames(struct bridge *bridge, const struct endpoint *source)
 {
     for (int i = 0; i < BATCH; i++)
-        /* One more, so that a longer one does not look like a frame that fits. */
+        /* A byte more, so that a frame that is too long does not look like one that fits. */
         bridge->frame[i] =
             (struct iovec){bridge->buffer + (size_t)i * bridge->stride, bridge->max_frame + 1};
     int frames = 0;
@@ -553,7 +553,7 @@ static void forget_notes(struct bridge *bridge)
     }
     addresses_forget_touched(&bridge->addresses);
     notes->counted.size = notes->closed.size = notes->failed.size = 0;
-    /* What was given has been taken, perhaps. */
+    /* The caller has perhaps taken what was given. */
     for (size_t i = notes->givers.size; i-- > 0;)
         settle(bridge, notes->givers.item[i]);
 }
@@ -572,7 +572,7 @@ static int has_notes(const void *whole)
     return 0;
 }
 
-/* Full targets for which it is time. */
+/* Try full targets again for which it is time; when it is for the next one. */
 static uint64_t try_again(void *whole)
 {
     struct bridge *bridge = whole;

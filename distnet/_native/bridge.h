@@ -19,7 +19,7 @@
 #define LARGEST_FRAME (1u << 20)
 enum { PORTS = 1 << 20, VLANS = 4096 };
 #ifdef TINY
-enum { BATCH = 5 }; /* For tests, which reach all limits so. */
+enum { BATCH = 5 }; /* For tests: so small that they reach all limits. */
 #else
 enum { BATCH = 64 };
 #endif

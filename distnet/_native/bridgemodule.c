@@ -33,7 +33,7 @@ static PyObject *bridge_make(PyTypeObject *type, PyObject *args, PyObject *kwarg
     return polled_make(type, bridge, bridge ? bridge_poller(bridge) : NULL, end);
 }
 
-/* Of an endpoint that is attached. */
+/* The owner of an endpoint that is attached. */
 static PyObject *tell_owner(const Polled *self, const void *endpoint)
 {
     (void)self;

@@ -26,7 +26,7 @@ struct polled_arguments {
     uint64_t patience;   /* ns */
 };
 
-/* Those for Python, of which the limit has a name, and is no larger than that; 0 with an exception. */
+/* Read Python's arguments: `limit` is its name, `largest` what it may be. 0 with an exception. */
 int polled_parse(
     struct polled_arguments *parsed, PyObject *args, PyObject *kwargs, char *limit,
     unsigned long largest);
@@ -55,7 +55,7 @@ PyObject *polled_knows(Polled *self, PyObject *args);
 int polled_milliseconds(double seconds);
 /* The events to be told to the owner: a list of (fd, events). */
 PyObject *polled_events(const struct poller *poller);
-/* A list of what Python is told of each that stands in one. */
+/* A Python list of what `tell` makes of each item of a list. */
 PyObject *polled_list(
     Polled *self, const struct list *list, PyObject *(*tell)(const Polled *self, const void *item));
 /* None; with an errno, NULL and OSError. */

@@ -9,8 +9,8 @@
 
 /* How long to wait for more. The system adds a slack of some 50 us. */
 static const struct timespec LULL = {.tv_nsec = 100 * 1000};
-/* What must come in a lull to be worth it; lulls in a row that were not before there is none for so
-   many times: who waits for each answer is not to be kept waiting. */
+/* A lull is worth it if so many frames or messages come in it. After so many in a row that were in
+   vain there is none for so many times: who waits for each answer is not to be kept waiting. */
 enum { WORTH = 4, IN_VAIN = 3, WITHOUT = 2000 };
 
 uint64_t poller_now(void)
@@ -44,7 +44,7 @@ static int have(struct poller *poller, int fd)
     return 0;
 }
 
-/* Have epoll told what is wanted of a descriptor now. */
+/* Tell epoll what is wanted of a descriptor now; 0 or an errno. */
 static int tell_epoll(struct poller *poller, int fd)
 {
     uint32_t events = (poller->descriptor[fd].wanted & ~poller->descriptor[fd].withheld) |

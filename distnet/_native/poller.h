@@ -37,7 +37,7 @@ uint64_t poller_now(void);
 
 /* What the owner of a descriptor wants to be told of; 0 or an errno. */
 int poller_want(struct poller *poller, int fd, uint32_t events);
-/* The same of one that is registered with the epoll descriptor already. */
+/* Say so of a descriptor that is registered with epoll already. 0 or ENOMEM. */
 int poller_knows(struct poller *poller, int fd, uint32_t events);
 uint32_t poller_wanted(const struct poller *poller, int fd);
 /* Whether the owner wants to be told when there is something to read. */

@@ -12,7 +12,7 @@
 #include "served.h"
 
 #ifdef TINY
-/* For tests, which reach all limits so. */
+/* For tests: so small that they reach all limits. */
 enum {
     READ_SIZE = 700,
     ARENA_SIZE = 2000,
@@ -23,7 +23,7 @@ enum {
 };
 #else
 enum {
-    /* Each read and each write may wake somebody: larger ones are fewer. */
+    /* Each read and each write may wake somebody: the larger, the fewer of them. */
     READ_SIZE = 256 * 1024,
     /* What is read is written when so much has been, or when nothing more is at hand. */
     ARENA_SIZE = 2 * 1024 * 1024,
@@ -34,7 +34,7 @@ enum {
     COPY_BELOW = 2048,
 };
 #endif
-/* Bytes that take so long to deliver that more have come meanwhile, and those of a small message. */
+/* So many bytes take so long to deliver that more have come meanwhile; those of a small message. */
 enum { PLENTY = 64 * 1024, SMALL = 64 };
 
 /* What is to be written to one node. Segments hold whole messages. */
@@ -130,7 +130,7 @@ static void give(struct router *router, struct node *node, const void *data, siz
     }
 }
 
-/* To be settled once all has been written. */
+/* A node is to be settled once all has been written. */
 static void touch(struct router *router, struct node *node)
 {
     if (!node->touched) {
@@ -144,7 +144,7 @@ static int is_patient(const struct router *router, const struct node *to)
     return to && router->poller.now < to->patient_until;
 }
 
-/* Whole messages with their dests that cannot be written now. */
+/* Keep or give whole messages, still with their dests, that cannot be written now. */
 static void put_off(
     struct router *router, struct node *from, const struct node *to, const void *data, size_t size)
 {
@@ -160,7 +160,7 @@ static void put_off(
 
 /* Writing */
 
-/* Messages that were counted as received and are not written: back to who sent them. */
+/* A message that was counted as received is not written: back to the node that sent it. */
 static void turn_back(struct router *router, struct node *to, unsigned char *message, size_t size)
 {
     struct node *from = find(router, get32(message));
@@ -170,7 +170,7 @@ static void turn_back(struct router *router, struct node *to, unsigned char *mes
     put_off(router, from, to, message, size);
 }
 
-/* So many bytes of what a slot holds were written, which is not all. */
+/* Of what a slot holds only so many bytes were written: the rest is begun, or turned back. */
 static void written_in_part(struct router *router, struct slot *slot, size_t written, int is_full)
 {
     struct node *to = slot->node;
@@ -218,7 +218,7 @@ static void write_slot(struct router *router, struct slot *slot)
         to->delivered += slot->messages;
         to->delivered_bytes += slot->bytes;
     } else {
-        /* At other errors than these the caller is to find out what it is, by writing itself. */
+        /* What any other error means the caller finds out, by writing itself. */
         int is_full = written >= 0 || errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS;
         written_in_part(router, slot, written > 0 ? (size_t)written : 0, is_full);
     }
@@ -237,7 +237,7 @@ static void write_all(struct router *router)
     router->slots_used = 0;
 }
 
-/* A run of readdressed messages for an open node is to be written. */
+/* Put a run of readdressed messages for an open node with what is to be written. */
 static void add(
     struct router *router, struct node *to, unsigned char *data, size_t size, uint64_t messages)
 {
@@ -328,7 +328,7 @@ static size_t deliver(struct router *router, struct node *from, unsigned char *d
     return at;
 }
 
-/* So many bytes at the end of the arena that nothing points into. */
+/* So many bytes of the arena that nothing points into; all is written first if there are too few. */
 static unsigned char *space(struct router *router, size_t size)
 {
     if (router->arena_size - router->arena_used < size) {
@@ -356,7 +356,7 @@ static void read_node(struct router *router, struct node *node)
     }
     router->came += (size_t)got;
     if (got == 0) {
-        /* The end: for the owner to find. */
+        /* The end of the connection, which its owner finds by reading. */
         poller_tell(&router->poller, node->fd, EPOLLIN);
         return;
     }
@@ -374,7 +374,7 @@ static void read_node(struct router *router, struct node *node)
         touch(router, node);
 }
 
-/* After all has been written: hold those that have to wait, give what nobody waits with. */
+/* After all has been written: hold nodes that have to wait; of others give what ends them. */
 static void settle(struct router *router)
 {
     for (size_t i = 0; i < router->touched.size; i++) {
@@ -414,7 +414,7 @@ static void retry(struct router *router, struct node *node)
     touch(router, node);
 }
 
-/* Whether a node that is held has to wait; if so, no longer than this until something is tried. */
+/* Whether a held node has to wait; `until` becomes no later than when that is to be asked again. */
 static int has_to_wait(const struct router *router, const struct node *node, uint64_t *until)
 {
     const struct node *to = find(router, node->waits_for);
@@ -425,7 +425,7 @@ static int has_to_wait(const struct router *router, const struct node *node, uin
     return 1;
 }
 
-/* Those held ones for which something has changed. */
+/* Try those held nodes again for which something has changed; when to do so next. */
 static uint64_t try_again(void *whole)
 {
     struct router *router = whole;
@@ -433,7 +433,7 @@ static uint64_t try_again(void *whole)
     int tried = 0;
     for (size_t i = 0; i < router->held.size; i++) {
         struct node *node = router->held.item[i];
-        /* One that its owner has paused goes on when it is not paused any more. */
+        /* One that its owner has paused stays held until it is not paused any more. */
         if (poller_is_read(&router->poller, node->fd) && !has_to_wait(router, node, &next)) {
             retry(router, node);
             tried = 1;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #ifdef TINY
-enum { BUCKETS_AT_FIRST = 2 }; /* For tests, which reach all limits so. */
+enum { BUCKETS_AT_FIRST = 2 }; /* So few that tests see it grow. */
 #else
 enum { BUCKETS_AT_FIRST = 256 };
 #endif

@@ -17,7 +17,7 @@ struct table {
 
 /* 0 or ENOMEM. */
 int table_begin(struct table *table);
-/* The entries are the caller's. */
+/* The entries are the caller's, and stay as they are. */
 void table_end(struct table *table);
 static inline struct entry **table_bucket(const struct table *table, uint64_t key)
 {
@@ -34,9 +34,9 @@ static inline void *table_find(const struct table *table, uint64_t key)
     return entry;
 }
 
-/* Of a key that has none. 0 or ENOMEM. */
+/* Put in an entry, whose key has none yet. 0 or ENOMEM. */
 int table_put(struct table *table, struct entry *entry);
-/* Of an entry that is there. */
+/* Take out an entry that is there. */
 void table_remove(struct table *table, struct entry *entry);
 
 #endif
