@@ -308,6 +308,17 @@ class FloorPlanTests(SynchronousTestCase):
         ]
         self.assertEqual(wrong, [])
 
+    def test_rooms(self) -> None:
+        """Every module and package directly below distnet has its row."""
+        named = {span for each in page("how-it-is-built") for span in each.spans}
+        wanted = {
+            f"distnet/{path.name}" + "/" * path.is_dir()
+            for path in (ROOT / "distnet").iterdir()
+            if (path.suffix == ".py" or (path / "__init__.py").exists())
+            and path.name != "__init__.py"
+        }
+        self.assertEqual(wanted - named, set())
+
     def test_would_notice(self) -> None:
         """The tests above can fail."""
         self.assertTrue(is_there("distnet.master.core.router.Router.received"))
