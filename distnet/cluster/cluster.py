@@ -265,7 +265,7 @@ class Cluster:
     # Nodes
 
     def __getitem__(self, node: int) -> Node:
-        """The node with an id."""
+        """As L{node}: the node with an id."""
         return self.node(node)
 
     def node(self, node: int) -> Node:
@@ -281,7 +281,7 @@ class Cluster:
         connected: set[int] = set()
         while True:
             for node in list(waiting):
-                running = node.running  # Before the look: it may have been done in time.
+                running = node.running  # Before the look: it may get its id, and end, in between.
                 seen = self._ask_node(node)
                 state = seen["state"]
                 if state == "unsettled" and self._is_news and node.id not in connected:
@@ -303,7 +303,7 @@ class Cluster:
 
     @property
     def _is_news(self) -> bool:
-        """Whether a connection is its kernel's: QEMU makes one at its start, unless told not to."""
+        """Whether a connection is its kernel's, and not one that QEMU makes when it starts."""
         return self.config.topology == VDE or self.config.form is Form.COMMAND
 
     def _too_late(self, node: Node, state: str) -> str:
@@ -342,7 +342,7 @@ class Cluster:
 
     @property
     def mail(self) -> Mail:
-        """The caller's own messages, see L{Mail}."""
+        """The caller's own connection to the master, made when it is first asked for."""
         if self._mail is None:
             self._mail = Mail(self.run.tools)
         return self._mail
@@ -350,16 +350,16 @@ class Cluster:
     # What is told
 
     def log(self, name: str) -> Path:
-        """The log of C{master}, C{switch}, or C{node-N}."""
+        """The path of the log of C{master}, C{switch}, or C{node-N}."""
         return self._logs / f"{name}.log"
 
     def status(self) -> dict[str, Any]:
-        """What the master says of itself, see L{distnet.control.server}. Raises L{NoMaster}."""
+        """What the master says at C{/status} of its control socket. Raises L{NoMaster}."""
         told: dict[str, Any] = ask(self.run.control, "/status")[1]
         return told
 
     def report(self) -> str:
-        """What there is to know of all of it; of how it was at its end, after that."""
+        """What there is to know of all nodes and daemons; after L{down}, as it was then."""
         if not self._taken:
             return self._kept_report
         parts = [node.report() for node in self.nodes]
