@@ -26,7 +26,7 @@ class Owner(typing.Protocol):
         """Bytes in a message, at most."""
 
     def made(self, connection: Connection) -> None:
-        """It is connected, and has no id yet."""
+        """A connection is made, and has no id yet."""
 
     def opened(self, connection: Connection, node: int) -> None:
         """A connection has its id."""
@@ -38,7 +38,7 @@ class Owner(typing.Protocol):
         """A connection has ended, and why; nothing more is told of it."""
 
     def pump(self) -> None:
-        """It takes bytes again."""
+        """The connection takes bytes again."""
 
 
 @implementer(IPushProducer)

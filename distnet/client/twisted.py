@@ -376,7 +376,7 @@ class AsyncClient:
             self._log.warn("no master: {reason}; trying again", reason=reason)
 
     def _fail_all(self, error: OSError) -> None:
-        """Nobody waits any longer."""
+        """Tell all who wait for messages, an id or room that it is over, and why."""
         _fail(self._receivers, error)
         _fail(self._id_watchers, error)
         unsent, self._unsent = self._unsent, deque()

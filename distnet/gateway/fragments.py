@@ -82,7 +82,7 @@ class Fragments:
 
 
 def _put_together(parts: _Parts) -> Datagram | None:
-    """None if they overlap."""
+    """The datagram that fragments make up, or None if they overlap."""
     data = b""
     fragments = []
     for begin, frame in sorted(parts.frames.items()):

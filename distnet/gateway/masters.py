@@ -61,7 +61,7 @@ class Masters:
         return near
 
     def look(self, node: int | None) -> Near:
-        """As L{find}, for a node or for a guest that is none. It blocks."""
+        """Ask where a node, or a guest that is none, is to be connected. It blocks."""
         control = self._control
         if control is None and self._address is not None:
             control = find_master_at(self._address)

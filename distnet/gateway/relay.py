@@ -54,7 +54,7 @@ class _End(Descriptor):
         self._writable = writable
 
     def shut(self) -> None:
-        """Nothing more will be sent."""
+        """Tell the other end that nothing more will be sent."""
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 

@@ -157,7 +157,7 @@ class NativeBridge(NativePath):
             endpoint.compiled.set_state(self.module.CLOSED)
 
     def forget(self, endpoint: NativeEndpoint) -> None:
-        """It is not served any more."""
+        """An endpoint is not served natively any more."""
         self._closed.pop(endpoint, None)
         del self._endpoints[endpoint.endpoint]
 
@@ -211,7 +211,7 @@ class NativeBridge(NativePath):
         self._vlans[vlan] = None
 
     def endpoint_attached(self, endpoint: Endpoint) -> None:
-        """From now on it is served, but written to only when the bridge does so at once."""
+        """An endpoint is served from now on; it is written to once the bridge does so at once."""
         native = endpoint.native = NativeEndpoint(self, self._native, endpoint)
         self._endpoints[endpoint] = native
         self._closed[native] = None

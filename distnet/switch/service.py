@@ -318,7 +318,7 @@ class SwitchLog:
         _log.info("{who} is unplugged", who=_name(endpoint))
 
     def addresses_full(self) -> None:
-        """That frames for some addresses are flooded."""
+        """Say that frames for some addresses are flooded from now on."""
         _log.warn("there are more addresses than are remembered: frames for others go everywhere")
 
     def slow(self, episode: SlowEpisode) -> None:

@@ -57,7 +57,7 @@ class INative(Interface):
         """What is sent to the node may be written natively from now on."""
 
     def close() -> None:
-        """It may not any more."""
+        """What is sent to the node is not written natively any more, until L{open}."""
 
     def let_go() -> None:
         """Read and write the node no more, and give the router what has come from it."""

@@ -93,7 +93,7 @@ class ConsoleProtocol(Protocol):
         self._look_for_end()
 
     def writeConnectionLost(self) -> None:
-        """Nobody reads any more."""
+        """Nobody reads the answers any more: close."""
         self.close()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

@@ -28,7 +28,7 @@ from distnet.switch.core.records import Endpoint, FdbEntry, Vlan
 from distnet.switch.core.vlans import VlanTable
 
 Receive = Callable[[Endpoint, bytes], bool]
-"""As L{Bridge.received}."""
+"""What takes a frame from an endpoint, and says whether to hand over more: L{Bridge.received}."""
 
 
 class Bridge:

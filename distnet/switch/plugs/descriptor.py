@@ -78,7 +78,7 @@ class FrameDescriptor(RetriedDescriptor):
         raise NotImplementedError
 
     def ended(self) -> None:
-        """Nothing more will come."""
+        """Nothing more will be read: whoever is at the other end has gone."""
         raise NotImplementedError
 
     def unreadable(self, error: OSError) -> None:
@@ -99,7 +99,7 @@ class FrameDescriptor(RetriedDescriptor):
     # For its owner
 
     def start(self, endpoint: Endpoint) -> None:
-        """It is plugged in: read from now on."""
+        """The endpoint is plugged in: read from now on."""
         self._endpoint = endpoint
         if not self._paused:
             self.want_to_read(True)

@@ -248,13 +248,13 @@ class DgramPeer(FrameDescriptor):
             self._socket.close()
 
     def ended(self) -> None:
-        """It is not there any more."""
+        """A peer is not there any more: unplug and close it."""
         if self._endpoint is not None:
             self._bridge.detach(self._endpoint)
         self.close()
 
     def leave(self) -> None:
-        """It is not there any more. The bridge, which may be sending just now, is told soon."""
+        """A peer is not there any more. The bridge may be sending just now, and is told soon."""
         if self._leaving is None:
             self._leaving = self._reactor.callLater(0, self._leave)
 

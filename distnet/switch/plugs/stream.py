@@ -136,7 +136,7 @@ class FrameStreamService(Service):
     # What connections tell
 
     def connected(self, connection: FrameConnection) -> None:
-        """There is a connection."""
+        """Somebody has connected: remember the connection, to end it with the service."""
         self._connections.add(connection)
 
     def disconnected(self, connection: FrameConnection) -> None:
@@ -213,7 +213,7 @@ class FrameConnection(Unbuffered, Protocol):
             self._hand_over()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """It is over. What had come before is delivered, as far as that goes at once."""
+        """Unplug. What had come before is delivered, as far as that goes at once."""
         endpoint = self._endpoint
         if endpoint is not None:
             while (frame := self._frames.take()) is not None:
