@@ -17,7 +17,8 @@ from pathlib import Path
 from bench.compiled import compiled
 from bench.messages import NOWHERE, Place, Wire
 from bench.processes import memory
-from tests.masters import PATIENCE, Master, eventually
+from tests.daemons import PATIENCE, eventually
+from tests.masters import Master
 
 NATS = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "nats-server"
 """Debian has it where not everybody looks for programs."""

@@ -16,7 +16,7 @@ from bench.records import Names
 from bench.routercases import GOALS, cases
 from bench.routercontestants import NATS, NOTHING, OURS, OURS_UNIX, PURE, RELAY, THEIRS
 from bench.routerplots import plots
-from tests.masters import TWISTD
+from tests.daemons import TWISTD
 
 ROUTERS = Contest(
     name="routers",

@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 from distnet.wire import encode_message
-from tests.masters import Kernel, Master, eventually, running
+from tests.daemons import eventually
+from tests.masters import Kernel, Master, running
 
 
 def measure(master: Master, address: tuple[str, int] | str, case: str) -> float:

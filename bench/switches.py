@@ -11,7 +11,7 @@ from bench.records import Names
 from bench.switchcases import GOALS, cases
 from bench.switchcontestants import NOTHING, OURS, PURE, THEIRS
 from bench.switchplots import plots
-from tests.masters import TWISTD
+from tests.daemons import TWISTD
 
 SWITCHES = Contest(
     name="switches",

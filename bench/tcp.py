@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.processes import cpu_seconds
-from tests.masters import PATIENCE, eventually
+from tests.daemons import PATIENCE, eventually
 
 NETWORK = "10.98.8"
 

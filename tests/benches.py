@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.contest import Amount
 from bench.report import Report
-from tests.masters import PATIENCE, ROOT
+from tests.daemons import PATIENCE, ROOT
 
 SMALL = Amount(seconds=0.5, count=300, trips=100, nodes=20, frames=2000, tcp=1, ports=20)
 """So little that it takes next to no time, and that nothing of it is lost."""

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.masters import PATIENCE, ROOT, eventually
+from tests.daemons import PATIENCE, ROOT, eventually
 
 COMMAND = [sys.executable, "-m", "distnet.cli", "cluster"]
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Final
 
 from distnet.cluster.config import BadConfig, from_table
+from tests.daemons import PATIENCE
 from tests.documents import ROOT, Block, Step, pattern, read_file, steps
-from tests.masters import PATIENCE
 
 BIN: Final = Path(sys.executable).parent
 CHECKOUT: Final = Path("/tmp/checkout")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
-import signal
 import socket
 import struct
 import subprocess
@@ -15,7 +13,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Self
 
-from tests.masters import PATIENCE, ROOT, Kernel, eventually
+from tests.daemons import PATIENCE, Daemon, environment, eventually
+from tests.masters import Kernel
 from tests.switches import BROADCAST, RawClient, Switch
 
 MASTER = ("10.0.2.16", 1234)
@@ -33,60 +32,46 @@ def gateway_mac(address: str) -> bytes:
     return b"\x52\x55" + packed(address)
 
 
-class Gateway:
+class Gateway(Daemon):
     """
     One C{distnet gateway}.
 
-    @ivar words: its arguments.
+    @ivar switch: what it plugs into.
+    @ivar words: its arguments, but for that.
     """
 
-    def __init__(self, directory: Path, *words: str) -> None:
+    noun = "gateway"
+
+    def __init__(self, directory: Path, switch: Switch, *words: str) -> None:
+        super().__init__(directory / f"gateway{len(list(directory.iterdir()))}.log")
+        self.switch = switch
         self.words = words
-        self.log_path = directory / f"gateway{len(list(directory.iterdir()))}.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._before = 0
+
+    def command(self) -> list[str]:
+        """How it is started."""
+        sock = ["--sock", str(self.switch.sock)]
+        return [sys.executable, "-m", "distnet.cli", "gateway", *sock, *self.words]
 
     def start(self) -> Self:
-        """Start it, and wait until it is plugged in."""
-        self.launch()
-        self.wait_for_log("ready")
-        return self
+        """Start it, and wait until the switch has one gateway more than before."""
+        self._before = self.switch.gateways()
+        return super().start()
+
+    def is_ready(self) -> bool:
+        """Whether the switch has it; it plugs in when all that it needs for guests is there."""
+        return self.switch.gateways() > self._before
 
     def launch(self) -> None:
         """Start it."""
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "distnet.cli", "gateway", *self.words],
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                self.command(),
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
-
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        """The process."""
-        assert self._process is not None
-        return self._process
-
-    def log(self) -> str:
-        """What it has logged."""
-        return self.log_path.read_text()
-
-    def wait_for_log(self, text: str) -> str:
-        """The log, once it has a text."""
-
-        def found() -> str | bool:
-            log = self.log()
-            assert text in log or self.process.poll() is None, f"the gateway has ended:\n{log}"
-            return text in log and log
-
-        return str(eventually(f"the gateway's log says {text!r}", found))
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send it a signal, and return its exit status."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
 
 
 @contextlib.contextmanager
@@ -95,8 +80,7 @@ def running_gateway(gateway: Gateway) -> Iterator[Gateway]:
     try:
         yield gateway.start()
     finally:
-        gateway.process.kill()
-        gateway.process.wait()
+        gateway.kill()
 
 
 def gateway_of(switch: Switch) -> int | None:

@@ -7,63 +7,35 @@ by native code; with DISTNET_NATIVE=0 as well, by Python at the same pace.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
-import signal
 import socket
 import struct
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
 from distnet.control.ask import ask
 from distnet.wire import HEADER, encode_message
+from tests import daemons
+from tests.daemons import PATIENCE, TWISTD, Daemon, answer, eventually
 
-ROOT = Path(__file__).parent.parent
-TWISTD = str(Path(sys.executable).parent / "twistd")
-PATIENCE = float(os.environ.get("DISTNET_PATIENCE", "30"))
-"""Seconds after which something that must happen is given up."""
 PACE = os.environ.get("DISTNET_PACE", "")
 """The pace of a master whose options name none; nothing is the master's own default."""
 _BLOCK = bytes(range(250)) * 4
 
 
-def eventually(what: str, found: Any, patience: float = PATIENCE) -> Any:
-    """The first true thing that C{found} returns. Raises AssertionError naming C{what}."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        if result := found():
-            return result
-        time.sleep(0.01)
-    raise AssertionError(f"{what}: not within {patience} s")
-
-
-def until(what: str, found: Callable[[], Any], patience: float = PATIENCE) -> Iterator[int]:
-    """
-    The numbers from 0 on, until C{found} returns something true: for what is repeated so often.
-
-    How much the buffers of a machine hold is its own affair, so tests fill them and do not count.
-    Raises AssertionError naming C{what}.
-    """
-    deadline = time.monotonic() + patience
-    for number in itertools.count():
-        if found():
-            return
-        assert time.monotonic() < deadline, f"{what}: not within {patience} s, {number} times"
-        yield number
-
-
-class Master:
+class Master(Daemon):
     """
     One C{twistd -n distnet}, in a directory of its own.
 
+    @ivar control: the path of its control socket, and C{tools} that of the tools'.
     @ivar options: the words after C{distnet}, but for those that keep it to its directory.
     @ivar within: a command that runs it, like C{prlimit --nofile=64}.
     @ivar twistd_options: further options of C{twistd} itself.
     """
+
+    noun = "master"
 
     def __init__(
         self,
@@ -72,6 +44,7 @@ class Master:
         environment: dict[str, str] | None = None,
         twistd: str = TWISTD,
     ) -> None:
+        super().__init__(directory / "log")
         self.directory = directory
         self.options = options
         self.within: list[str] = []
@@ -79,9 +52,7 @@ class Master:
         self._twistd = twistd
         self.control = str(directory / "control")
         self.tools = f"{self.control}.tools"
-        self.log_path = directory / "log"
-        self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._environment = {**daemons.environment(), **(environment or {})}
         self._log_start = 0
         self._port: int | None = None
 
@@ -94,12 +65,6 @@ class Master:
             "distnet", "--control", self.control, *pace, *self.options,
         ]  # fmt: skip
 
-    def start(self) -> Self:
-        """Start it, and wait until it listens."""
-        self.launch()
-        eventually("the master listens", self._listens)
-        return self
-
     def launch(self) -> None:
         """Start it."""
         self._port = None
@@ -109,15 +74,9 @@ class Master:
                 self.command(), cwd=self.directory, env=self._environment, stdout=log, stderr=log
             )
 
-    def _listens(self) -> bool:
-        assert self.process.poll() is None, f"the master has ended:\n{self.log()}"
-        return "listening at" in self.log() and self.tools in self.log()
-
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        """The process."""
-        assert self._process is not None
-        return self._process
+    def is_ready(self) -> bool:
+        """Whether it answers: its reactor runs, so all that it listens at is there."""
+        return answer(self.control, "/status") is not None
 
     @property
     def port(self) -> int:
@@ -139,10 +98,6 @@ class Master:
             log.seek(self._log_start)
             return log.read()
 
-    def wait_for_log(self, text: str) -> str:
-        """The log, once it has a text."""
-        return str(eventually(f"the log says {text!r}", lambda: text in self.log() and self.log()))
-
     def ask(self, path: str) -> Any:
         """What the control interface says."""
         return ask(self.control, path)[1]
@@ -162,12 +117,6 @@ class Master:
         counted = self.status()["counters"]["undelivered"]
         return {reason: tally["messages"] for reason, tally in counted.items() if tally["messages"]}
 
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send it a signal, and return its exit status."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
-
 
 @contextlib.contextmanager
 def running(master: Master) -> Iterator[Master]:
@@ -175,9 +124,7 @@ def running(master: Master) -> Iterator[Master]:
     try:
         yield master.start()
     finally:
-        if master.process.poll() is None:
-            master.process.kill()
-            master.process.wait()
+        master.kill()
 
 
 class Kernel:

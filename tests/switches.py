@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import itertools
 import os
-import signal
 import socket
 import subprocess
 import tempfile
@@ -16,8 +15,11 @@ from ctypes.util import find_library
 from pathlib import Path
 from typing import Self
 
+from distnet.control.paths import SWITCH
+from distnet.guestnet import GATEWAY
 from distnet.vdewire import Request, RequestType, encode_request, parse_reply
-from tests.masters import PATIENCE, ROOT, TWISTD, eventually
+from tests.console.asking import console
+from tests.daemons import PATIENCE, TWISTD, Daemon, answer, environment, eventually
 
 BROADCAST = b"\xff" * 6
 REPLY_SIZE = 110
@@ -35,7 +37,7 @@ def frame(destination: bytes, source: bytes, payload: bytes = b"") -> bytes:
     return destination + source + b"\x88\xb5" + payload
 
 
-class Switch:
+class Switch(Daemon):
     """
     One switch.
 
@@ -45,7 +47,10 @@ class Switch:
     @ivar within: a command that runs it, like C{setpriv}.
     """
 
+    noun = "switch"
+
     def __init__(self, directory: Path, *options: str, within: Sequence[str] = ()) -> None:
+        super().__init__(directory / "switch.log")
         # Not within pytest's directory, which is too long for the path of a socket.
         self.home = Path(tempfile.mkdtemp(prefix="switch"))
         self.home.chmod(0o777)
@@ -53,8 +58,6 @@ class Switch:
         self.control = str(self.home / "control")
         self.options = options
         self.within = list(within)
-        self.log_path = directory / "switch.log"
-        self._process: subprocess.Popen[bytes] | None = None
 
     def command(self) -> list[str]:
         """How it is started."""
@@ -69,36 +72,29 @@ class Switch:
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 self.command(),
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env=environment(),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
             )
 
-    def start(self) -> Self:
-        """Start it, and wait until it listens."""
-        self.launch()
-        eventually("the switch listens", self._listens)
-        return self
+    def is_ready(self) -> bool:
+        """Whether it answers: its reactor runs, so all that it listens at is there."""
+        return answer(self.control, "/status", SWITCH) is not None
 
-    def _listens(self) -> bool:
-        assert self.process.poll() is None, f"the switch has ended:\n{self.log()}"
+    def listens(self) -> bool:
+        """Whether clients can connect."""
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(str(self.sock / "ctl")) == 0
 
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        """The process."""
-        assert self._process is not None
-        return self._process
+    def gateways(self) -> int:
+        """How many gateways are plugged in."""
+        ports = answer(self.control, "/ports", SWITCH) or []
+        return sum(GATEWAY in end["description"] for port in ports for end in port["endpoints"])
 
-    def log(self) -> str:
-        """What it has logged."""
-        return self.log_path.read_text()
-
-    def wait_for_log(self, text: str) -> str:
-        """The log, once it has a text."""
-        return str(eventually(f"the log says {text!r}", lambda: text in self.log() and self.log()))
+    def wait_for_gateway(self) -> None:
+        """Wait until its gateway is plugged in: all that it needs for its guests is there then."""
+        self.wait_until("a gateway is plugged in", self.gateways)
 
     def sockets(self) -> list[str]:
         """The names of the data sockets that there are, without the descriptors in them."""
@@ -119,12 +115,6 @@ class Switch:
         eventually("the only client has gone", lambda: self.sockets() == [])
         return self.descriptors()
 
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send it a signal, and return its exit status."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
-
 
 class VdeSwitch(Switch):
     """The vde_switch of Debian's package vde2."""
@@ -133,6 +123,15 @@ class VdeSwitch(Switch):
         """How it is started."""
         return [*self.within, "vde_switch", "-sock", str(self.sock), *self.options]
 
+    def is_ready(self) -> bool:
+        """Whether clients can connect, which is all that it shows."""
+        return self.listens()
+
+    def gateways(self) -> int:
+        """How many gateways are plugged in; it must have been given a console by C{-M}."""
+        where = Path(self.options[self.options.index("-M") + 1])
+        return console(where, "port/print").count(GATEWAY)
+
 
 @contextlib.contextmanager
 def running(switch: Switch) -> Iterator[Switch]:
@@ -140,9 +139,7 @@ def running(switch: Switch) -> Iterator[Switch]:
     try:
         yield switch.start()
     finally:
-        if switch.process.poll() is None:
-            switch.process.kill()
-        switch.process.wait()
+        switch.kill()
         assert switch.process.stdin is not None
         switch.process.stdin.close()
         subprocess.run(["rm", "-rf", str(switch.home)], check=True)

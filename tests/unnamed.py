@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-from distnet.control.ask import NoMaster
-from tests.masters import PATIENCE, ROOT, Master
+from tests.daemons import PATIENCE, answer, environment
+from tests.masters import Master
 from tests.switches import Switch
 
 
@@ -26,12 +25,10 @@ class OwnMaster(Master):
         where = words.index("--control")
         return words[:where] + words[where + 2 :]
 
-    def _listens(self) -> bool:
-        assert self.process.poll() is None, f"the master has ended:\n{self.log()}"
-        try:
-            return bool(self.status()["pid"] == self.process.pid)
-        except NoMaster:
-            return False
+    def is_ready(self) -> bool:
+        """Whether it answers, and nobody else who has had that name."""
+        status = answer(self.control, "/status")
+        return status is not None and bool(status["pid"] == self.process.pid)
 
 
 class OwnSwitch(Switch):
@@ -48,12 +45,16 @@ class OwnSwitch(Switch):
         where = words.index("--control")
         return words[:where] + words[where + 2 :]
 
+    def is_ready(self) -> bool:
+        """Whether it listens: where there is no place for a control socket, it has none."""
+        return self.listens()
+
 
 def distnet(runtime: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end. No output of it may be a traceback."""
     ended = subprocess.run(
         [sys.executable, "-m", "distnet.cli", *words],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(runtime)},
+        env=environment(XDG_RUNTIME_DIR=str(runtime)),
         capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert "Traceback" not in ended.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from tests.masters import PATIENCE, eventually
+from tests.daemons import PATIENCE, eventually
 
 
 def console(path: Path, *lines: str) -> str:

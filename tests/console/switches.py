@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.masters import TWISTD, eventually
+from tests.daemons import TWISTD
 from tests.switches import Switch, switches
 
 
@@ -19,6 +19,10 @@ class ConsoleSwitch(Switch):
     def management(self) -> str:
         """Where its console is."""
         return str(self.home / "console")
+
+    def is_ready(self) -> bool:
+        """Whether clients can connect, and its console too."""
+        return self.listens() and _answers(self.management)
 
     def daemon_log(self) -> str:
         """What it has logged, where C{log} is what it has shown."""
@@ -67,7 +71,6 @@ def console_switches(directory: Path) -> Iterator[Start]:
         def start(*options: str, kind: type[ConsoleSwitch] = ConsoleSwitch) -> ConsoleSwitch:
             switch = start_any(*options, kind=kind)
             assert isinstance(switch, ConsoleSwitch)
-            eventually("it has a console", lambda: _answers(switch.management))
             return switch
 
         yield start

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from itertools import permutations
 
 from tests.console.scripts import ConsoleClient
+from tests.daemons import PATIENCE, TWISTD
 from tests.guest.qemu import Guest
-from tests.masters import PATIENCE, TWISTD
 from tests.switches import Switch
 
 MTU = 1522

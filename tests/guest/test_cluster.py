@@ -13,9 +13,9 @@ import pytest
 
 from distnet.cluster import Cluster, ClusterError
 from tests.clusters import Clusters, clusters
+from tests.daemons import ROOT, eventually
 from tests.guest.conftest import built_for
 from tests.guest.image import ARCHS, Image
-from tests.masters import ROOT, eventually
 
 Boot = Callable[..., Cluster]
 

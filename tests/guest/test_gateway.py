@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.daemons import eventually
 from tests.gateways import Gateway, running_gateway
 from tests.guest import wire
 from tests.guest.conftest import Boot
 from tests.guest.qemu import Guest
-from tests.masters import Kernel, Master, eventually
+from tests.masters import Kernel, Master
 from tests.switches import Switch, switches
 
 Start = Callable[..., Master]
@@ -39,9 +40,8 @@ def start_gateway(switch: Switch, tmp_path: Path) -> Iterator[Callable[[Master],
     with contextlib.ExitStack() as stack:
 
         def start(master: Master) -> Gateway:
-            words = ["--sock", str(switch.sock), "--control", master.control]
-            words += ["--mgmt", str(tmp_path / "mgmt")]
-            return stack.enter_context(running_gateway(Gateway(tmp_path, *words)))
+            words = ["--control", master.control, "--mgmt", str(tmp_path / "mgmt")]
+            return stack.enter_context(running_gateway(Gateway(tmp_path, switch, *words)))
 
         yield start
 

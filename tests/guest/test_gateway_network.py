@@ -15,12 +15,13 @@ from typing import NamedTuple
 import pytest
 
 from tests.console.scripts import ConsoleClient
+from tests.daemons import PATIENCE, eventually
 from tests.gateways import gateway_of
 from tests.guest import wire
 from tests.guest.conftest import Boot
 from tests.guest.network import SERVED, GuestSwitch, assert_nothing_lost, on_vde, settings
 from tests.guest.qemu import Guest
-from tests.masters import PATIENCE, Kernel, Master, eventually
+from tests.masters import Kernel, Master
 from tests.masters import running as running_master
 from tests.pcaps import frames_of
 from tests.switches import running
@@ -56,7 +57,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
         options = ["--gateway", "--master-control", master.control, *mapped]
         switch = GuestSwitch(directory, *options)
         with running(switch):
-            switch.wait_for_log("gateway: ready")
+            switch.wait_for_gateway()
             yield Network(master, switch)
 
 
@@ -218,9 +219,7 @@ def test_the_gateway_is_killed_meanwhile(network: Network, guests: list[Guest]) 
         talking.wait_for(f"^DN id={FIXED}$")
         exchange(probe, FIXED, range(50))
         goes_on(client)
-        left, ready = (
-            master.log().count(f"node {FIXED}: left"), switch.log().count("gateway: ready")
-        )  # fmt: skip
+        left = master.log().count(f"node {FIXED}: left")
         gateway = gateway_of(switch)
         assert gateway is not None
         os.kill(gateway, signal.SIGKILL)
@@ -229,7 +228,8 @@ def test_the_gateway_is_killed_meanwhile(network: Network, guests: list[Guest]) 
             lambda: master.log().count(f"node {FIXED}: left") > left,
         )
         goes_on(client)
-        eventually("it is there again", lambda: switch.log().count("gateway: ready") > ready)
+        eventually("there is another", lambda: gateway_of(switch) not in (None, gateway))
+        switch.wait_for_gateway()
         talking.begin("connect;echo")
         talking.wait_for(f"^DN id={FIXED}$")
         exchange(probe, FIXED, range(50))

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.daemons import eventually
 from tests.guest import wire
 from tests.guest.conftest import Boot
 from tests.guest.qemu import Guest, guestfwd
-from tests.masters import Kernel, Master, eventually
+from tests.masters import Kernel, Master
 
 Start = Callable[..., Master]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.daemons import PATIENCE
 from tests.guest.conftest import Boot
 from tests.guest.network import (
     SERVED,
@@ -22,7 +23,6 @@ from tests.guest.network import (
     settings,
 )
 from tests.guest.qemu import Guest
-from tests.masters import PATIENCE
 from tests.switches import running
 
 

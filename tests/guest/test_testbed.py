@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.masters import PATIENCE
+from tests.daemons import PATIENCE
 
 from . import debian, image, wire
 from .qemu import Guest, GuestError, guestfwd, results

@@ -19,7 +19,7 @@ from distnet.client.channel import tls_context
 from distnet.client.endpoints import TlsFiles
 from distnet.client.twisted import AsyncClient
 from tests.certificates import Authority, server_context
-from tests.masters import PATIENCE
+from tests.daemons import PATIENCE
 
 T = TypeVar("T")
 Test = TypeVar("Test", bound=Callable[..., Coroutine[Any, Any, None]])

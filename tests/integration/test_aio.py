@@ -11,6 +11,7 @@ from twisted.internet.error import ConnectError
 
 from distnet.client.twisted import AsyncClient
 from distnet.wire import encode_message
+from tests.daemons import PATIENCE
 from tests.integration.clients import (
     MAX_PAYLOAD,
     Script,
@@ -21,7 +22,6 @@ from tests.integration.clients import (
     soon,
     unused_address,
 )
-from tests.masters import PATIENCE
 
 
 async def pause(seconds: float) -> None:

@@ -22,7 +22,7 @@ from bench.switchcontestants import OURS, PURE, THEIRS, started
 from bench.trips import CORE, figures_of
 from distnet.vdewire import encode_reply, parse_request
 from tests.benches import SMALL, allowed, is_pure, lines_of, measured_in
-from tests.masters import PATIENCE, eventually
+from tests.daemons import PATIENCE, eventually
 from tests.switches import BROADCAST, RawClient, frame, mac
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc here")

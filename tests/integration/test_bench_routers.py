@@ -29,7 +29,7 @@ from bench.routercontestants import CONTESTANTS, NATS, OURS, PURE, RELAY, THEIRS
 from bench.trips import CORE
 from distnet.wire import HEADER
 from tests.benches import SMALL, allowed, is_pure, lines_of, measured_in
-from tests.masters import PATIENCE
+from tests.daemons import PATIENCE
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc here")
 

@@ -18,7 +18,8 @@ import pytest
 from distnet import __version__
 from distnet.qemu import find_version
 from distnet.wire import FIRST_TOOL_ID
-from tests.masters import PATIENCE, ROOT, Kernel, Master, eventually
+from tests.daemons import PATIENCE, ROOT, eventually
+from tests.masters import Kernel, Master
 
 Start = Callable[..., Master]
 Connect = Callable[..., Kernel]

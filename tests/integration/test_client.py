@@ -19,8 +19,8 @@ from distnet.client.blocking import Client
 from distnet.client.channel import SocketChannel, dial
 from distnet.wire import encode_message
 from tests.certificates import Authority
+from tests.daemons import PATIENCE
 from tests.integration.clients import MAX_PAYLOAD, Script, Where, reset, scripted, unused_address
-from tests.masters import PATIENCE
 
 
 @contextlib.contextmanager

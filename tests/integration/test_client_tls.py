@@ -14,8 +14,8 @@ from distnet.client.channel import SocketChannel, tls_context
 from distnet.client.endpoints import TlsFiles
 from distnet.client.twisted import AsyncClient
 from tests.certificates import Authority
+from tests.daemons import PATIENCE
 from tests.integration.clients import NAME, on_reactor, scripted, soon
-from tests.masters import PATIENCE
 
 
 def test_tls_checks_the_name(tls_address: str, authority: Authority) -> None:

@@ -17,7 +17,8 @@ from distnet.control.ask import ask
 from distnet.processes import start_time
 from tests import tiny_kernels
 from tests.clusters import COMMAND, Clusters, Up, clusters
-from tests.masters import PATIENCE, Kernel, eventually, running
+from tests.daemons import PATIENCE, eventually
+from tests.masters import Kernel, running
 from tests.switches import running as running_switch
 from tests.unnamed import OwnMaster, OwnSwitch, distnet
 

@@ -16,7 +16,7 @@ from tests.console.switches import (
     ConsoleVdeSwitch,
     Start,
 )
-from tests.masters import PATIENCE, eventually, until
+from tests.daemons import PATIENCE, eventually, until
 from tests.pcaps import frames_of
 from tests.switches import BROADCAST, RawClient, StartSwitch, frame, mac
 

@@ -15,7 +15,7 @@ from tests.console.switches import (
     Start,
     TerminalSwitch,
 )
-from tests.masters import PATIENCE, eventually
+from tests.daemons import PATIENCE, eventually
 from tests.switches import BROADCAST, RawClient, frame, mac
 
 

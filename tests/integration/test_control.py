@@ -17,7 +17,8 @@ import pytest
 from distnet import __version__
 from distnet.master.core.counters import Reason
 from distnet.wire import HEADER_SIZE
-from tests.masters import PATIENCE, Kernel, Master, eventually
+from tests.daemons import PATIENCE, eventually
+from tests.masters import Kernel, Master
 
 Start = Callable[..., Master]
 Connect = Callable[..., Kernel]

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from distnet.wire import encode_message
-from tests.masters import Kernel, Master, eventually, until
+from tests.daemons import eventually, until
+from tests.masters import Kernel, Master
 
 Start = Callable[..., Master]
 Connect = Callable[..., Kernel]

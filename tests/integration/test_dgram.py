@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.console.asking import console
-from tests.masters import PATIENCE, ROOT, TWISTD, eventually, until
+from tests.daemons import PATIENCE, ROOT, TWISTD, eventually, until
 from tests.switches import BROADCAST, RawClient, StartSwitch, Switch, frame, mac
 
 Address = str | tuple[str, int]

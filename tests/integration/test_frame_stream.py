@@ -23,8 +23,8 @@ import pytest
 
 from distnet.switch.core.streamwire import PREFIX, StreamFrames, encode_frame
 from tests.console.switches import ConsoleSwitch, Start
+from tests.daemons import PATIENCE, ROOT, TWISTD, eventually, until
 from tests.integration.test_cli import distnet, lines
-from tests.masters import PATIENCE, ROOT, TWISTD, eventually, until
 from tests.switches import BROADCAST, RawClient, StartSwitch, Switch, frame, mac
 
 MAX_FRAME = 69632

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.daemons import PATIENCE, eventually
 from tests.gateways import Gateway, Machine, running_gateway
 from tests.hosts import other_machine
-from tests.masters import PATIENCE, Master, eventually
+from tests.masters import Master
 from tests.switches import Switch, VdeSwitch, switches
 
 Start = Callable[..., Master]
@@ -56,7 +57,7 @@ def start_gateway(tmp_path: Path) -> Iterator[StartGateway]:
     with contextlib.ExitStack() as stack:
 
         def start(switch: Switch, control: str, *words: str) -> Gateway:
-            gateway = Gateway(tmp_path, "--sock", str(switch.sock), "--control", control, *words)
+            gateway = Gateway(tmp_path, switch, "--control", control, *words)
             return stack.enter_context(running_gateway(gateway))
 
         yield start
@@ -104,7 +105,7 @@ def test_nothing_is_left_behind(
     """Not even after kill -9 is there anything of a gateway, and the next one works at once."""
     before = set(Path("/tmp").glob("distnet-gateway-*"))
     gateway = start_gateway(switch, master.control)
-    assert not list(switch.sock.glob(".[0-9]*"))
+    eventually("its name is gone", lambda: not list(switch.sock.glob(".[0-9]*")))
     machine = plug(switch)
     with machine.connect() as kernel:
         kernel.read_id()
@@ -299,7 +300,7 @@ def test_the_switch_is_started_again(
     switch.stop(signal.SIGKILL)
     gateway.wait_for_log("lost the switch")
     switch.start()
-    eventually("it is plugged in again", lambda: gateway.log().count("ready") == 2)
+    switch.wait_for_gateway()
     with plug(switch).connect() as kernel:
         assert kernel.read_id() == 0
 
@@ -310,12 +311,12 @@ def test_before_there_is_a_switch(
     """A gateway that is started before its switch waits for it."""
     switch = start_switch()
     switch.stop()
-    gateway = Gateway(tmp_path, "--sock", str(switch.sock), "--control", master.control)
+    gateway = Gateway(tmp_path, switch, "--control", master.control)
     gateway.launch()
     try:
         gateway.wait_for_log("cannot plug into")
         switch.start()
-        gateway.wait_for_log("ready")
+        switch.wait_for_gateway()
         with plug(switch).connect() as kernel:
             assert kernel.read_id() == 0
     finally:

@@ -20,6 +20,7 @@ from distnet.gateway.libslirp import Network
 from distnet.gateway.stack import Stack
 from distnet.guestnet import PLAN
 from distnet.master.unread import unsent
+from tests.daemons import PATIENCE, eventually
 from tests.gateways import (
     ACK,
     MASTER,
@@ -32,7 +33,6 @@ from tests.gateways import (
     packed,
     running_gateway,
 )
-from tests.masters import PATIENCE, eventually
 from tests.switches import BROADCAST, RawClient, Switch, frame, mac, switches
 from tests.unit.gateway.reactors import PollingReactor
 
@@ -54,9 +54,7 @@ def start_gateway(tmp_path: Path, switch: Switch) -> Iterator[OnSwitch]:
     with contextlib.ExitStack() as stack:
 
         def start(*words: str) -> Gateway:
-            gateway = Gateway(
-                tmp_path, "--sock", str(switch.sock), "--control", f"{tmp_path}/none", *words
-            )
+            gateway = Gateway(tmp_path, switch, "--control", f"{tmp_path}/none", *words)
             return stack.enter_context(running_gateway(gateway))
 
         yield start
@@ -174,7 +172,7 @@ def test_another_gateway_is_noticed(start_gateway: OnSwitch) -> None:
     """Two gateways on one switch notice each other."""
     one = start_gateway()
     other = start_gateway()
-    with RawClient(Path(other.words[1])).plug() as client:
+    with RawClient(other.switch.sock).plug() as client:
         FrameGuest.on(client).arp("10.0.2.2")
         client.receive()
         client.receive()

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.daemons import PATIENCE, ROOT, eventually
 from tests.gateways import Machine, gateway_of
-from tests.masters import PATIENCE, ROOT, Master, eventually
+from tests.masters import Master
 from tests.switches import Switch, switches
 
 StartSwitch = Callable[..., Switch]
@@ -53,7 +54,7 @@ def plugged(switch: Switch, address: str = "10.0.2.15") -> Machine:
 def test_the_switch_has_a_gateway(start_switch: StartSwitch, master: Master) -> None:
     """With --gateway guests find the master; one that dies is noticed, without -M."""
     switch = start_switch("--gateway", "--master-control", master.control)
-    switch.wait_for_log("gateway: ready")
+    switch.wait_for_gateway()
     with (
         plugged(switch) as machine,
         plugged(switch, "10.0.2.17") as other,
@@ -72,7 +73,7 @@ def test_the_switch_has_a_gateway(start_switch: StartSwitch, master: Master) -> 
 def test_the_gateway_is_started_again(start_switch: StartSwitch, master: Master) -> None:
     """An abort of libslirp ends the gateway alone: the switch lives on and starts it again."""
     switch = start_switch("--gateway", "--master-control", master.control)
-    switch.wait_for_log("gateway: ready")
+    switch.wait_for_gateway()
     with plugged(switch) as machine, plugged(switch, "10.0.2.17") as other:
         with machine.connect() as kernel:
             kernel.read_id()
@@ -81,7 +82,7 @@ def test_the_gateway_is_started_again(start_switch: StartSwitch, master: Master)
             os.kill(pid, signal.SIGABRT)
             switch.wait_for_log("it has ended (by SIGABRT)")
             assert machine.ping("10.0.2.17")
-            eventually("it is there again", lambda: switch.log().count("gateway: ready") == 2)
+            switch.wait_for_gateway()
         with other.connect() as again:
             again.read_id()
 
@@ -89,7 +90,7 @@ def test_the_gateway_is_started_again(start_switch: StartSwitch, master: Master)
 def test_the_gateway_stops_with_the_switch(start_switch: StartSwitch, master: Master) -> None:
     """When the switch stops, so does its gateway, and nothing of either is left."""
     switch = start_switch("--gateway", "--master-control", master.control)
-    switch.wait_for_log("gateway: ready")
+    switch.wait_for_gateway()
     pid = gateway_of(switch)
     assert pid is not None
     assert switch.stop() == 0
@@ -102,7 +103,7 @@ def test_the_gateway_does_not_outlive_a_killed_switch(
 ) -> None:
     """When the switch is killed its gateway ends by itself: the next switch has its own."""
     switch = start_switch("--gateway", "--master-control", master.control)
-    switch.wait_for_log("gateway: ready")
+    switch.wait_for_gateway()
     pid = gateway_of(switch)
     assert pid is not None
     switch.stop(signal.SIGKILL)

@@ -31,7 +31,7 @@ from distnet.switch.plugs.descriptor import Errors, FrameDescriptor
 from distnet.switch.plugs.vde import VdeService
 from distnet.switch.plugs.vdedir import Permissions, VdeDirectory
 from distnet.testing import NotingBridgeObserver
-from tests.masters import eventually
+from tests.daemons import eventually
 from tests.switches import BROADCAST, RawClient, StartSwitch, frame, mac
 
 try:

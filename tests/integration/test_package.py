@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.masters import PATIENCE, ROOT, TWISTD, Kernel, Master, running
+from tests.daemons import PATIENCE, ROOT, TWISTD
+from tests.masters import Kernel, Master, running
 from tests.suites import why_not_native
 
 PIP = ["-m", "pip", "--quiet", "--disable-pip-version-check"]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.masters import Kernel, Master, eventually
+from tests.daemons import eventually
+from tests.masters import Kernel, Master
 
 Start = Callable[..., Master]
 Connect = Callable[..., Kernel]

@@ -23,7 +23,8 @@ from distnet.client.blocking import Client
 from distnet.client.channel import tls_context
 from distnet.client.endpoints import TlsFiles
 from tests.certificates import Authority
-from tests.masters import PATIENCE, ROOT, TWISTD, Kernel, Master
+from tests.daemons import PATIENCE, ROOT, TWISTD
+from tests.masters import Kernel, Master
 from tests.suites import why_not_native
 
 Start = Callable[..., Master]

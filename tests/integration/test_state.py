@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.masters import PATIENCE, Kernel, Master, eventually
+from tests.daemons import PATIENCE, eventually
+from tests.masters import Kernel, Master
 
 Start = Callable[..., Master]
 Connect = Callable[..., Kernel]

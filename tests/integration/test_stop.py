@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.masters import PATIENCE, ROOT, TWISTD, Kernel, Master, eventually
+from tests.daemons import PATIENCE, ROOT, TWISTD, eventually
+from tests.masters import Kernel, Master
 
 Start = Callable[..., Master]
 Connect = Callable[..., Kernel]

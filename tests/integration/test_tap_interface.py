@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.console.asking import console
-from tests.masters import PATIENCE, ROOT, TWISTD, eventually
+from tests.daemons import PATIENCE, ROOT, TWISTD, eventually
 from tests.switches import RawClient, StartSwitch, Switch, VdeSwitch, frame, mac
 
 pytestmark = pytest.mark.skipif(

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.masters import PATIENCE, Kernel, Master, eventually, running
+from tests.daemons import PATIENCE, eventually
+from tests.masters import Kernel, Master, running
 from tests.unnamed import OwnMaster, distnet
 
 TEXT = "sixteen bytes ok"

@@ -17,8 +17,9 @@ import pytest
 
 from distnet.control.ask import NoMaster, ask
 from distnet.control.paths import SWITCH
+from tests.daemons import PATIENCE, eventually
 from tests.gateways import Machine
-from tests.masters import PATIENCE, Kernel, eventually
+from tests.masters import Kernel
 from tests.masters import running as running_master
 from tests.switches import RawClient, running
 from tests.unnamed import OwnMaster, OwnSwitch, distnet

@@ -19,7 +19,7 @@ import pytest
 from distnet._native import SWITCH
 from tests.console.scripts import ConsoleClient
 from tests.console.switches import Start as StartConsole
-from tests.masters import PATIENCE, ROOT, eventually
+from tests.daemons import PATIENCE, ROOT, eventually
 from tests.switches import BROADCAST, LibVdePlug, RawClient, StartSwitch, Switch, frame, mac
 
 pytestmark = pytest.mark.skipif(shutil.which("vde_plug") is None, reason="no vdeplug here")

@@ -15,10 +15,10 @@ from typing import Self
 from distnet.switch.console.commands import COMMANDS
 from distnet.vdewire import encode_request, parse_reply
 from tests.console.scripts import PROMPT, ConsoleClient
+from tests.daemons import PATIENCE, eventually
 from tests.long import made_up
 from tests.long.clients import PORTS, Client, ManagedSwitch, address
 from tests.long.vlans import TAG, History, Member
-from tests.masters import PATIENCE, eventually
 from tests.switches import BROADCAST, RawClient, running
 
 BURST = 250
