@@ -61,7 +61,14 @@ setup(
         "cffi",
     ],
     extras_require={
-        "test": ["build", "pytest", "pytest-twisted", "hypothesis", "setuptools>=70.1"],
+        "test": [
+            "build",
+            "pytest",
+            "pytest-twisted",
+            "pytest-xdist",
+            "hypothesis",
+            "setuptools>=70.1",
+        ],
         "lint": ["ruff", "mypy", "mypy-zope"],
         "docs": ["sphinx>=8", "myst-parser>=4", "furo", "towncrier>=24.8"],
     },

@@ -63,27 +63,35 @@ class Run:
     skipped: int = 0
 
 
-def _integration(*names: str) -> tuple[str, ...]:
-    return tuple(f"tests/integration/test_{name}.py" for name in names) or ("tests/integration",)
+# They wait for daemons much of the time. A file's tests stay together, for what they share.
+_AT_ONCE = ("--numprocesses=2", "--dist=loadfile")
+
+
+def _files(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/integration/test_{name}.py" for name in names)
 
 
 # Of the tests that send messages through a master, and frames through a switch, those that are
 # not made of waiting.
 _MESSAGES = ("delivery", "client", "client_tls", "aio", "stop", "state", "remote")
 _FRAMES = ("frame_stream", "dgram", "vde_clients", "tap_interface", "gateway_frames")
+_BENCH = _files("bench", "bench_routers")
 
 SHORT: dict[str, Suite] = {
     "unit": Suite("pytest", ("tests/unit",)),
-    "integration": Suite("pytest", _integration()),
+    "integration": Suite(
+        "pytest", ("tests/integration", *(f"--ignore={file}" for file in _BENCH), *_AT_ONCE)
+    ),
     # A switch is native anyway.
-    "native": Suite("pytest", _integration(*_MESSAGES, "control"), _STREAM, native=True),
+    "native": Suite("pytest", (*_files(*_MESSAGES, "control"), *_AT_ONCE), _STREAM, native=True),
     "guest": Suite("pytest", ("tests/guest",)),
 }
 """What a pull request needs."""
 
 SUITES: dict[str, Suite] = {
     **SHORT,
-    "pure": Suite("pytest", _integration(*_MESSAGES, *_FRAMES), {**_STREAM, SWITCH: "0"}),
+    "bench": Suite("pytest", _BENCH),
+    "pure": Suite("pytest", (*_files(*_MESSAGES, *_FRAMES), *_AT_ONCE), {**_STREAM, SWITCH: "0"}),
     "mutations": Suite("tests.mutations", ("--all",), when_passed=("--tested",)),
     "long": Suite("tests.long", reports=False),
 }
@@ -163,7 +171,9 @@ def main(words: list[str]) -> int:
             (failed if strict else left_out).append(name)
             continue
         print(f"\n=== {name}", flush=True)
-        ran_before = SHORT.keys() <= set(names[: names.index(name)])
+        ran_before = set(list(SUITES)[: list(SUITES).index(name)]) <= set(
+            names[: names.index(name)]
+        )
         ran = run(suite, *(suite.when_passed if ran_before and not failed else ()))
         passed = ran.passed and not (ran.skipped and strict)
         if not passed:
