@@ -232,10 +232,10 @@ MUTATIONS = (
     Mutation(
         "dumps-while-paused",
         "pdump/active 0: pause",
-        "PacketDump.add",
-        "if sink is None or not self.active:",
-        "if sink is None:",
-        ("DumpTests.test_only_while_active",),
+        "PacketDump.stop",
+        "self._end()",
+        "",
+        ("DumpTests.test_only_while_active", "DumpTests.test_diverts"),
     ),
     Mutation(
         "kept-back-at-the-pause",

@@ -130,9 +130,9 @@ class PacketDump:
             self._attempt(self._sink.flush)
 
     def add(self, frame: bytes | bytearray | memoryview) -> None:
-        """Write a frame, if the dump is active. A disk that is full ends it."""
+        """Write a frame. A disk that is full ends the dump."""
         sink = self._sink
-        if sink is None or not self.active:
+        if sink is None:
             return
         data = record(frame, self._clock())
 
