@@ -101,7 +101,8 @@ class Daemon:
             # Before the look: it may have ended just after what is looked for.
             ended = self.process.poll() is not None
             result = found()
-            assert result or not ended, f"the {self.noun} ended before {what}:\n{self.log()}"
+            if ended and not result:
+                raise AssertionError(f"the {self.noun} ended before {what}:\n{self.log()}")
             return result
 
         return eventually(f"the {self.noun}: {what}", look)
