@@ -24,6 +24,7 @@ from distnet.errors import LocalError, MachineError
 
 _GLANCE_SECONDS: Final = 1.0
 """How long each of several has to say what it is."""
+_HOW: Final = "--control PATH"
 
 
 class NoMaster(MachineError):
@@ -74,7 +75,7 @@ def ask(control: str, path: str, timeout: float = 5, *, kind: Kind = MASTER) -> 
         connection.close()
 
 
-def find(kind: Kind = MASTER, how: str = "--control PATH") -> str:
+def find(kind: Kind = MASTER, how: str = _HOW) -> str:
     """
     The control socket of the only one that runs here, as this user.
 
@@ -83,10 +84,9 @@ def find(kind: Kind = MASTER, how: str = "--control PATH") -> str:
     @raise SeveralRun: there are more.
     """
     found = running(kind)
-    if len(found) > 1:
-        each = ", ".join(f"{control} ({_about(control, kind)})" for control in found)
-        raise SeveralRun(f"{len(found)} {kind.plural} run here, say which with {how}: {each}")
-    return found[0] if found else default_control(kind)
+    # One that is alone need not say what it is.
+    several = len(found) > 1
+    return _only({one: _glance(one, kind) if several else {} for one in found}, kind, how)
 
 
 def find_master_at(address: Address) -> str:
@@ -96,12 +96,12 @@ def find_master_at(address: Address) -> str:
     @return: its path; if there is none, that of the only master, or where that would be.
     @raise SeveralRun: there are more, and none of them listens there.
     """
-    found = running()
-    for control in found:
-        status = _glance(control, MASTER)
+    seen: dict[str, dict[str, Any]] = {}
+    for control in running():
+        status = seen[control] = _glance(control, MASTER)
         if any(one["address"] == str(address) for one in status.get("listeners", ())):
             return control
-    return find()
+    return _only(seen, MASTER, _HOW)
 
 
 def find_switch(directory: str) -> str:
@@ -145,6 +145,20 @@ def running(kind: Kind = MASTER) -> list[str]:
     return sorted(str(path) for path in best if listens(path))
 
 
+def _only(found: dict[str, dict[str, Any]], kind: Kind, how: str) -> str:
+    """
+    The control socket of the only one of some.
+
+    @param found: what each says of itself, by its control socket.
+    @return: its path; if there is none, where it would be.
+    @raise SeveralRun: there are more; with each, and how to say which.
+    """
+    if len(found) > 1:
+        each = ", ".join(f"{control} ({_about(status)})" for control, status in found.items())
+        raise SeveralRun(f"{len(found)} {kind.plural} run here, say which with {how}: {each}")
+    return next(iter(found), default_control(kind))
+
+
 def _preference(kind: Kind) -> Callable[[Path], int]:
     """Of the names of one socket: first that which it always has, last that which it never has."""
     return lambda path: (
@@ -161,9 +175,8 @@ def _glance(control: str, kind: Kind) -> dict[str, Any]:
     return status
 
 
-def _about(control: str, kind: Kind) -> str:
-    """Which one that is, for people."""
-    status = _glance(control, kind)
+def _about(status: dict[str, Any]) -> str:
+    """Which one that is, for people, by what it says of itself."""
     if "pid" not in status:
         return "does not answer"
     where = [one["address"] for one in status.get("listeners", ()) if not one.get("tools")]

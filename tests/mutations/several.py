@@ -32,7 +32,7 @@ MUTATIONS = (
     Mutation(
         "any-of-several",
         "of several masters none is taken unless it is told which",
-        "ask.find",
+        "ask._only",
         "if len(found) > 1:",
         "if False:",
         ("FindTests.test_several", "MastersTests.test_several"),

@@ -83,6 +83,30 @@ class FindTests(RuntimeTestCase):
         self.assertEqual(find_master_at(TcpAddress("h", 1236)), f"{self.directory}/control-1236")
         self.assertRaises(SeveralRun, find_master_at, TcpAddress("h", 1237))
 
+    def test_each_is_asked_once(self) -> None:
+        """Where none listens at an address, none of them is looked at again to say so."""
+        for port in ("1235", "1236"):
+            self.answer(self.start(port)[1], {"pid": 5, "listeners": [listener(f"tcp:h:{port}")]})
+        seen: list[tuple[str, str]] = []
+
+        def noting(name: str) -> None:
+            noted = getattr(ask, name)
+
+            def note(control: Any, *rest: Any, **named: Any) -> Any:
+                seen.append((name, str(control)))
+                return noted(control, *rest, **named)
+
+            self.patch(ask, name, note)
+
+        noting("listens")
+        noting("ask")
+        error = self.assertRaises(SeveralRun, find_master_at, TcpAddress("h", 1237))
+        self.assertIn("control-1236 (pid 5, tcp:h:1236)", str(error))
+        each = [f"{self.directory}/control-{port}" for port in ("1235", "1236")]
+        self.assertEqual(
+            sorted(seen), [(name, control) for name in ("ask", "listens") for control in each]
+        )
+
     def test_by_an_address_that_it_does_not_tell(self) -> None:
         """The only one is meant, even if it is known by another address."""
         self.answer(self.start("1235")[1], {"pid": 5, "listeners": [listener("tcp:h:1235")]})
