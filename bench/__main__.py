@@ -1,6 +1,6 @@
 """Measures the switch beside vde_switch, and the master beside nats-server.
 
-C{python -m bench [switches] [routers] [--quick] [--cases WORDS] [--output DIRECTORY] ...}: every
+C{python -m bench [switches] [routers] [--quick] [--cases WORDS] [--beside CHECKOUT] ...}: every
 contestant in turn, with a fresh process for each run of a case, all cases again and again; what is
 shown are medians. Tables, JSON and plots are written to a directory, how far it is to standard
 error, and the goals to standard output. What fails is told of, and the rest measured.
@@ -18,13 +18,15 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from bench.checkout import Checkout, CheckoutError, commit_command, opened
 from bench.compiled import CompileError
 from bench.contest import Amount, Contest
 from bench.contests import CONTESTS
 from bench.machine import load, machine, version
-from bench.plan import Progress, Run, measured, plan
+from bench.plan import Progress, Role, Run, lineup, measured, plan
 from bench.records import Record
 from bench.report import Report
+from tests.daemons import ROOT
 
 OUTPUT = Path("build/bench")
 ROUNDS = 3
@@ -42,8 +44,8 @@ AMOUNTS = {
 }
 
 
-def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Read the command line."""
+def command_line() -> argparse.ArgumentParser:
+    """All options."""
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("contests", nargs="*", metavar="CONTEST", help=" or ".join(CONTESTS))
     parser.add_argument("--rounds", type=_positive(int), metavar="N",
@@ -54,8 +56,19 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=_positive(kind), metavar=unit, help=what)
     parser.add_argument("--cases", action="append", default=[], metavar="WORDS",
                         help="those with these words in their name; may be repeated")  # fmt: skip
+    parser.add_argument("--only", action="append", default=[], choices=[*map(str, Role)],
+                        help="these contestants; may be repeated")  # fmt: skip
+    parser.add_argument("--beside", type=Path, metavar="CHECKOUT",
+                        help="another checkout of distnet, say the last release, with a .venv and"
+                             " native code of its own: is this one slower?")  # fmt: skip
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="DIRECTORY",
                         help=f"({OUTPUT})")  # fmt: skip
+    return parser
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = command_line()
     options = parser.parse_args(words)
     for name in options.contests:
         if name not in CONTESTS:
@@ -83,7 +96,9 @@ def amount(options: argparse.Namespace) -> Amount:
     return dataclasses.replace(QUICK if options.quick else Amount(), **chosen)
 
 
-def planned(options: argparse.Namespace, rounds: int) -> dict[str, list[Run]]:
+def planned(
+    options: argparse.Namespace, rounds: int, checkout: Checkout | None = None
+) -> dict[str, list[Run]]:
     """What to measure of each contest. Exits with a line that says what is missing."""
     found = {}
     every: list[str] = []
@@ -93,10 +108,11 @@ def planned(options: argparse.Namespace, rounds: int) -> dict[str, list[Run]]:
             every += [case.name for case in cases]
             words = options.cases
             chosen = [case for case in cases if not words or _has(case.name, words)]
-            if chosen:
-                found[name] = plan(chosen, rounds, contest.beside)
+            whom = lineup(contest.names, options.only, checkout)
+            if runs := plan(chosen, rounds, contest.others, whom):
+                found[name] = runs
     if not found:
-        sys.exit(f"no such case; there are: {'; '.join(every)}")
+        sys.exit(f"no such case of such contestants; there are: {'; '.join(every)}")
     for name in found:
         for tool, package in CONTESTS[name].tools.items():
             if shutil.which(tool) is None:
@@ -109,16 +125,25 @@ def _has(name: str, words: Iterable[str]) -> bool:
 
 
 def compete(
-    contest: Contest, runs: Sequence[Run], rounds: int, progress: Progress, output: Path
+    contest: Contest,
+    runs: Sequence[Run],
+    rounds: int,
+    progress: Progress,
+    output: Path,
+    *,
+    checkout: Checkout | None = None,
 ) -> Report:
     """
     Measure, and write what was measured, also if it is interrupted.
 
+    @param checkout: another one that is measured too.
     @raise CompileError: nothing can be measured.
     """
     failures: list[str] = []
     records: list[Record] = []
     versions = [version(command) for command in contest.versions]
+    if checkout:
+        versions.append(f"now {version(commit_command(ROOT))}, before {checkout.commit}")
     print("; ".join(versions), file=sys.stderr, flush=True)
     before, began = load(), time.monotonic()
     try:
@@ -135,6 +160,7 @@ def compete(
                 seconds=time.monotonic() - began,
                 records=records,
                 failures=failures,
+                before=checkout.commit if checkout else "",
             )
             report.write(contest, output)
     return report
@@ -147,7 +173,11 @@ def main(words: Sequence[str]) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     rounds = options.rounds or (1 if options.quick else ROUNDS)
-    chosen = planned(options, rounds)
+    try:
+        checkout = options.beside and opened(options.beside)
+    except CheckoutError as error:
+        sys.exit(str(error))
+    chosen = planned(options, rounds, checkout)
     every = [run for runs in chosen.values() for run in runs]
     if os.geteuid() and "switches" in chosen:
         print("without root there are no cases of TCP", file=sys.stderr)
@@ -155,7 +185,9 @@ def main(words: Sequence[str]) -> None:
     failures: list[str] = []
     for name, runs in chosen.items():
         try:
-            report = compete(CONTESTS[name], runs, rounds, progress, options.output)
+            report = compete(
+                CONTESTS[name], runs, rounds, progress, options.output, checkout=checkout
+            )
         except CompileError as error:
             sys.exit(str(error))
         except KeyboardInterrupt:

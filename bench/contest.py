@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
+from bench.checkout import Checkout
 from bench.goals import Goal
 from bench.messages import ENDLESS
 from bench.records import Measured, Names, Record
@@ -17,6 +18,9 @@ class Contestant(Protocol):
     @property
     def name(self) -> str:
         """See above."""
+
+    def at(self, checkout: Checkout) -> Self:
+        """The same as another checkout of distnet has it; it must be one of ours."""
 
 
 C = TypeVar("C", bound=Contestant)
@@ -73,10 +77,12 @@ class Contest:
     Ours and theirs side by side.
 
     @ivar name: of its files.
-    @ivar contestants: all, as C{ours}, the same without native code, C{theirs}, and what is looked
-        at beside them.
+    @ivar names: of ours, the same without native code, and theirs.
+    @ivar others: names of those that are only looked at.
     @ivar unmarked: names of those in which there is nothing but the load generator.
     @ivar cases: what to measure.
+    @ivar compared: figures to compare with those of another checkout, and whether more or less of
+        them is better, see L{bench.compared.comparison}.
     @ivar plots: SVG documents of what was measured, by the names of their files.
     @ivar tools: programs that are needed, and the Debian packages that have them.
     @ivar versions: commands that print them.
@@ -86,10 +92,11 @@ class Contest:
     name: str
     title: str
     names: Names
-    beside: Sequence[str]
+    others: Sequence[str]
     unmarked: Sequence[str]
     cases: Callable[[Amount], Sequence[Case[Any]]]
     goals: Sequence[Goal]
+    compared: Mapping[str, str]
     plots: Callable[[Sequence[Record]], Mapping[str, str]]
     tools: Mapping[str, str]
     versions: Sequence[Sequence[str]]

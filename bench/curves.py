@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bench.plots import Axis, Points, drawing
 from bench.records import Record, median
+
+
+def subjects_of(records: Iterable[Record], usual: Sequence[str]) -> list[str]:
+    """Whose curves there are: the usual ones first, whose colours are always the same."""
+    return list(dict.fromkeys([*usual, *(record.subject for record in records)]))
 
 
 def figures(

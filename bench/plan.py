@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
+from bench.checkout import Checkout
 from bench.compiled import CompileError, first_line
 from bench.contest import Case
 from bench.generator import LoadError
-from bench.records import Record
+from bench.records import Names, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,49 @@ class Run:
         return f"{self.case.name}; {self.contestant.name}, round {self.round}"
 
 
-def plan(cases: Sequence[Case[Any]], rounds: int, once: Sequence[str]) -> list[Run]:
+class Role(StrEnum):
+    """What a contestant is in a contest."""
+
+    OURS = "ours"
+    PURE = "pure"
+    THEIRS = "theirs"
+    OTHERS = "others"
+
+
+Lineup = Callable[[Case[Any]], Iterable[Any]]
+"""Says which contestants are measured in a case."""
+
+
+def everybody(case: Case[Any]) -> Iterable[Any]:
+    """The L{Lineup} of all that a case has."""
+    return case.contestants
+
+
+def lineup(names: Names, only: Collection[Role], checkout: Checkout | None) -> Lineup:
     """
-    What to measure: all cases with all contestants, and again.
+    Which contestants are measured.
+
+    @param only: those that have one of these roles; all if there are none.
+    @param checkout: where there is one, each of ours is followed by that checkout's.
+    """
+    roles = {names.ours: Role.OURS, names.pure: Role.PURE, names.theirs: Role.THEIRS}
+
+    def lined_up(case: Case[Any]) -> Iterator[Any]:
+        for contestant in case.contestants:
+            role = roles.get(contestant.name, Role.OTHERS)
+            if not only or role in only:
+                yield contestant
+                if checkout and role in {Role.OURS, Role.PURE}:
+                    yield contestant.at(checkout)
+
+    return lined_up
+
+
+def plan(
+    cases: Sequence[Case[Any]], rounds: int, once: Sequence[str], whom: Lineup = everybody
+) -> list[Run]:
+    """
+    What to measure: all cases with their contestants, and again.
 
     So what disturbs the machine for a while disturbs one round of everybody, and no median.
 
@@ -44,7 +86,7 @@ def plan(cases: Sequence[Case[Any]], rounds: int, once: Sequence[str]) -> list[R
         Run(case, contestant, number)
         for number in range(1, rounds + 1)
         for case in cases
-        for contestant in case.contestants
+        for contestant in whom(case)
         if number == 1 or contestant.name not in once
     ]
 

@@ -10,7 +10,7 @@ from html import escape
 
 WIDTH, HEIGHT = 640, 400
 LEFT, RIGHT, TOP, BOTTOM = 80, 160, 40, 50
-COLOURS = ("#0060a8", "#60b0e8", "#d04000", "#208020", "#606060", "#b0b0b0")
+COLOURS = ("#0060a8", "#60b0e8", "#d04000", "#208020", "#606060", "#b0b0b0", "#900090", "#d090d0")
 STEPS = ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7))
 """Of ticks in a decade; the second where there would be few."""
 FEW = 4

@@ -83,25 +83,25 @@ def ratio(records: Iterable[Record], case: str, pair: tuple[str, str], figure: s
 def table(
     records: Sequence[Record],
     names: Names,
-    beside: Sequence[str] = (),
+    others: Sequence[str] = (),
     unmarked: Sequence[str] = (),
 ) -> str:
     """
     A Markdown table, a line for each figure of each case.
 
     @param names: the subjects that are compared; each of ours is divided by theirs.
-    @param beside: others, to look at.
+    @param others: more subjects, only to look at.
     @param unmarked: those of them in which there is nothing but the load generator, whose being
         busy says nothing.
     """
     rows: dict[tuple[str, str], None] = {}
     for record in records:
         rows.update(dict.fromkeys((record.case, name) for name in record.measured.figures))
-    head = ["case", "figure", names.ours, names.pure, names.theirs, "ratio", "ratio, pure", *beside]
+    head = ["case", "figure", names.ours, names.pure, names.theirs, "ratio", "ratio, pure", *others]
     lines = [head, ["---", "---", *["--:"] * (len(head) - 2)]]
     for case, figure in rows:
         cells = []
-        for subject in (names.ours, names.pure, names.theirs, *beside):
+        for subject in (names.ours, names.pure, names.theirs, *others):
             shown = cell(median(records, case, subject, figure))
             cells.append(shown.rstrip(BOUND) if subject in unmarked else shown)
         for place, subject in enumerate((names.ours, names.pure), 3):

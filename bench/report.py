@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from bench.compared import comparison, subject_at
 from bench.contest import Contest
 from bench.goals import goals_table
 from bench.records import BOUND, Measured, Record, table
@@ -26,6 +27,7 @@ class Report:
     @ivar rounds: how often each case was measured.
     @ivar seconds: how long it took.
     @ivar failures: what failed, in a line each.
+    @ivar before: the commit of another checkout that was measured too; nothing if none was.
     """
 
     contest: str
@@ -36,6 +38,7 @@ class Report:
     seconds: float
     records: Sequence[Record]
     failures: Sequence[str]
+    before: str = ""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -70,10 +73,20 @@ class Report:
 
     def markdown(self, contest: Contest) -> str:
         """All that people read."""
-        parts = [f"# {contest.title}", self.conditions(), "## Goals", self.summary(contest).strip()]
+        parts = [f"# {contest.title}", self.conditions()]
+        if any(record.subject == contest.names.theirs for record in self.records):
+            parts += ["## Goals", self.summary(contest).strip()]
         if self.failures:
             parts += ["## What failed", "\n".join(f"- {each}" for each in self.failures)]
-        full = table(self.records, contest.names, contest.beside, contest.unmarked)
+        others = list(contest.others)
+        if self.before:
+            compared = comparison(self.records, contest.compared, contest.names, self.before)
+            parts += [f"## Now, and before at {self.before}", compared]
+            names = contest.names
+            measured = {record.subject for record in self.records}
+            pair = (subject_at(name, self.before) for name in (names.ours, names.pure))
+            others += [subject for subject in pair if subject in measured]
+        full = table(self.records, contest.names, others, contest.unmarked)
         parts += ["## All figures", full, f"`{BOUND}`: {contest.note}"]
         parts += [f"![{name}]({name})" for name in contest.plots(self.records)]
         return "\n\n".join(parts) + "\n"

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.compared import LESS, MORE
 from bench.contest import Amount, Case
 from bench.goals import Goal
 from bench.messages import How, idle_nodes, round_trips, stream
@@ -28,6 +29,7 @@ SETTLE_SECONDS = 2.0
 """Until a router to which nodes have connected is idle."""
 SPARE_FILES = 200
 RATE, CPU = "messages/s", "router's CPU, µs/message"
+OTHERS_RATE = "others, messages/s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Stalled:
                 for how in (How.BATCHED, How.STALLED)
             )
         figures = {
-            "others, messages/s": sum(got.delivered[1:]) / got.seconds,
+            OTHERS_RATE: sum(got.delivered[1:]) / got.seconds,
             "others if it reads, messages/s": sum(without.delivered[1:]) / without.seconds,
             "others, lost": sum(got.sent[1:]) - sum(got.delivered[1:]),
             "for it, messages sent": got.sent[0],
@@ -231,3 +233,4 @@ GOALS = (
     Goal(stream_name(How.SINGLE, 8, 64), CPU, 1.0, least=False),
     Goal(RoundTrip(True, Amount()).name, P50, 0.8, least=False),
 )
+COMPARED = {RATE: MORE, OTHERS_RATE: MORE, CPU: LESS, P50: LESS}

@@ -11,13 +11,16 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from bench.checkout import Checkout
+from bench.compared import subject_at
 from bench.compiled import compiled
 from bench.messages import NOWHERE, Place, Wire
 from bench.processes import memory
-from tests.daemons import PATIENCE, eventually
+from tests.daemons import PATIENCE, TWISTD, environment, eventually
 from tests.masters import Master
 
 NATS = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "nats-server"
@@ -36,22 +39,33 @@ class Contestant:
     @ivar command: what starts it, given a directory of its own and a port, 0 for any.
     @ivar listening: finds its port in what it prints; None if there is no router at all.
     @ivar unix: it is reached at the unix socket C{nodes} in its directory.
+    @ivar environment: gives the variables that it is started with.
     """
 
     name: str
     wire: Wire
-    command: Callable[[Path, int], Sequence[str]]
+    command: Callable[..., Sequence[str]]
     listening: re.Pattern[str] | None
     unix: bool = False
+    environment: Callable[[], dict[str, str]] = environment
+
+    def at(self, checkout: Checkout) -> Contestant:
+        """As L{bench.contest.Contestant}: a master of another checkout."""
+        return replace(
+            self,
+            name=subject_at(self.name, checkout.commit),
+            command=partial(self.command, twistd=checkout.twistd),
+            environment=checkout.environment,
+        )
 
 
-def _ours(directory: Path, port: int) -> Sequence[str]:
+def _ours(directory: Path, port: int, twistd: str = TWISTD) -> Sequence[str]:
     options = ["--port", str(port), "--listen", f"unix:{directory}/nodes", "--pace", "stream"]
-    return Master(directory, *options).command()
+    return Master(directory, *options, twistd=twistd).command()
 
 
-def _pure(directory: Path, port: int) -> Sequence[str]:
-    return [*WITHOUT_NATIVE, *_ours(directory, port)]
+def _pure(directory: Path, port: int, twistd: str = TWISTD) -> Sequence[str]:
+    return [*WITHOUT_NATIVE, *_ours(directory, port, twistd)]
 
 
 def _theirs(directory: Path, port: int) -> Sequence[str]:
@@ -92,17 +106,19 @@ def started(contestant: Contestant, core: int | None = None) -> Iterator[Place]:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         within = [] if core is None else ["taskset", "--cpu-list", str(core)]
-        with _process([*within, *contestant.command(directory, 0)], directory) as process:
+        command = [*within, *contestant.command(directory, 0)]
+        with _process(command, directory, contestant.environment()) as process:
             port = eventually("the router listens", lambda: _port(contestant, process, directory))
             address = f"{directory}/nodes" if contestant.unix else port
             yield Place(contestant.wire, address, process.pid)
 
 
 @contextlib.contextmanager
-def _process(command: Sequence[str], directory: Path) -> Iterator[subprocess.Popen[bytes]]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+def _process(
+    command: Sequence[str], directory: Path, variables: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
     with (directory / "out").open("wb") as out:
-        process = subprocess.Popen(command, cwd=directory, env=environment, stdout=out, stderr=out)
+        process = subprocess.Popen(command, cwd=directory, env=variables, stdout=out, stderr=out)
     try:
         yield process
     finally:
@@ -130,7 +146,8 @@ def first_answer(contestant: Contestant) -> tuple[float, int]:
         port = chosen.getsockname()[1]
         chosen.close()
         began = time.monotonic()
-        with _process(contestant.command(Path(name), port), Path(name)) as process:
+        command, variables = contestant.command(Path(name), port), contestant.environment()
+        with _process(command, Path(name), variables) as process:
             while not _answers(port, contestant.wire):
                 assert process.poll() is None, f"{contestant.name} has ended"
                 assert time.monotonic() - began < PATIENCE, f"{contestant.name} does not answer"

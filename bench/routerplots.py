@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from bench.curves import figures, times
+from bench.curves import figures, subjects_of, times
 from bench.records import Record
 from bench.routercases import RATE
 from bench.routercontestants import CONTESTANTS
@@ -26,21 +26,22 @@ def plots(records: Sequence[Record]) -> dict[str, str]:
     }
     sizes = {case: size for case, (pairs, size) in shapes.items() if pairs == SIZE_PAIRS}
     nodes = {case: 2 * pairs for case, (pairs, size) in shapes.items() if size == NODES_SIZE}
+    subjects = subjects_of(records, SUBJECTS)
     rate = "messages delivered per second"
     drawn = {
         "routers-size.svg": figures(
             records, sizes, figure=RATE,
             title=f"Messages of {SIZE_PAIRS} senders, batched",
-            labels=("bytes of payload in a message", rate), subjects=SUBJECTS,
+            labels=("bytes of payload in a message", rate), subjects=subjects,
         ),
         "routers-nodes.svg": figures(
             records, nodes, figure=RATE,
             title=f"Messages of {NODES_SIZE} bytes, batched",
-            labels=("nodes, half of them senders", rate), subjects=SUBJECTS,
+            labels=("nodes, half of them senders", rate), subjects=subjects,
         ),
         "routers-latency-pinned.svg": times(
-            records, ONE_PROCESSOR, "A message there and back, on one processor", SUBJECTS
+            records, ONE_PROCESSOR, "A message there and back, on one processor", subjects
         ),
-        "routers-latency.svg": times(records, FREE, "A message there and back", SUBJECTS),
+        "routers-latency.svg": times(records, FREE, "A message there and back", subjects),
     }  # fmt: skip
     return {name: each for name, each in drawn.items() if each}

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bench.contest import Contest
 from bench.records import Names
-from bench.routercases import GOALS, cases
+from bench.routercases import COMPARED, GOALS, cases
 from bench.routercontestants import NATS, NOTHING, OURS, OURS_UNIX, PURE, RELAY, THEIRS
 from bench.routerplots import plots
 from tests.daemons import TWISTD
@@ -22,10 +22,11 @@ ROUTERS = Contest(
     name="routers",
     title="Messages: the master and nats-server",
     names=Names(OURS.name, PURE.name, THEIRS.name),
-    beside=(OURS_UNIX.name, RELAY.name, NOTHING.name),
+    others=(OURS_UNIX.name, RELAY.name, NOTHING.name),
     unmarked=(NOTHING.name,),
     cases=cases,
     goals=GOALS,
+    compared=COMPARED,
     plots=plots,
     tools={"gcc": "gcc", "taskset": "util-linux", NATS: "nats-server"},
     versions=((TWISTD, "distnet", "--version"), (NATS, "--version")),

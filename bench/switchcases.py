@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.compared import LESS, MORE
 from bench.contest import Amount, Case
 from bench.frames import idle_ports, traffic
 from bench.generator import BUSY
@@ -41,6 +42,7 @@ SETTLE_SECONDS = 1.0
 """Until a switch that has just been plugged into is idle."""
 RATE, CPU = "delivered/s", "switch's CPU, µs/delivery"
 CPU_IN = "switch's CPU, µs/frame in"
+TCP_RATE, TCP_CPU = "Mbit/s", "switch's CPU, ms/MB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,10 @@ class Tcp:
             got = transfer(switch.sock, pid, streams=self.streams, seconds=self.amount.tcp)
         busiest = max(got.plugs_cpu) / got.seconds
         figures = {
-            "Mbit/s": got.received * 8 / got.seconds / 1e6,
+            TCP_RATE: got.received * 8 / got.seconds / 1e6,
             "retransmits": got.retransmits,
             "dropped by a host's own tap": got.tap_drops,
-            "switch's CPU, ms/MB": got.switch_cpu / got.received * 1e9,
+            TCP_CPU: got.switch_cpu / got.received * 1e9,
             "switch's CPU, %": got.switch_cpu / got.seconds * 100,
         }
         figures["vde_plug2tap's CPU, %"] = busiest * 100
@@ -226,7 +228,7 @@ def cases(amount: Amount) -> list[Case[Contestant]]:
 PURE_RATE = 0.7
 """What is to be reached of their throughput without native code."""
 GOALS = (
-    Goal("TCP, 1 stream", "Mbit/s", 1.4, pure=PURE_RATE),
+    Goal("TCP, 1 stream", TCP_RATE, 1.4, pure=PURE_RATE),
     Goal("TCP, 1 stream", "retransmits", 0.01, least=False),
     Goal("64 bytes", RATE, 1.1, pure=PURE_RATE),
     Goal("64 bytes", "lost, %", 0, least=False, absolute=True),
@@ -235,3 +237,4 @@ GOALS = (
     Goal(f"64 bytes, {WINDOW} under way", CPU, 0.75, least=False),
     Goal(f"1500 bytes, {WINDOW} under way", CPU, 0.75, least=False),
 )
+COMPARED = {RATE: MORE, TCP_RATE: MORE, CPU: LESS, CPU_IN: LESS, TCP_CPU: LESS, P50: LESS}

@@ -1,15 +1,18 @@
-"""The switches that are compared, as processes: ours, vde_switch, and none."""
+"""The switches that are compared, as processes: ours, here and elsewhere, vde_switch, none."""
 
 from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from bench.checkout import Checkout
+from bench.compared import subject_at
 from bench.routercontestants import WITHOUT_NATIVE
-from tests.switches import Switch, VdeSwitch, running
+from tests.switches import RawClient, Switch, VdeSwitch, running
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +25,46 @@ class Contestant:
     """
 
     name: str
-    kind: type[Switch] | None
+    kind: Callable[..., Switch] | None
     within: Sequence[str] = ()
+
+    def at(self, checkout: Checkout) -> Contestant:
+        """As L{bench.contest.Contestant}: a switch of another checkout."""
+        name = subject_at(self.name, checkout.commit)
+        return replace(self, name=name, kind=partial(_SwitchAt, checkout))
+
+
+class _SwitchAt(Switch):
+    """
+    The switch of another checkout, which may be older than the control interface of switches.
+
+    @ivar checkout: which one.
+    """
+
+    def __init__(
+        self, checkout: Checkout, directory: Path, *options: str, within: Sequence[str] = ()
+    ) -> None:
+        super().__init__(directory, *options, within=within)
+        self.checkout = checkout
+
+    def environment(self) -> dict[str, str]:
+        """That of the checkout, with a place of its own for a control socket, if it has one."""
+        return {**self.checkout.environment(), "XDG_RUNTIME_DIR": str(self.home)}
+
+    def command(self) -> list[str]:
+        """How it is started, without C{--control}."""
+        return [
+            *self.within,
+            self.checkout.twistd, "--nodaemon", "--pidfile=", "--rundir", str(self.home),
+            "distnet-vde", "-sock", str(self.sock), *self.options,
+        ]  # fmt: skip
+
+    def is_ready(self) -> bool:
+        """Whether it gives ports: its reactor runs, so that what follows is no longer its start."""
+        if not self.listens():
+            return False
+        with RawClient(self.sock).plug():
+            return True
 
 
 OURS = Contestant("distnet-vde", Switch)

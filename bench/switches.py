@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bench.contest import Contest
 from bench.records import Names
-from bench.switchcases import GOALS, cases
+from bench.switchcases import COMPARED, GOALS, cases
 from bench.switchcontestants import NOTHING, OURS, PURE, THEIRS
 from bench.switchplots import plots
 from tests.daemons import TWISTD
@@ -17,10 +17,11 @@ SWITCHES = Contest(
     name="switches",
     title="Frames: the switch and vde_switch",
     names=Names(OURS.name, PURE.name, THEIRS.name),
-    beside=(NOTHING.name,),
+    others=(NOTHING.name,),
     unmarked=(NOTHING.name,),
     cases=cases,
     goals=GOALS,
+    compared=COMPARED,
     plots=plots,
     tools={"gcc": "gcc", "taskset": "util-linux", "vde_switch": "vde2", "iperf3": "iperf3",
            "ip": "iproute2", "ping": "iputils-ping"},

@@ -59,6 +59,10 @@ class Switch(Daemon):
         self.options = options
         self.within = list(within)
 
+    def environment(self) -> dict[str, str]:
+        """The variables that it is started with."""
+        return environment()
+
     def command(self) -> list[str]:
         """How it is started."""
         return [
@@ -72,7 +76,7 @@ class Switch(Daemon):
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 self.command(),
-                env=environment(),
+                env=self.environment(),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

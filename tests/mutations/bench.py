@@ -119,6 +119,22 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "before-is-now",
+        "what is compared with this checkout is the other one",
+        "Checkout.environment",
+        '"PYTHONPATH": str(self.root)',
+        '"PYTHONPATH": str(Path(__file__).parent.parent)',
+        ("test_its_own_master_runs", "test_its_own_switch_runs"),
+    ),
+    Mutation(
+        "before-by-now",
+        "a ratio now/before",
+        "comparison",
+        "ratio(records, case, pair, figure)",
+        "ratio(records, case, pair[::-1], figure)",
+        ("ComparisonTests.test_ratios",),
+    ),
+    Mutation(
         "frames-on-any-processor",
         "ping-pong pinned to one core",
         "switchcontestants.started",

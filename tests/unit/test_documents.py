@@ -13,6 +13,7 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from bench.__main__ import command_line
 from distnet.cli.main import make_parser
 from distnet.cluster.config import from_table
 from distnet.daemon.options import DaemonOptions
@@ -145,8 +146,7 @@ class OptionTests(SynchronousTestCase):
             ours |= {name.rstrip("=") for name in options.longOpt} | set(options.synonyms)
         for _, parser in parsers():
             ours |= long_options(parser)
-        # The benchmark's own.
-        ours |= {"quick", "help", "version"}
+        ours |= long_options(command_line()) | {"help", "version"}
         # Of twistd and of QEMU, in a text.
         ours |= {"pidfile", "logfile", "netdev", "device", "chardev", "nodaemon"}
         wrong = []
