@@ -21,7 +21,7 @@ from distnet.address import (
     parse,
 )
 from distnet.errors import LocalError, MachineError
-from distnet.guestnet import GUEST_MASTER
+from distnet.guestnet import GUEST_MASTER, PLAN
 from distnet.mac import format_mac, is_group, parse_mac
 
 _RECONNECT_MS: Final = (9, 2)
@@ -124,13 +124,31 @@ def _ask(program: str, *words: str) -> str:
         raise MachineError(f"{program} {' '.join(words)} fails: {error}") from error
 
 
+def about_restrict(restrict: bool) -> str:
+    """What a guest with a user network reaches, in one line."""
+    if restrict:
+        return (
+            "The guest reaches the master and nothing else: --no-restrict lets it reach this"
+            " machine, too."
+        )
+    return (
+        f"The guest reaches this machine as {PLAN.host}, with what listens on its loopback, and"
+        f" what this machine reaches."
+    )
+
+
 def default_form(address: Address) -> Form:
     """The form that documents show: C{unix} at a unix socket, C{tcp} elsewhere."""
     return Form.UNIX if isinstance(address, UnixAddress) else Form.TCP
 
 
 def guest_arguments(
-    address: Address, form: Form | None = None, *, version: Version = OLDEST, pinned: bool = False
+    address: Address,
+    form: Form | None = None,
+    *,
+    version: Version = OLDEST,
+    pinned: bool = False,
+    restrict: bool = True,
 ) -> list[str]:
     """
     The options for one guest, as words.
@@ -138,6 +156,8 @@ def guest_arguments(
     @param address: where the master listens for it.
     @param form: L{default_form} if none is given.
     @param pinned: the listener is that of one node.
+    @param restrict: the guest reaches the master alone. Else it reaches this machine, loopback
+        addresses too, as 10.0.2.2, and through it whatever this machine reaches.
     @raise LocalError: there is no such form for this address; the message says what to do.
     """
     form = form or default_form(address)
@@ -153,7 +173,8 @@ def guest_arguments(
         if form is Form.RECONNECT:
             # QEMU takes the doubled comma for one that belongs to the guestfwd.
             target += f",,{version.reconnect}"
-    netdev = f"user,id=net1,guestfwd=tcp:{GUEST_MASTER}-{target}"
+    alone = "restrict=on," if restrict else ""
+    netdev = f"user,id=net1,{alone}guestfwd=tcp:{GUEST_MASTER}-{target}"
     return [*chardev, "-netdev", netdev, "-device", "e1000e,netdev=net1"]
 
 

@@ -17,6 +17,7 @@ from distnet.qemu import (
     Form,
     SwitchForm,
     Version,
+    about_restrict,
     about_switch_form,
     check_mac,
     check_switch_form,
@@ -47,6 +48,12 @@ def add_qemu_arguments(qemu: argparse.ArgumentParser) -> None:
         "--form",
         choices=list(map(str, Form)),
         help="how QEMU connects to the master (default: tcp, or unix)",
+    )
+    qemu.add_argument(
+        "--restrict",
+        action=argparse.BooleanOptionalAction,
+        help="let the guest reach the master alone; without, it reaches this machine, too, as"
+        " 10.0.2.2, its loopback included (default: --restrict)",
     )
     qemu.add_argument("--arch", default="x86_64", help="qemu-system-ARCH (default: %(default)s)")
     where = qemu.add_mutually_exclusive_group()
@@ -108,8 +115,9 @@ def qemu_args(arguments: Any) -> None:
 def _to_the_master(arguments: Any, version: Version) -> list[str]:
     address, pinned = _master_for_guests(arguments)
     form = Form(arguments.form) if arguments.form else default_form(address)
-    words = guest_arguments(address, form, version=version, pinned=pinned)
-    print(f"{form}: {ABOUT[form]}", file=sys.stderr)
+    restrict = arguments.restrict is not False
+    words = guest_arguments(address, form, version=version, pinned=pinned, restrict=restrict)
+    print(f"{form}: {ABOUT[form]}\n{about_restrict(restrict)}", file=sys.stderr)
     return words
 
 
@@ -119,6 +127,11 @@ def _switch_form(arguments: Any) -> SwitchForm | None:
     form = forms[0] if forms else None
     if form is not None and arguments.form is not None:
         arguments.wrong(f"argument --form: it is for the master, not for --{form}")
+    if form is not None and arguments.restrict is not None:
+        arguments.wrong(
+            f"argument --restrict/--no-restrict: it is for the master, not for --{form}; on the"
+            f" switch the gateway decides (its --nat)"
+        )
     if form is not SwitchForm.VDE and arguments.port is not None:
         arguments.wrong(
             "argument --port: it is for --vde; elsewhere the switch gives one"

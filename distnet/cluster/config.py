@@ -68,6 +68,7 @@ class NodeConfig:
     @ivar arguments: more words for QEMU, templates too.
     @ivar memory: as QEMU's C{-m} has it.
     @ivar symbols: for a debugger.
+    @ivar restrict: it reaches the master alone; for the topology C{guestfwd}.
     """
 
     id: int
@@ -80,6 +81,7 @@ class NodeConfig:
     memory: str
     cpus: int
     symbols: Path
+    restrict: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,9 @@ class ClusterConfig:
     nodes: tuple[NodeConfig, ...]
 
 
-_NODE_KEYS: Final = ("kernel", "initrd", "append", "arguments", "memory", "cpus", "symbols")
+_NODE_KEYS: Final = (
+    *("kernel", "initrd", "append", "arguments", "memory", "cpus", "symbols", "restrict"),
+)
 _KEYS: Final = (
     "name",
     "nodes",
@@ -189,6 +193,7 @@ def from_table(table: Mapping[str, Any], directory: Path, where: str) -> Cluster
 
 def _nodes(keys: _Keys) -> tuple[NodeConfig, ...]:
     count = keys.number("nodes", 1, MAX_NODES, None)
+    _check_restrict(keys, keys)
     tables = keys.tables("node")
     own: dict[int, _Keys] = {}
     for table in tables:
@@ -197,8 +202,18 @@ def _nodes(keys: _Keys) -> tuple[NodeConfig, ...]:
         if node in own:
             raise mine.wrong("id", f"there are two tables for node {node}")
         own[node] = mine
+        _check_restrict(keys, mine)
     nobody = _Keys({}, (), keys.where, keys.directory)
     return tuple(_node(node, count, keys, own.get(node, nobody)) for node in range(count))
+
+
+def _check_restrict(keys: _Keys, mine: _Keys) -> None:
+    if "restrict" in mine.table and keys.text("topology", GUESTFWD) == VDE:
+        raise mine.wrong(
+            "restrict",
+            f"it is for the topology {GUESTFWD}: on {VDE} a kernel reaches no more than the master"
+            f' and the others, but for switch = "--nat"',
+        )
 
 
 def _node(node: int, count: int, keys: _Keys, mine: _Keys) -> NodeConfig:
@@ -219,6 +234,7 @@ def _node(node: int, count: int, keys: _Keys, mine: _Keys) -> NodeConfig:
         memory=mine.memory("memory") or keys.memory("memory") or "512M",
         cpus=mine.number("cpus", 1, 512, keys.number("cpus", 1, 512, 1)),
         symbols=mine.path("symbols") or keys.path("symbols") or chosen,
+        restrict=mine.flag("restrict", keys.flag("restrict", True)),
     )
     whose = mine if "append" in mine.table else keys
     whose.filled("append", append, made)
@@ -299,9 +315,10 @@ class _Keys:
         value = self._typed(key, str, "a text")
         return default if value is None else value
 
-    def flag(self, key: str) -> bool:
-        """Whether a key is true; it is not if it is not there."""
-        return bool(self._typed(key, bool, "true or false"))
+    def flag(self, key: str, default: bool = False) -> bool:
+        """Whether a key is true, or the default if it is not there."""
+        value = self._typed(key, bool, "true or false")
+        return default if value is None else value
 
     def number(self, key: str, least: int, most: int, default: int | None) -> int:
         """A whole number; one without a default must be there."""

@@ -90,7 +90,9 @@ def _network(
     if config.topology == VDE:
         return switch_arguments(vde_netdev(str(run.switch)), node.addresses.mac)
     address = UnixAddress(str(run.node(node.id, "master")))
-    *words, device = guest_arguments(address, config.form, version=version, pinned=True)
+    *words, device = guest_arguments(
+        address, config.form, version=version, pinned=True, restrict=node.restrict
+    )
     return [*words, f"{device},mac={node.addresses.mac}"]
 
 

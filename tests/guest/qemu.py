@@ -44,7 +44,7 @@ def guestfwd(target: str | int, options: str = "") -> list[str]:
     """The documented network options, to a port of 127.0.0.1 or to what QEMU calls a target."""
     where = f"tcp:127.0.0.1:{target}" if isinstance(target, int) else target
     forward = f"guestfwd=tcp:{MASTER}:1234-{where}{options}"
-    return ["-netdev", f"user,id=net1,{forward}", "-device", "e1000e,netdev=net1"]
+    return ["-netdev", f"user,id=net1,restrict=on,{forward}", "-device", "e1000e,netdev=net1"]
 
 
 class Guest:

@@ -7,6 +7,7 @@ import os
 import random
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.daemons import eventually
+from tests.daemons import PATIENCE, eventually
 from tests.guest import wire
 from tests.guest.conftest import Boot
 from tests.guest.qemu import Guest, guestfwd
@@ -119,6 +120,30 @@ def test_a_guest_that_only_receives(start_master: Start, boot: Boot) -> None:
         assert_done(guest)
         assert "node 1: settled" in master.log()
         assert "as its queue shows" in master.log()
+
+
+def test_what_a_guest_reaches(start_master: Start, boot: Boot) -> None:
+    """A guest reaches the master, and a listener on this machine's loopback only if it may."""
+    master = start_master("--port", "0")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        script = f"connect;send:{{}}:512:1;expect:any:1;quit;fetch:10.0.2.2:{port}:{{}}"
+        for node, options in enumerate(([], ["--no-restrict"])):
+            guest = boot(
+                qemu_args(master, *options), script.format(node, "0:3" if node == 0 else "0"),
+                name=f"guest{node}",
+            )  # fmt: skip
+            guest.wait_for(rf"^DN recv from={node} len=512 seq=0 ok")
+            if node == 0:
+                guest.wait_for("^DN FAIL fetch: nobody listens$")
+                listener.settimeout(0)
+                with pytest.raises(BlockingIOError):
+                    listener.accept()
+                continue
+            listener.settimeout(PATIENCE)
+            accepted, _ = listener.accept()
+            accepted.close()
+            assert_done(guest)
 
 
 @pytest.mark.skipif(shutil.which("socat") is None, reason="needs the Debian package socat")

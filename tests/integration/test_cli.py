@@ -274,7 +274,7 @@ def test_ping_by_a_kernel(master: Master, connect: Connect) -> None:
 # qemu-args
 
 DEVICE = "-device e1000e,netdev=net1"
-GUESTFWD = "user,id=net1,guestfwd=tcp:10.0.2.16:1234-"
+GUESTFWD = "user,id=net1,restrict=on,guestfwd=tcp:10.0.2.16:1234-"
 NETDEV = f"-netdev {GUESTFWD}"
 
 
@@ -317,6 +317,9 @@ def test_qemu_args(start_master: Start, tmp_path: Path) -> None:
     }
     for words, text in expected.items():
         assert qemu_args(master, *words) == text
+        assert qemu_args(master, *words, "--restrict") == text
+        free = text.replace("restrict=on,", "")
+        assert qemu_args(master, *words, "--no-restrict") == free != text
     for words in (("--form", "unix", "--node", "4"), ("--form", "tcp", "--node", "3"),
                   ("--node", "5")):  # fmt: skip
         said = fails(1, "qemu-args", *words, master=master)
@@ -470,6 +473,7 @@ def test_no_socket_for_tools(start_master: Start, tmp_path: Path) -> None:
         ["qemu-args", "--stream", "nowhere:at:all"],
         ["qemu-args", "--dgram", "tcp:1234"],
         ["qemu-args", "--vde", "--form", "tcp"],
+        ["qemu-args", "--vde", "--no-restrict"],
         ["qemu-args", "--vde", "--stream", "1234"],
         ["qemu-args", "--stream", "1234", "--port", "7"],
         ["qemu-args", "--mac", "52:54:00:00:00:01"],

@@ -87,7 +87,7 @@ def test_the_log_has_the_option_for_qemu(start_master: Start, tmp_path: Path) ->
     master = start_master("--port", "0", "--listen", "tcp6:0", "--node", f"3=unix:{path}")
     six = master.address("tcp:[::1]")
     for address in (f"tcp:127.0.0.1:{master.port}", six, f"unix:{path}"):
-        words = ["-netdev", f"user,id=net1,guestfwd=tcp:10.0.2.16:1234-{address}",
+        words = ["-netdev", f"user,id=net1,restrict=on,guestfwd=tcp:10.0.2.16:1234-{address}",
                  "-device", "e1000e,netdev=net1"]  # fmt: skip
         assert f"QEMU: {shlex.join(words)}\n" in master.log()
     assert f"listening at unix:{path} for node 3" in master.log()

@@ -148,6 +148,14 @@ MUTATIONS = (
         ("test_ping_is_answered",),
     ),
     Mutation(
+        "guests-reach-the-host",
+        "guests under plain guestfwd reach the host's loopback at 10.0.2.2: --restrict",
+        "qemu.guest_arguments",
+        'alone = "restrict=on," if restrict else ""',
+        'alone = ""',
+        ("ArgumentsTests.test_restrict",),
+    ),
+    Mutation(
         "reconnect-for-everybody",
         "no reconnect for a node that is not pinned",
         "qemu._check",

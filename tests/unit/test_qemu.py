@@ -16,6 +16,7 @@ from distnet.qemu import (
     SwitchForm,
     UdpAddress,
     Version,
+    about_restrict,
     about_switch_form,
     check_mac,
     check_switch_form,
@@ -39,7 +40,7 @@ DEVICE = ["-device", "e1000e,netdev=net1"]
 
 def netdev(target: str) -> list[str]:
     """The options that forward to a target."""
-    return ["-netdev", f"user,id=net1,guestfwd=tcp:10.0.2.16:1234-{target}", *DEVICE]
+    return ["-netdev", f"user,id=net1,restrict=on,guestfwd=tcp:10.0.2.16:1234-{target}", *DEVICE]
 
 
 class ArgumentsTests(SynchronousTestCase):
@@ -55,9 +56,20 @@ class ArgumentsTests(SynchronousTestCase):
         """On the documented port the option is the documented one, to the letter."""
         self.assertEqual(
             " ".join(guest_arguments(TCP)),
-            "-netdev user,id=net1,guestfwd=tcp:10.0.2.16:1234-tcp:127.0.0.1:1234"
+            "-netdev user,id=net1,restrict=on,guestfwd=tcp:10.0.2.16:1234-tcp:127.0.0.1:1234"
             " -device e1000e,netdev=net1",
         )
+
+    def test_restrict(self) -> None:
+        """A guest reaches the master alone unless more is asked for; each has its line."""
+        for address in (TCP, UNIX):
+            restricted = guest_arguments(address)
+            self.assertEqual(guest_arguments(address, restrict=True), restricted)
+            self.assertIn("user,id=net1,restrict=on,guestfwd=", restricted[1])
+            free = [word.replace("restrict=on,", "") for word in restricted]
+            self.assertEqual(guest_arguments(address, restrict=False), free)
+        self.assertIn("--no-restrict", about_restrict(restrict=True))
+        self.assertIn("10.0.2.2", about_restrict(restrict=False))
 
     def test_default_forms(self) -> None:
         """Without a form, a unix socket is used as one and all else as TCP."""

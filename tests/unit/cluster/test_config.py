@@ -82,6 +82,14 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual((one.memory, one.cpus, one.arguments), ("1G", 2, ("-a", "-S")))
         self.assertEqual(read.nodes[2].arguments, ("-a",))
 
+    def test_restrict(self) -> None:
+        """A node reaches the master alone, unless the file, or its own table, says otherwise."""
+        self.assertEqual([node.restrict for node in config().nodes], [True, True, True])
+        free = config(restrict=False, node=[{"id": 1, "restrict": True}])
+        self.assertEqual([node.restrict for node in free.nodes], [False, True, False])
+        one = config(node=[{"id": 2, "restrict": False}])
+        self.assertEqual([node.restrict for node in one.nodes], [True, True, False])
+
     def test_one_append(self) -> None:
         """A node's own append is instead of the others', which it can name."""
         read = config(
@@ -122,6 +130,10 @@ class WrongTests(SynchronousTestCase):
         self.wrong("form: 'tcp' is not unix or command or chardev$", form="tcp")
         self.wrong("form: it is for the topology guestfwd$", form="unix", topology="vde")
         self.wrong("switch: it is for the topology vde$", switch="--hub")
+        only = "restrict: it is for the topology guestfwd: "
+        self.wrong(only, restrict=False, topology="vde")
+        self.wrong(f"node.{only}", node=[{"id": 1, "restrict": True}], topology="vde")
+        self.wrong("restrict: 'on' is not true or false$", restrict="on")
 
     def test_types(self) -> None:
         """What is not of its type is shown."""

@@ -68,9 +68,13 @@ class CommandTests(SynchronousTestCase):
         self.assert_in(
             self.qemu(),
             "-netdev",
-            "user,id=net1,guestfwd=tcp:10.0.2.16:1234-unix:/r/distnet/clusters/c/node-1.master",
+            "user,id=net1,restrict=on,guestfwd=tcp:10.0.2.16:1234-unix:/r/distnet/clusters/c/node-1.master",
             "-device",
             "e1000e,netdev=net1,mac=54:51:9F:71:C0:02",
+        )
+        free = self.qemu(restrict=False)
+        self.assertTrue(
+            free[free.index("-netdev") + 1].startswith("user,id=net1,guestfwd=tcp:10.0.2.16:1234-")
         )
         command = self.qemu(form="command")
         self.assertIn("cmd:socat - UNIX-CONNECT:/r/", " ".join(command))
