@@ -88,11 +88,9 @@ MUTATIONS = (
     Mutation(
         "long-descriptor-leaks",
         "10^5 through real sockets without a leak of descriptors",
-        "DataSocket.release",
-        "self._socket.close()\nif self._path is not None:",
-        "kept = self._bridge.__dict__.setdefault('kept', [])\n"
-        "kept.append(self._socket)\n"
-        "if self._path is not None:",
+        "FrameSocket.release",
+        "self._socket.close()",
+        "self._bridge.__dict__.setdefault('kept', []).append(self._socket)",
         ("test_sockets",),
     ),
     Mutation(

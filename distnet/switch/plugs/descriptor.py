@@ -1,10 +1,11 @@
-"""A descriptor of which each read and each write is one frame, as an endpoint of the switch."""
+"""Descriptors of which each read and each write is one frame, as endpoints of the switch."""
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -187,3 +188,40 @@ class FrameDescriptor(RetriedDescriptor):
     def connectionLost(self, reason: Failure) -> None:
         """The operating system has given the descriptor up."""
         self.ended()
+
+
+class PlugService(Protocol):
+    """What plugs descriptors in."""
+
+    reactor: Any
+    bridge: Bridge
+    errors: Errors
+
+
+class FrameSocket(FrameDescriptor):
+    """
+    Frames from and to a connected datagram socket, which is its own. A subclass says whose they
+    are.
+    """
+
+    def __init__(self, service: PlugService, sock: socket.socket, description: str) -> None:
+        super().__init__(
+            service.reactor,
+            service.bridge,
+            service.errors,
+            description,
+            receive=sock.recv,
+            transmit=sock.send,
+        )
+        self._socket = sock
+
+    def fileno(self) -> int:
+        """The descriptor of the socket, or -1 when it is closed."""
+        return self._socket.fileno()
+
+    def release(self) -> bool:
+        """Close the socket. False if it was closed already."""
+        if not super().release():
+            return False
+        self._socket.close()
+        return True

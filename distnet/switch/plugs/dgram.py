@@ -26,7 +26,7 @@ from distnet.sockets.refusals import Refusals
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
 from distnet.switch.core.records import Endpoint
-from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE, Errors, FrameDescriptor
+from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE, Errors, FrameSocket
 
 USE: Final = "use unix:PATH, unix:PATH:mode=660, udp:PORT, udp:HOST:PORT or udp:[v6]:PORT"
 """What C{--dgram} takes."""
@@ -204,7 +204,7 @@ class DgramService(Descriptor, Service):
         return peer
 
 
-class DgramPeer(FrameDescriptor):
+class DgramPeer(FrameSocket):
     """One that sends to us, as an endpoint: a socket that is connected to it."""
 
     module = "dgram"
@@ -213,17 +213,9 @@ class DgramPeer(FrameDescriptor):
     def __init__(
         self, service: DgramService, sock: socket.socket, address: Any, description: str
     ) -> None:
-        super().__init__(
-            service.reactor,
-            service.bridge,
-            service.errors,
-            description,
-            receive=sock.recv,
-            transmit=sock.send,
-        )
+        super().__init__(service, sock, description)
         self.address = address
         self._service = service
-        self._socket = sock
         self._leaving: Any = None
 
     @property
@@ -235,17 +227,12 @@ class DgramPeer(FrameDescriptor):
     def begin(self) -> None:
         """Read what it sends to its own socket, if that is where it comes."""
 
-    def fileno(self) -> int:
-        """The descriptor of its socket."""
-        return self._socket.fileno()
-
     def close(self) -> None:
         """Close its socket. If it sends more, it is plugged in again."""
         if self.release():
             self._service.forget(self)
             if self._leaving is not None:
                 self._leaving.cancel()
-            self._socket.close()
 
     def ended(self) -> None:
         """A peer is not there any more: unplug and close it."""

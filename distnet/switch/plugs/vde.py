@@ -25,7 +25,7 @@ from distnet.sockets.refusals import Refusals
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
 from distnet.switch.core.records import Endpoint
-from distnet.switch.plugs.descriptor import Errors, FrameDescriptor
+from distnet.switch.plugs.descriptor import Errors, FrameSocket
 from distnet.switch.plugs.vdedir import VdeDirectory
 from distnet.text import printable
 from distnet.vdewire import (
@@ -200,7 +200,7 @@ class ControlProtocol(Protocol):
             self._data.release()
 
 
-class DataSocket(FrameDescriptor):
+class DataSocket(FrameSocket):
     """
     The unix datagram socket of one endpoint, connected to its client's.
 
@@ -213,16 +213,8 @@ class DataSocket(FrameDescriptor):
     def __init__(
         self, service: VdeService, owner: ControlProtocol, sock: socket.socket, description: str
     ) -> None:
-        super().__init__(
-            service.reactor,
-            service.bridge,
-            service.errors,
-            description,
-            receive=sock.recv,
-            transmit=sock.send,
-        )
+        super().__init__(service, sock, description)
         self._owner = owner
-        self._socket = sock
         self._path: str | None = None
 
     def bound(self, endpoint: Endpoint, path: str) -> None:
@@ -234,15 +226,10 @@ class DataSocket(FrameDescriptor):
         """Close the socket, and remove it from its directory."""
         if not super().release():
             return False
-        self._socket.close()
         if self._path is not None:
             with contextlib.suppress(OSError):
                 Path(self._path).unlink()
         return True
-
-    def fileno(self) -> int:
-        """The descriptor of the socket, or -1 when it is closed."""
-        return self._socket.fileno()
 
     def close(self) -> None:
         """End the connection that it was plugged in with."""
