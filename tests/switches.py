@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from ctypes.util import find_library
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from distnet.control.paths import SWITCH
 from distnet.guestnet import GATEWAY
@@ -85,6 +85,11 @@ class Switch(Daemon):
     def is_ready(self) -> bool:
         """Whether it answers: its reactor runs, so all that it listens at is there."""
         return answer(self.control, "/status", SWITCH) is not None
+
+    def listeners(self, kind: str) -> list[dict[str, Any]]:
+        """Where it listens for QEMU's C{-netdev} of a kind, as its status has it."""
+        told = answer(self.control, "/status", SWITCH)["listeners"]
+        return [listener for listener in told if listener["kind"] == kind]
 
     def listens(self) -> bool:
         """Whether clients can connect."""

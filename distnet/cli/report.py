@@ -54,8 +54,10 @@ def show_switch(status: dict[str, Any], now: float) -> str:
         f"distnet-vde {status['distnet']}, pid {status['pid']},"
         f" up {duration(now - status['started'])}, {'hub' if status['hub'] else 'switch'}",
         f"  listening in {status['directory']} for VDE",
-        "",
     ]
+    # A switch that was started before an upgrade does not tell them.
+    lines += [f"  listening at {_plug(listener)}" for listener in status.get("listeners", ())]
+    lines.append("")
     rows = [
         _endpoint(port, endpoint, now) for port in status["ports"] for endpoint in port["endpoints"]
     ]
@@ -85,6 +87,11 @@ def _endpoint(port: dict[str, Any], endpoint: dict[str, Any], now: float) -> lis
         endpoint["module"],
         printable(endpoint["description"]) or "-",
     ]
+
+
+def _plug(listener: dict[str, Any]) -> str:
+    port = "" if listener["port"] is None else f", port {listener['port']}"
+    return f"{listener['address']} for -netdev {listener['kind']}{port}"
 
 
 def _frames(tally: dict[str, int]) -> str:

@@ -179,8 +179,9 @@ def _about(status: dict[str, Any]) -> str:
     """Which one that is, for people, by what it says of itself."""
     if "pid" not in status:
         return "does not answer"
-    where = [one["address"] for one in status.get("listeners", ()) if not one.get("tools")]
-    where += filter(None, [status.get("directory")])
+    # A switch is known by its directory, wherever else it listens.
+    where = [*filter(None, [status.get("directory")])]
+    where += [one["address"] for one in status.get("listeners", ()) if not one.get("tools")]
     return ", ".join([f"pid {status['pid']}", *where[:1]])
 
 

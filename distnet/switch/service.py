@@ -37,6 +37,8 @@ from distnet.switch.status import (
     CountersStatus,
     DumpStatus,
     FdbEntryStatus,
+    ListenerKind,
+    ListenerStatus,
     PortStatus,
     RefusedStatus,
     SwitchStatus,
@@ -207,6 +209,7 @@ class SwitchService(MultiService):
             pid=about.pid,
             started=about.started,
             directory=self.vde.directory.path,
+            listeners=tuple(self._listeners()),
             mac=format_mac(about.mac),
             hub=bridge.hub,
             strict=bridge.strict,
@@ -247,6 +250,13 @@ class SwitchService(MultiService):
         """What was counted at all ports, those that were removed too."""
         self.count()
         return CountersStatus.of(self.bridge.ports.totals())
+
+    def _listeners(self) -> Iterator[ListenerStatus]:
+        for listener, address in self._streams.addresses():
+            yield ListenerStatus(ListenerKind.STREAM, str(address), listener.port)
+        for dgrams in self._dgrams:
+            if dgrams.running:
+                yield ListenerStatus(ListenerKind.DGRAM, dgrams.where(), None)
 
     def _refused(self) -> RefusedStatus:
         return RefusedStatus(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 from distnet.mac import format_mac
 from distnet.switch.core.counters import Counters, Reason, Traffic
@@ -188,6 +189,29 @@ class FdbEntryStatus:
         )
 
 
+class ListenerKind(Enum):
+    """What plugs in at a listener."""
+
+    STREAM = "stream"
+    DGRAM = "dgram"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerStatus:
+    """
+    Where the switch listens, besides its directory.
+
+    @ivar kind: of QEMU's C{-netdev}.
+    @ivar address: as users type it, C{tcp:HOST:PORT}, C{unix:PATH} or C{udp:HOST:PORT}; with the
+        port that the kernel has chosen, if any was to do.
+    @ivar port: the number of the port that whoever connects there gets, or None for any.
+    """
+
+    kind: ListenerKind
+    address: str
+    port: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class RefusedStatus:
     """
@@ -232,6 +256,7 @@ class SwitchStatus:
     @ivar distnet: the version.
     @ivar started: when it started.
     @ivar directory: where clients of VDE find it.
+    @ivar listeners: where else it listens: for streams, then for datagrams, as they were told.
     @ivar mac: its own address.
     @ivar hub: every frame goes to all ports of its VLAN.
     @ivar strict: tags of VLANs that a port is not in are refused.
@@ -254,6 +279,7 @@ class SwitchStatus:
     pid: int
     started: float
     directory: str
+    listeners: tuple[ListenerStatus, ...]
     mac: str
     hub: bool
     strict: bool

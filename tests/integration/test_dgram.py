@@ -94,8 +94,13 @@ def stopped(switch: Switch) -> Iterator[None]:
 
 def udp(switch: Switch) -> tuple[str, int]:
     """Where a switch that was told a port of 0 listens."""
-    said = switch.wait_for_log("for QEMU's -netdev dgram")
-    host, _, port = said.partition("listening at udp:")[2].split()[0].rpartition(":")
+    (where,) = [
+        rest
+        for listener in switch.listeners("dgram")
+        for kind, _, rest in [listener["address"].partition(":")]
+        if kind == "udp"
+    ]
+    host, _, port = where.rpartition(":")
     return host.strip("[]"), int(port)
 
 
@@ -121,6 +126,8 @@ def test_both_ways(start_switch: StartSwitch, home: Path, plug: Plug) -> None:
     switch = start_switch("--dgram", f"unix:{place}", "--dgram", "udp:0", "-M", f"{home}/console")
     where = udp(switch)
     assert where[0] == "127.0.0.1"
+    for listener in (f"udp:127.0.0.1:{where[1]}", f"unix:{place}"):
+        assert f"listening at {listener} for QEMU's -netdev dgram" in switch.log()
     with RawClient(switch.sock).plug() as client:
         guests = [
             plug(f"{home}/a", place),

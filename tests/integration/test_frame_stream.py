@@ -22,7 +22,6 @@ from typing import Self
 import pytest
 
 from distnet.switch.core.streamwire import PREFIX, StreamFrames, encode_frame
-from tests.console.switches import ConsoleSwitch, Start
 from tests.daemons import PATIENCE, ROOT, TWISTD, eventually, until
 from tests.integration.test_cli import distnet, lines
 from tests.switches import BROADCAST, RawClient, StartSwitch, Switch, frame, mac
@@ -102,15 +101,22 @@ class StreamClient:
         self.close()
 
 
-def listening(switch: Switch, what: str = "") -> Address:
-    """Where a switch listens for streams, as its log says it."""
-    pattern = rf"listening at (\S+) for -netdev stream{what}$"
-    found = eventually(
-        "the log says where it listens", lambda: re.search(pattern, switch.log(), re.MULTILINE)
-    )
-    kind, _, rest = found[1].partition(":")
-    host, _, port = rest.rpartition(":")
-    return rest if kind == "unix" else (host, int(port))
+def listening(switch: Switch, port: int | None = None) -> Address:
+    """The first place where a switch listens for streams to a port, or to any."""
+    found = next(each for each in switch.listeners("stream") if each["port"] == port)
+    kind, _, rest = found["address"].partition(":")
+    host, _, number = rest.rpartition(":")
+    return rest if kind == "unix" else (host, int(number))
+
+
+def turns_away(address: Address) -> bool:
+    """Whether a switch ends a connection as soon as there is one; waits for that."""
+    try:
+        with StreamClient(address) as client:
+            return client.is_closed()
+    except ConnectionError:
+        # It was ended before we had looked whether there is one.
+        return True
 
 
 @pytest.fixture
@@ -165,7 +171,8 @@ def test_both_ways(start_switch: StartSwitch, place: str, plug: Plug) -> None:
 def test_ports(start_switch: StartSwitch, path: str) -> None:
     """Whoever connects to a place for a port gets that; others get the first one that is free."""
     switch = start_switch("--stream", f"7=unix:{path}", "--stream", "tcp:0")
-    assert listening(switch, ", port 7") == path
+    assert listening(switch, 7) == path
+    assert f"listening at unix:{path} for -netdev stream, port 7\n" in switch.log()
     address = listening(switch)
     with StreamClient(path), StreamClient(address), RawClient(switch.sock).plug() as client:
         name = switch.wait_for_log("port 7, endpoint ")
@@ -177,13 +184,11 @@ def test_ports(start_switch: StartSwitch, path: str) -> None:
     assert Path(path).stat().st_mode & 0o777 == 0o600
 
 
-def test_shown_at_the_console(start_console: Start, place: str, plug: Plug) -> None:
+def test_shown_at_the_console(start_switch: StartSwitch, place: str, path: str, plug: Plug) -> None:
     """The console shows what is plugged in, and can unplug it."""
-    switch = start_console("--stream", place)
-    log = switch.home / "log"
-    switch.log_path = log
+    switch = start_switch("--stream", place, "-M", f"{path}c")
     client = plug(switch)
-    with _console(switch) as ask:
+    with _console(f"{path}c") as ask:
         shown = ask("port/print")
         found = re.search(r"endpoint ID (\d+) module stream {6} *: (tcp|unix)", shown)
         assert found is not None, shown
@@ -193,10 +198,10 @@ def test_shown_at_the_console(start_console: Start, place: str, plug: Plug) -> N
 
 
 @contextlib.contextmanager
-def _console(switch: ConsoleSwitch) -> Iterator[Callable[[str], str]]:
+def _console(management: str) -> Iterator[Callable[[str], str]]:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(PATIENCE)
-        sock.connect(switch.management)
+        sock.connect(management)
 
         def read() -> str:
             data = b""
@@ -212,20 +217,13 @@ def _console(switch: ConsoleSwitch) -> Iterator[Callable[[str], str]]:
         yield ask
 
 
-def test_users(start_console: Start, path: str) -> None:
+def test_users(start_switch: StartSwitch, path: str) -> None:
     """A port that is for one user is for the streams of that user; of TCP nobody knows the user."""
-    switch = start_console("--stream", f"3=unix:{path}", "--stream", "3=tcp:0")
-    switch.log_path = switch.home / "log"
-    where = listening(switch, ", port 3")
-    log = switch.log()
-    tcp = re.search(r"listening at tcp:127\.0\.0\.1:(\d+) for", log)
-    assert tcp is not None
-    assert where == path
-    with _console(switch) as ask:
+    switch = start_switch("--stream", "3=tcp:0", "--stream", f"3=unix:{path}", "-M", f"{path}c")
+    with _console(f"{path}c") as ask:
         ask("port/create 3")
         assert "Success" in ask(f"port/setuser 3 {os.geteuid()}")
-        with StreamClient(("127.0.0.1", int(tcp[1]))) as stranger:
-            assert stranger.is_closed()
+        assert turns_away(listening(switch, 3))
         said = switch.wait_for_log("a stream is refused: tcp 127.0.0.1")
         assert "port 3 is for another user or group" in said
         with StreamClient(path):
@@ -330,8 +328,7 @@ def test_no_free_port(start_switch: StartSwitch, place: str, plug: Plug) -> None
     switch = start_switch("--stream", place, "-n", "3")
     one, other = plug(switch), plug(switch)
     for _ in range(5):
-        with StreamClient(listening(switch)) as refused:
-            assert refused.is_closed()
+        assert turns_away(listening(switch))
     assert switch.log().count("a stream is refused") == 1
     assert "none of 2 ports is free" in switch.log()
     one.send(frame(BROADCAST, mac(1)))
@@ -417,7 +414,7 @@ def test_places_that_are_taken(start_switch: StartSwitch, path: str) -> None:
     """Where somebody else listens a switch does not start, and that one goes on."""
     switch = start_switch("--stream", f"unix:{path}", "--stream", "2=tcp:0")
     assert listening(switch) == path
-    where = listening(switch, ", port 2")
+    where = listening(switch, 2)
     assert "another process listens there" in refused("--stream", f"unix:{path}")
     assert "Address already in use" in refused("--stream", f"tcp:{where[1]}")
     with StreamClient(path):
@@ -463,7 +460,7 @@ def qemu_on(switch: Switch, form: str, arch: str) -> Iterator[None]:
     elif form in {"dgram", "udp"}:
         words = list(switch.options)
     else:
-        where = listening(switch, ", port 5")
+        where = listening(switch, 5)
         words = ["--stream", f"unix:{where}" if isinstance(where, str) else f"127.0.0.1:{where[1]}"]
     printed = distnet("qemu-args", *words, "--guest", "1", "--arch", arch)
     assert printed.returncode == 0, printed.stderr

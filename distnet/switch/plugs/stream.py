@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from distnet.address import Address
 from distnet.sockets.descriptor import Retry, grow_send_buffer
 from distnet.sockets.listen import (
     Listener,
@@ -95,15 +96,19 @@ class FrameStreamService(Service):
         super().startService()
         # As users have named them, whichever was opened first.
         self._ports.sort(key=lambda opened: self._listeners.index(opened[0]))
-        for listener, where, port in self._ports:
+        for listener, address in self.addresses():
             _log.info(
                 "listening at {address} for -netdev stream{port}",
-                address=(address := address_of(where, port)),
+                address=address,
                 port="" if listener.port is None else f", port {listener.port}",
             )
             _log.info(
                 "    QEMU: distnet qemu-args --stream {address} prints its options", address=address
             )
+
+    def addresses(self) -> list[tuple[StreamListener, Address]]:
+        """Where it listens now."""
+        return [(listener, address_of(where, port)) for listener, where, port in self._ports]
 
     def stopService(self) -> Deferred[None]:
         """Unplug everybody."""

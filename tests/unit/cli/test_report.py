@@ -129,6 +129,7 @@ def switch_status(*endpoints: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "started": 100.0,
         "hub": False,
         "directory": "/tmp/s",
+        "listeners": [],
         "ports": [{"number": 4, "vlan": 0, "endpoints": list(endpoints)}],
         "counters": {
             "received": {"frames": 1, "bytes": 60},
@@ -169,6 +170,28 @@ class SwitchTests(SynchronousTestCase):
                 "not delivered, slow: 2 frames (3.0 kB)",
             ],
         )
+
+    def test_listeners(self) -> None:
+        """Where else guests plug in is shown, with the port that they get there."""
+        listeners = [
+            {"kind": "stream", "address": "unix:/s", "port": 7},
+            {"kind": "dgram", "address": "udp:127.0.0.1:5", "port": None},
+        ]
+        self.assertEqual(
+            show_switch(switch_status(listeners=listeners), 0.0).splitlines()[1:5],
+            [
+                "  listening in /tmp/s for VDE",
+                "  listening at unix:/s for -netdev stream, port 7",
+                "  listening at udp:127.0.0.1:5 for -netdev dgram",
+                "",
+            ],
+        )
+
+    def test_one_that_does_not_tell_its_listeners(self) -> None:
+        """A switch that was started before an upgrade is shown too."""
+        status = switch_status()
+        del status["listeners"]
+        self.assertEqual(show_switch(status, 0.0).splitlines()[2:4], ["", "nothing is plugged in"])
 
     def test_who_is_plugged_in(self) -> None:
         """Each endpoint has a line with its port, how it does, and who it is."""

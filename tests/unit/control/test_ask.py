@@ -118,7 +118,8 @@ class FindTests(RuntimeTestCase):
         self.start("1235")
         for name in ("a", "b"):
             sock = self.listen(self.directory / f"switch-{name}")
-            self.answer(sock, {"pid": 5, "directory": f"/tmp/{name}"})
+            where = {"directory": f"/tmp/{name}", "listeners": [{"address": "udp:127.0.0.1:5"}]}
+            self.answer(sock, {"pid": 5, **where})
             if name == "a":
                 self.assertEqual(find_vde_directory("--vde DIRECTORY"), "/tmp/a")
         error = self.assertRaises(SeveralRun, find_vde_directory, "--vde DIRECTORY")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from dataclasses import FrozenInstanceError, astuple
@@ -19,7 +20,8 @@ from distnet.switch.console.session import MAX_SESSIONS
 from distnet.switch.core.counters import Reason
 from distnet.switch.core.errors import NoSuchThing
 from distnet.switch.core.limits import BridgeLimits
-from distnet.switch.options import answers_of
+from distnet.switch.options import answers_of, parse_dgram
+from distnet.switch.plugs.stream import parse_stream
 from distnet.switch.plugs.vdedir import Permissions, VdeDirectory
 from distnet.switch.service import Management, Plugs, Settings, SwitchService
 from distnet.switch.status import (
@@ -28,6 +30,8 @@ from distnet.switch.status import (
     DumpStatus,
     EndpointStatus,
     FdbEntryStatus,
+    ListenerKind,
+    ListenerStatus,
     PortStatus,
     RefusedStatus,
     VlanStatus,
@@ -51,21 +55,27 @@ class StatusTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """A switch that has started."""
-        home = Path(tempfile.mkdtemp())
-        self.addCleanup(shutil.rmtree, home)
-        self.sock = home / "s"
+        self.home = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.home)
+        self.sock = self.home / "s"
         self.reactor = ListeningReactor()
-        self.service = SwitchService(
+        self.service = self.start(Plugs())
+        self.bridge = self.service.bridge
+
+    def start(self, plugs: Plugs, name: str = "s") -> SwitchService:
+        """A switch that has started."""
+        service = SwitchService(
             self.reactor,
-            VdeDirectory(str(self.sock), Permissions()),
+            VdeDirectory(str(self.home / name), Permissions()),
             Settings(numports=9, strict=True, address=bytes(range(6)), limits=LIMITS),
             Management(),
-            Plugs(),
+            plugs,
             version="9",
         )
-        self.bridge = self.service.bridge
-        self.service.startService()
-        self.addCleanup(lambda: self.successResultOf(maybeDeferred(self.service.stopService)))
+        service.privilegedStartService()
+        service.startService()
+        self.addCleanup(lambda: self.successResultOf(maybeDeferred(service.stopService)))
+        return service
 
     def test_itself(self) -> None:
         """It says what it is, where, and how it was set up."""
@@ -83,6 +93,34 @@ class StatusTests(SynchronousTestCase):
             (status.ports, status.addresses, status.errors, status.dump), ((), (), {}, None)
         )
         self.assertEqual(status.vlans, (VlanStatus(0, (), (), 0),))
+
+    def test_listeners(self) -> None:
+        """It says where it listens besides its directory, with the ports that there are."""
+        self.assertEqual(self.service.status().listeners, ())
+        paths = [self.home / "stream", self.home / "dgram"]
+        service = self.start(
+            Plugs(
+                streams=(
+                    parse_stream(self.reactor, f"7=unix:{paths[0]}"),
+                    parse_stream(self.reactor, "tcp:5"),
+                ),
+                dgrams=(parse_dgram("udp:0"), parse_dgram(f"unix:{paths[1]}")),
+            ),
+            "other",
+        )
+        told = service.status().listeners
+        (port,) = re.findall("udp:127.0.0.1:([1-9][0-9]*)$", told[2].address)
+        self.assertEqual(
+            told,
+            (
+                ListenerStatus(ListenerKind.STREAM, f"unix:{paths[0]}", 7),
+                ListenerStatus(ListenerKind.STREAM, "tcp:127.0.0.1:5", None),
+                ListenerStatus(ListenerKind.DGRAM, f"udp:127.0.0.1:{port}", None),
+                ListenerStatus(ListenerKind.DGRAM, f"unix:{paths[1]}", None),
+            ),
+        )
+        self.successResultOf(maybeDeferred(service.stopService))
+        self.assertEqual(service.status().listeners, ())
 
     def test_the_parts_are_those_of_the_whole(self) -> None:
         """Each path of the control interface answers with what the whole status has."""
