@@ -17,7 +17,7 @@ class Contestant(Protocol):
 
     @property
     def name(self) -> str:
-        """See above."""
+        """What people read."""
 
     def at(self, checkout: Checkout) -> Self:
         """The same as another checkout of distnet has it; it must be one of ours."""
@@ -36,11 +36,11 @@ class Case(Protocol[C]):
 
     @property
     def name(self) -> str:
-        """See above."""
+        """What people read."""
 
     @property
     def contestants(self) -> Sequence[C]:
-        """See above."""
+        """Of whom it can be measured."""
 
     def measure(self, contestant: C) -> Measured:
         """Measure it, once."""

@@ -54,7 +54,7 @@ class Report:
             raise ValueError(f"{path} is no report of a benchmark: {error}") from error
 
     def json(self) -> str:
-        """All of it."""
+        """The whole report as JSON, which L{read} reads."""
         return json.dumps(dataclasses.asdict(self)) + "\n"
 
     def conditions(self) -> str:
@@ -72,7 +72,7 @@ class Report:
         return f"{shown}\n\n`{BOUND}`: {contest.note}\n" if BOUND in shown else f"{shown}\n"
 
     def markdown(self, contest: Contest) -> str:
-        """All that people read."""
+        """The whole report as people read it."""
         parts = [f"# {contest.title}", self.conditions()]
         if any(record.subject == contest.names.theirs for record in self.records):
             parts += ["## Goals", self.summary(contest).strip()]

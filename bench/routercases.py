@@ -43,16 +43,16 @@ class Stream:
 
     @property
     def name(self) -> str:
-        """See L{Case}."""
+        """How messages are sent, by how many pairs, and their size."""
         return stream_name(self.how, self.pairs, self.size)
 
     @property
     def contestants(self) -> Sequence[Contestant]:
-        """See L{Case}."""
+        """All but the last, who cannot interleave; or all."""
         return CONTESTANTS[:-1] if self.how is How.INTERLEAVED else CONTESTANTS
 
     def measure(self, contestant: Contestant) -> Measured:
-        """See L{Case}."""
+        """Send for a while: the rate, what was lost, and what that cost."""
         with started(contestant) as place:
             got = stream(
                 place, self.how, pairs=self.pairs, size=self.size,
@@ -72,7 +72,7 @@ class Stream:
 
 
 def stream_name(how: How, pairs: int, size: int) -> str:
-    """Of a case."""
+    """The name of a case of streams, which goals name too."""
     manner = "one per write" if how is How.SINGLE else how
     return f"{manner}, {pairs} pair{'s' * (pairs > 1)}, {size} bytes"
 
@@ -88,11 +88,11 @@ class RoundTrip:
 
     @property
     def name(self) -> str:
-        """See L{Case}."""
+        """Whether all is on one processor."""
         return ONE_PROCESSOR if self.pinned else FREE
 
     def measure(self, contestant: Contestant) -> Measured:
-        """See L{Case}."""
+        """Send messages there and back: how long each took."""
         core = CORE if self.pinned else None
         with started(contestant, core) as place:
             got = round_trips(place, size=self.size, count=self.amount.trips, core=core)
@@ -111,7 +111,7 @@ class Stalled:
     contestants: Sequence[Contestant] = CONTESTANTS[:-1]
 
     def measure(self, contestant: Contestant) -> Measured:
-        """See L{Case}."""
+        """Send for a while, twice: with and without the one that does not read."""
         seconds = 2 * self.amount.seconds
         with started(contestant) as place:
             without, got = (
@@ -140,7 +140,7 @@ class Idle:
 
     @property
     def name(self) -> str:
-        """See L{Case}."""
+        """How many nodes there are."""
         return f"{self.number:,} idle nodes"
 
     @property
@@ -151,7 +151,7 @@ class Idle:
         return min(self.amount.nodes, fit)
 
     def measure(self, contestant: Contestant) -> Measured:
-        """See L{Case}."""
+        """Connect the nodes and wait: memory and CPU of each."""
         number, seconds = self.number, 2 * self.amount.seconds
         with started(contestant) as place:
             pid = place.pid
@@ -185,7 +185,7 @@ class Start:
     contestants: Sequence[Contestant] = (OURS, PURE, THEIRS)
 
     def measure(self, contestant: Contestant) -> Measured:
-        """See L{Case}."""
+        """Start it: the time until the first answer, and its memory."""
         seconds, used = first_answer(contestant)
         return Measured({"until the first answer, ms": seconds * 1000, "memory, MB": used / 1e6})
 

@@ -55,11 +55,11 @@ class Tcp:
 
     @property
     def name(self) -> str:
-        """See L{Case}."""
+        """How many streams there are."""
         return f"TCP, {self.streams} stream{'s' * (self.streams > 1)}"
 
     def measure(self, contestant: Contestant) -> Measured:
-        """See L{Case}."""
+        """Transfer for a while: the rate, and what that cost."""
         with started(contestant) as switch:
             assert switch is not None
             pid = switch.process.pid
@@ -90,13 +90,13 @@ class Frames:
 
     @property
     def name(self) -> str:
-        """See L{Case}."""
+        """The size of frames, or how many get each, and what is special."""
         if not self.broadcast:
             return f"{self.size} bytes" + f", {self.window} under way" * bool(self.window)
         return f"broadcast to {self.receivers}" + f" and {self.dead} dead" * bool(self.dead)
 
     def measure(self, contestant: Contestant) -> Measured:
-        """See L{Case}."""
+        """Send all frames: the rate, what was lost, and what that cost."""
         with started(contestant) as switch:
             got = traffic(
                 *_place(switch), size=self.size, count=self.count, receivers=self.receivers,
@@ -132,11 +132,11 @@ class RoundTrip:
 
     @property
     def name(self) -> str:
-        """See L{Case}."""
+        """Whether all is on one processor."""
         return ONE_PROCESSOR if self.pinned else FREE
 
     def measure(self, contestant: Contestant) -> Measured:
-        """See L{Case}."""
+        """Send frames there and back: how long each took."""
         core = CORE if self.pinned else None
         count = self.amount.trips
         with started(contestant, core=core) as switch:
@@ -159,11 +159,11 @@ class Idle:
 
     @property
     def name(self) -> str:
-        """See L{Case}."""
+        """How many ports there are."""
         return f"{self.ports:,} idle ports"
 
     def measure(self, contestant: Contestant) -> Measured:
-        """See L{Case}."""
+        """Plug the ports in and wait: memory and CPU of each."""
         # Nobody is given number 0.
         with started(contestant, "--numports", str(1 + self.ports + MORE_PORTS)) as switch:
             assert switch is not None

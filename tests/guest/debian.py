@@ -20,7 +20,7 @@ class ImageError(RuntimeError):
 
 
 def run(argv: Sequence[str], what: str, cwd: pathlib.Path | None = None) -> str:
-    """What a command prints. Raises ImageError, which begins with ``what``."""
+    """What a command prints. Raises ImageError, which begins with C{what}."""
     try:
         done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=False)
     except FileNotFoundError:
@@ -105,9 +105,9 @@ def foreign_options(architecture: str, suite: str, source: str, place: pathlib.P
 
 def foreign(architecture: str, suite: str, source: str, place: pathlib.Path) -> Packages:
     """
-    Packages of another architecture, of a suite of the mirror ``source``. Raises ImageError.
+    Packages of another architecture, of a suite of the mirror C{source}. Raises ImageError.
 
-    ``place``: the directory for what apt then knows of them; it is about 20 MB.
+    @param place: the directory for what apt then knows of them; it is about 20 MB.
     """
     options = foreign_options(architecture, suite, source, place)
     # A mirror that does not answer is a mere warning otherwise.

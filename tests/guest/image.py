@@ -1,9 +1,9 @@
 """Builds and caches what a test guest boots: a Debian kernel and an initramfs with our client.
 
-Everything lands in a cache outside the repository (``$DISTNET_CACHE``, else the user's cache
+Everything lands in a cache outside the repository (C{$DISTNET_CACHE}, else the user's cache
 directory) and is made again only when its inputs changed. It is not a distribution builder: one
-kernel, the NIC's modules, busybox, the client. ``python -m tests.guest.image`` prints the paths of
-kernel and initramfs; ``--refresh`` asks apt for a newer kernel.
+kernel, the NIC's modules, busybox, the client. C{python -m tests.guest.image} prints the paths of
+kernel and initramfs; C{--refresh} asks apt for a newer kernel.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def missing_tools(arch: str = "x86_64") -> list[str]:
 
 
 def build(arch: str = "x86_64", refresh: bool = False) -> Image:
-    """The image for ``arch``, from the cache where it is up to date. Raises ImageError."""
+    """The image for C{arch}, from the cache where it is up to date. Raises ImageError."""
     try:
         table = ARCHS[arch]
     except KeyError:

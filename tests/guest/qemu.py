@@ -2,7 +2,7 @@
 
 The caller says how the guest is connected, with the very options that are documented for users;
 this module adds only what makes it boot fast and be watched. It is not a QEMU library. The blocking
-methods suit plain pytest and threads; those ending in ``_async`` keep a reactor turning.
+methods suit plain pytest and threads; those ending in C{_async} keep a reactor turning.
 """
 
 from __future__ import annotations
@@ -48,15 +48,7 @@ def guestfwd(target: str | int, options: str = "") -> list[str]:
 
 
 class Guest:
-    """A virtual machine running one script of strict_client.c, then powering off.
-
-    ``netdev``: QEMU arguments that give it a NIC. ``script``: see strict_client.c. ``start_delay``:
-    seconds between link up and the script. ``keep``: stay on after the script. ``stopped``: created
-    with its processor halted until cont(). ``dhcp``: it asks for its address, whatever ``ip`` is.
-    ``commands``: instead, stay on and run scripts by
-    begin() and run(). ``lifetime``: seconds after which it ends by itself, should the test have
-    died. ``append``, ``extra``: more kernel and QEMU arguments.
-    """
+    """A virtual machine running one script of strict_client.c, then powering off."""
 
     def __init__(
         self,
@@ -79,6 +71,18 @@ class Guest:
         extra: Sequence[str] = (),
         image: Image | None = None,
     ) -> None:
+        """
+        @param netdev: QEMU arguments that give it a NIC.
+        @param script: see strict_client.c.
+        @param start_delay: seconds between link up and the script.
+        @param keep: stay on after the script.
+        @param stopped: created with its processor halted until L{cont}.
+        @param dhcp: it asks for its address, whatever C{ip} is.
+        @param commands: instead, stay on and run scripts by L{begin} and L{run}.
+        @param lifetime: seconds after which it ends by itself, should the test have died.
+        @param append: more kernel arguments.
+        @param extra: more QEMU arguments.
+        """
         if ip == MASTER:
             # Linux would connect to itself instead of asking the network.
             raise ValueError(f"{ip} is the master's address")
@@ -198,12 +202,12 @@ class Guest:
         return text[: text.rfind("\n") + 1]
 
     def lines(self, prefix: str = "DN ") -> list[str]:
-        """The console's lines that begin with ``prefix``."""
+        """The console's lines that begin with C{prefix}."""
         return [line for line in self.console().splitlines() if line.startswith(prefix)]
 
     def wait_for(self, regex: str, timeout: float = 60) -> re.Match[str]:
         """The first match on the console since the last begin() or system_reset(), awaited.
-        Raises GuestError after ``timeout`` seconds, or as soon as QEMU has ended without it."""
+        Raises GuestError after C{timeout} seconds, or as soon as QEMU has ended without it."""
         found: list[re.Match[str]] = []
         self._until(lambda: self._matches(regex, found), f"{regex!r} from {self.name}", timeout)
         return found[0]
@@ -376,7 +380,7 @@ class Guest:
 
 
 def results(guests: Sequence[Guest]) -> collections.Counter[str]:
-    """How the guests' scripts ended: counts of ``done``, ``PANIC``, ``FAIL`` and ``none``."""
+    """How the guests' scripts ended: counts of C{done}, C{PANIC}, C{FAIL} and C{none}."""
     ends: collections.Counter[str] = collections.Counter()
     for guest in guests:
         kinds = [m[1] for m in map(re.compile(r"DN (done|PANIC|FAIL)\b").match, guest.lines()) if m]

@@ -157,7 +157,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 def served(data: bytes, port: int) -> bytes:
-    """What ``serve`` sends, as ethernet.c says it, of the length of ``data``."""
+    """What C{serve} sends, as ethernet.c says it, of the length of C{data}."""
     factor, mask = 0x9E3779B97F4A7C15, 2**64 - 1
     words = ((number + (port << 40) + 1) * factor & mask for number in range(len(data) // 8 + 1))
     return b"".join(word.to_bytes(8, "little") for word in words)[: len(data)]

@@ -24,7 +24,7 @@ class Node:
 
 
 def take_frame(node: Node, number: int) -> tuple[int, bytes] | None:
-    """One frame of ``node`` as (dest, frame for dest); None if there is none or it said goodbye."""
+    """One frame of C{node} as (dest, frame for dest); None if there is none or it said goodbye."""
     try:
         header = node.connection.recv(8)
     except OSError:  # nothing there, or closed below

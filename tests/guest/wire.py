@@ -13,7 +13,7 @@ HEADER = struct.Struct("<II")
 
 
 def payload(sender: int, seq: int, size: int) -> bytes:
-    """``size`` bytes (16 to 4096): the stamp of two u64, then a pattern of position and stamp."""
+    """C{size} bytes (16 to 4096): the stamp of two u64, then a pattern of position and stamp."""
     if not STAMP.size <= size <= 4096:
         raise ValueError(f"payload of {size} bytes")
     base = sender * 131 + seq * 17
@@ -22,5 +22,5 @@ def payload(sender: int, seq: int, size: int) -> bytes:
 
 
 def frame(address: int, data: bytes) -> bytes:
-    """``data`` behind its header: the destination on the way in, the source on the way out."""
+    """C{data} behind its header: the destination on the way in, the source on the way out."""
     return HEADER.pack(address, len(data)) + data

@@ -202,14 +202,14 @@ def test_prepare(place: Clusters, tiny: Write) -> None:
 
 
 def test_prepare_fails(place: Clusters, tiny: Write) -> None:
-    """When that fails, its last line says why."""
+    """When the command that makes the kernel fails, its last line says why."""
     said = fails(place, tiny(prepare="sh -c 'echo no compiler >&2; echo; exit 4'"))
     assert said == "distnet: prepare ended with status 4: no compiler\n"
     assert fails(place, tiny(prepare="/no/program")).startswith("distnet: prepare ended with")
 
 
 def test_prepare_is_interrupted(place: Clusters, tiny: Write) -> None:
-    """Control-C during that ends it, and all that it has started."""
+    """Control-C ends the command that makes the kernel, and all that it has started."""
     up = place.up(tiny(prepare=f"sh -c 'echo begun; sleep 1234 {place.runtime}; :'"))
     up.wait_for("prepare: begun")
     assert up.stop() == 1

@@ -309,7 +309,7 @@ def test_diverted_again_and_again_the_same_comes_out(seed: int) -> None:
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("seed", range(12))
 def test_diverted_while_some_are_held_up(seed: int) -> None:
-    """So it is where native code keeps what nodes sent that it has to wait with."""
+    """Nothing is lost, too, where native code keeps what nodes sent that it has to wait with."""
     pure = play(seed, native=False, prompt=True)
     native = play(seed, native=True, patience=3600.0, prompt=True, diverting=True)
     assert native.pairs() == pure.pairs()

@@ -63,16 +63,16 @@ class Link(FrameDescriptor):
         self._near = near
 
     def fileno(self) -> int:
-        """See IFileDescriptor."""
+        """The descriptor of the near socket."""
         return self._near.fileno()
 
     def close(self) -> None:
-        """See L{IFrameLink}."""
+        """The bridge has ended the endpoint: close the near socket."""
         if self.release():
             self._near.close()
 
     def ended(self) -> None:
-        """An empty frame."""
+        """An empty frame has come: unplug it."""
         assert self._endpoint is not None
         self._bridge.detach(self._endpoint)
         self.close()
@@ -94,7 +94,7 @@ class CountingBridge(Bridge):
     handed = 0
 
     def received(self, endpoint: Endpoint, frame: bytes) -> bool:
-        """A frame."""
+        """Count a frame, and go on with it."""
         self.handed += 1
         return super().received(endpoint, frame)
 
@@ -466,7 +466,7 @@ def test_it_is_seen() -> None:
 
 
 def test_what_waits_for_one_that_leaves() -> None:
-    """It is counted at the port of whoever has left, and its sender goes on."""
+    """What waits for one that leaves is counted at its port, and the sender goes on."""
     world = World(native=True, patience=FOR_EVER, pause_seconds=FOR_EVER)
     sender, leaver, reader = (world.plug() for _ in range(3))
     for station in (sender, leaver, reader):
@@ -491,7 +491,7 @@ def test_what_waits_for_one_that_leaves() -> None:
 
 
 def test_what_came_from_one_that_leaves() -> None:
-    """It is delivered, though it was held back, or not read yet, when its sender left."""
+    """What was held back, or not read yet, when its sender left is delivered."""
     world = World(native=True, patience=FOR_EVER, pause_seconds=FOR_EVER)
     leaver, reader = world.plug(), world.plug()
     for station in (leaver, reader):

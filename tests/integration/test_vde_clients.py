@@ -116,7 +116,7 @@ sys.stdin.read()
 def test_what_was_sent_before_leaving(
     start_switch: StartSwitch, monkeypatch: pytest.MonkeyPatch, native: str
 ) -> None:
-    """It is delivered, though the switch hears of it all at once."""
+    """What was sent before leaving is delivered, though the switch hears of it all at once."""
     monkeypatch.setenv(SWITCH, native)
     switch = start_switch()
     with RawClient(switch.sock).plug() as reader:

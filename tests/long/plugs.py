@@ -51,7 +51,7 @@ class Plug:
         self._arrived = arrived
 
     def send(self, frame: bytes) -> bool:
-        """See L{IFrameLink}."""
+        """Take a frame if there is room."""
         self.full = self.room == 0
         if self.full:
             return False
@@ -61,15 +61,15 @@ class Plug:
         return True
 
     def pause(self) -> None:
-        """See L{IFrameLink}."""
+        """The station is to send nothing for now."""
         assert not self.paused, "paused twice"
         self.paused = True
 
     def resume(self) -> None:
-        """See L{IFrameLink}."""
+        """The station may send again."""
         assert self.paused, "resumed without a pause"
         self.paused = False
 
     def close(self) -> None:
-        """See L{IFrameLink}."""
+        """The bridge has ended the endpoint, which was to be unplugged."""
         assert self.gone, "closed without being unplugged"

@@ -50,7 +50,7 @@ class Counted:
     failing: tuple[str, ...] = ()
 
     def measure(self, contestant: Named) -> Measured:
-        """See L{bench.contest.Case}."""
+        """Give the number of a contestant, or fail."""
         if contestant.name in self.failing:
             raise LoadError("it does not work")
         return Measured({"figure": ord(contestant.name)})
@@ -105,7 +105,7 @@ class PlanTests(SynchronousTestCase):
         self.assertEqual(len(found), 5)
 
     def test_unexpected_failure(self) -> None:
-        """That holds for whatever fails; where it did is shown too."""
+        """What fails in a way that nobody foresaw is told of too, with where it did."""
         runs = plan(self.cases[:1], 1, [])
         failures: list[str] = []
         said = io.StringIO()

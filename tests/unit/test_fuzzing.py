@@ -54,7 +54,7 @@ class ObjectsTests(SynchronousTestCase):
         self.assertEqual(len({path.read_bytes() for path in objects}), 4)
 
     def test_prune(self) -> None:
-        """Those that were used last stay."""
+        """The compiled files that were used last stay."""
         objects = [self.compile(), self.compile("-O1"), self.compile("-O2")]
         for age, path in enumerate(objects):
             os.utime(path, (1000 - age, 1000 - age))

@@ -81,7 +81,7 @@ class ObjectTests(SynchronousTestCase):
         self.assertTrue(found["Box.size"].endswith("return 0\n"))
 
     def test_c(self) -> None:
-        """So have functions, structures and tables in C; declarations have none."""
+        """Functions, structures and tables in C have names; declarations have none."""
         found = {name: C[begin:end] for name, begin, end in in_c(C)}
         self.assertEqual(list(found), ["enum", "node", "send_all", "names"])
         self.assertTrue(found["send_all"].endswith("return node->size;\n}"))

@@ -31,7 +31,7 @@ class Noting:
         self.notes = notes
 
     def opened(self, *what: object) -> None:
-        """The one that it wants to know."""
+        """The one event that it wants to know."""
         self.notes.append((self, *what))
 
 
@@ -39,7 +39,7 @@ class NotingBoth(Noting):
     """Wants to know one more."""
 
     def shut(self) -> None:
-        """That one."""
+        """The other event that it wants to know."""
         self.notes.append((self, "shut"))
 
 
@@ -76,10 +76,10 @@ class BroadcastTests(SynchronousTestCase):
 
         class Wrong(Noting):
             def paint(self) -> None:
-                """Its own."""
+                """No event: a method of the observer's own."""
 
             def _shut(self) -> None:
-                """Its own, too."""
+                """No event either."""
 
         broadcast(IDoor, Wrong([]))
         for name in ("opend", "openned", "painted_"):

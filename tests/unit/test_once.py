@@ -37,7 +37,7 @@ class OnceTests(SynchronousTestCase):
         self.assertEqual([once.say(key) for key in "aba"], [3, 0, None])
 
     def test_many(self) -> None:
-        """Those beyond the limit share the last place."""
+        """Keys beyond the limit share the last place."""
         once = Once(3)
         self.assertEqual([once.say(key) for key in "abcdab"], [0, 0, 0, None, None, None])
 
@@ -63,7 +63,7 @@ class OnceTests(SynchronousTestCase):
 
     @given(st.integers(1, 4), st.lists(st.integers(0, 6) | st.just("wait")))
     def test_all_are_counted(self, most: int, events: list[int | str]) -> None:
-        """So many are said in any such time as there may be, and the rest is counted."""
+        """No more are said in any such time than there may be, and the rest is counted."""
         clock = Clock()
         once = Once(most, seconds=clock.seconds, again=1)
         said = happened = unsaid = 0

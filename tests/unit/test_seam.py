@@ -23,7 +23,7 @@ class SeamTests(SynchronousTestCase):
         self.seam = Seam[Say](self.bare, self.changes.append, self.divert)
 
     def bare(self, text: str) -> str:
-        """Note it."""
+        """Note a text that has come, and return it in brackets."""
         self.came.append(text)
         return f"<{text}>"
 

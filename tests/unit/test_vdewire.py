@@ -142,7 +142,7 @@ class RequestTests(SynchronousTestCase):
 
     @given(st.binary(max_size=150), st.sampled_from([0, 1, 2, 3, 4]), st.integers(0, 2**32 - 1))
     def test_bytes_that_begin_well(self, data: bytes, version: int, number: int) -> None:
-        """So it is when the magic number is right."""
+        """What has the right magic number is a request, or is refused."""
         self.take(struct.pack("=II", MAGIC, version) + data)
         self.take(struct.pack("=IIIH", MAGIC, 3, number, 1) + data)
 

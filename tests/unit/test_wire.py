@@ -59,7 +59,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 
 
 def by_dest(messages: Iterable[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
-    """The same, those to one dest together and in their order."""
+    """The same messages, those to one dest together and in their order."""
     return sorted(messages, key=lambda message: message[0])
 
 

@@ -17,7 +17,7 @@ class ConsoleTests(SynchronousTestCase):
         self.log = Path(self.mktemp())
 
     def write(self, data: bytes) -> None:
-        """Let it grow."""
+        """Append to the log."""
         with self.log.open("ab") as log:
             log.write(data)
 

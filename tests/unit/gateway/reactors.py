@@ -16,11 +16,11 @@ class PollingReactor(Clock):
         self._readers: set[Any] = set()
 
     def addReader(self, reader: Any) -> None:
-        """Wait for one."""
+        """Wait for a descriptor, too."""
         self._readers.add(reader)
 
     def removeReader(self, reader: Any) -> None:
-        """Do not."""
+        """Wait for a descriptor no more."""
         self._readers.discard(reader)
 
     def run(self, seconds: float) -> None:

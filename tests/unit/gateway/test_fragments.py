@@ -41,7 +41,7 @@ class FragmentsTests(SynchronousTestCase):
         self.assertEqual(b"".join(part[34:] for part in datagram.fragments), payload)
 
     def test_packets_do_not_mix(self) -> None:
-        """Those with other numbers are of other packets."""
+        """Fragments with other numbers are of other packets."""
         fragments = Fragments()
         one, other = cut(packet(b"a" * 16), 8, 1), cut(packet(b"b" * 16), 8, 2)
         self.assertIsNone(fragments.add(one[0]))
@@ -62,7 +62,7 @@ class FragmentsTests(SynchronousTestCase):
         self.assertEqual(datagram.whole[34:], b"b" * 16)
 
     def test_overlaps(self) -> None:
-        """Those that overlap are nothing."""
+        """Fragments that overlap make no packet."""
         fragments = Fragments()
         first, _, third = cut(packet(bytes(24)), 8)
         twice = cut(packet(bytes(24)), 16)[0]

@@ -50,7 +50,7 @@ class ListeningReactor(MemoryReactorClock):
     def listenUNIX(
         self, address: Any, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: Any = False
     ) -> Any:
-        """See IReactorUNIX."""
+        """Listen at a path, where there is a file from now on."""
         port = ListeningPort(address, mode)
         port.startListening()
         self.listening.append(port)

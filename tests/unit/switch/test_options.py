@@ -199,7 +199,7 @@ class OptionsTests(RefusingTestCase):
             self.assertEqual(options.management.standard_input, expected)
 
     def test_help_and_version(self) -> None:
-        """Both have their short names too."""
+        """Help and version are told, by their short names too."""
         for word in ("--version", "-v", "-version", "--help", "-h", "-help"):
             output = StringIO()
             with redirect_stdout(output):

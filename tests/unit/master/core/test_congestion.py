@@ -38,7 +38,7 @@ class PauseTests(CongestionTestCase):
         self.assertEqual(self.episodes(), ["congested", "relieved"])
 
     def test_in_order_past_others(self) -> None:
-        """So do its messages to one that have messages to others between them."""
+        """Messages to one node go on in order, also with messages to others between them."""
         self.kernel()
         self.send(50, 50)
         self.sender.write(message(1, 50, b"a") + message(1, 50, b"b"))
@@ -116,7 +116,7 @@ class PauseTests(CongestionTestCase):
         self.assertEqual(self.undelivered(Reason.MAILBOX_FULL), Tally(1, 50))
 
     def test_never_for_an_unsettled_id(self) -> None:
-        """Nor for one that has not read its id."""
+        """Nobody is paused for a node that has not read its id."""
         self.connect()
         self.send(50, 50, 50, dest=2)
         self.assert_running(self.sender)
@@ -196,7 +196,7 @@ class FairnessTests(CongestionTestCase):
         self.assertEqual(self.waiting(), 60)
 
     def test_memory_of_who_left(self) -> None:
-        """The same when the one that held the memory has left."""
+        """Who waits for memory goes on when the node whose mail held it has left."""
         self.start(max_waiting=150, pause_seconds=float("inf"))
         third = self.kernel()
         third.take(0)

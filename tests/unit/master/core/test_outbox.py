@@ -174,7 +174,7 @@ class WhoseMailTests(RouterTestCase):
         self.assertEqual(second.read(), [(0, b"for the second")])
 
     def test_gone_link_was_read(self) -> None:
-        """Nor when its peer has read."""
+        """Nor does it when its peer has read what was written before."""
         self.start(pinned=(5,))
         first, sender = self.kernel(pinned=5), self.kernel()
         sender.send(5, b"a")

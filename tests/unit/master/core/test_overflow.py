@@ -126,7 +126,7 @@ class DisconnectTests(CongestionTestCase):
         self.assertEqual(self.episodes(), ["congested", "relieved"])
 
     def test_without_a_pause(self) -> None:
-        """With 0 pause seconds it is disconnected at once."""
+        """With 0 pause seconds the slow receiver is disconnected at once."""
         self.start(pause_seconds=0)
         self.send(50, 50, 50)
         self.assertEqual(self.slow.link.ended, "abort")
@@ -134,7 +134,7 @@ class DisconnectTests(CongestionTestCase):
         self.assertEqual(self.episodes(), ["congested", "relieved"])
 
     def test_oneself_without_a_pause(self) -> None:
-        """Even if it is the sender itself; what it sent to others before that arrives."""
+        """A node that fills its own mailbox is disconnected; what it sent to others arrives."""
         self.start(pause_seconds=0)
         self.slow.write(message(0, 10) + message(1, 50) * 3 + message(0, 11) + b"quit")
         self.assertEqual(self.slow.link.ended, "abort")

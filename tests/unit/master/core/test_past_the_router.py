@@ -27,11 +27,11 @@ class FakeNative:
         self.told: list[str] = []
 
     def open(self) -> None:
-        """Note it."""
+        """Note that the node may be written to."""
         self.told.append("open")
 
     def close(self) -> None:
-        """Note it."""
+        """Note that the node must not be written to."""
         self.told.append("close")
 
     def let_go(self) -> None:

@@ -111,7 +111,7 @@ class PinnedTests(SynchronousTestCase):
         self.assertEqual(ids.allocate(), 4)
 
     def test_lowest(self) -> None:
-        """They are passed over by lowest too."""
+        """Pinned ids are passed over by the policy of lowest ids, too."""
         ids = registry(IdPolicy.LOWEST, pinned=(0,))
         ids.allocate_pinned(0)
         ids.release(0, settled=True)

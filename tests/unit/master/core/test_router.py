@@ -190,7 +190,7 @@ class BadPeerTests(RouterTestCase):
         self.assert_others_go_on()
 
     def test_half_a_payload(self) -> None:
-        """So is half a payload."""
+        """Half a payload at the end is discarded and counted, with its header."""
         self.bad.write(encode_message(2, b"whole")[:-1])
         self.bad.leave()
         self.assertEqual(self.undelivered(Reason.TRUNCATED), Tally(1, 12))

@@ -31,7 +31,7 @@ class ResumeTests(RouterTestCase):
         self.assertTrue(self.resumed.session.resumed)
 
     def test_plausible(self) -> None:
-        """If its stream goes on at the start of a message, so does all else."""
+        """If its stream goes on at the start of a message, it is a node as before."""
         for dest in (0, 2, 9):
             self.resumed.send(dest, b"hello")
         self.assertEqual(self.resumed.session.received.messages, 3)
@@ -54,12 +54,12 @@ class ResumeTests(RouterTestCase):
         self.assertEqual(self.undelivered(Reason.NO_SUCH_ID).messages, 1)
 
     def test_impossible_header(self) -> None:
-        """So does a first header alone, before the payload that it announces has come."""
+        """A first header to such an id closes it, before the payload that it announces has come."""
         self.resumed.write(HEADER.pack(1000, 50))
         self.assert_implausible()
 
     def test_impossible_length(self) -> None:
-        """So does a first length over the limit."""
+        """A first length over the limit closes it."""
         self.resumed.write(HEADER.pack(0, 101))
         self.assert_implausible()
 

@@ -38,12 +38,12 @@ class MachineOfTest(Machine):
         return self._case.scripts[path]
 
     def open_dump(self, path: str) -> MemoryFile:
-        """Note it among the test's files."""
+        """A new file in memory, which is one of the test's files."""
         self._case.files[path] = MemoryFile()
         return self._case.files[path]
 
     def shut_down(self) -> None:
-        """Note it."""
+        """Count that the switch was told to end."""
         self._case.shut_down += 1
 
 

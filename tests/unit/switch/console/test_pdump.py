@@ -40,11 +40,11 @@ class MemoryFile:
         self.written += data
 
     def flush(self) -> None:
-        """Note it."""
+        """What was written until now is in the file."""
         self.flushed = self.written
 
     def close(self) -> None:
-        """Note it."""
+        """Flush, and be closed."""
         self.flush()
         self.closed = True
 

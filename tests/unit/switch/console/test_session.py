@@ -171,7 +171,7 @@ class ScriptTests(ConsoleTestCase):
         self.assertIn(b"1040 Too many levels", self.ask("load rc"))
 
     def test_depth(self) -> None:
-        """So is one that is loaded by too many others."""
+        """A script that is loaded by too many others is an error."""
         for number in range(MAX_SCRIPT_DEPTH):
             self.scripts[str(number)] = b"load %d\n" % (number + 1)
         self.scripts[str(MAX_SCRIPT_DEPTH)] = b"port/create 9\n"

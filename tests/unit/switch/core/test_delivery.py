@@ -320,7 +320,7 @@ class SlowTests(DeliveryTestCase):
         self.assertEqual((self.said("slow"), self.one.link.paused), ([], False))
 
     def test_late_and_asked_by_another(self) -> None:
-        """The same if somebody else sends before the timer, and both are served in order."""
+        """If somebody else sends before a late timer, the room there is decides who is slow."""
         for room, slow in ((0, True), (QUEUE // 4 - 1, True), (QUEUE // 4, False), (None, False)):
             self.begin()
             frames = self.fill(self.two)
@@ -334,7 +334,7 @@ class SlowTests(DeliveryTestCase):
             self.assertEqual(self.two.read()[:QUEUE], frames)
 
     def test_late_after_a_pause_for_another(self) -> None:
-        """The same for one who has waited for another in vain and has no patience left."""
+        """The room decides, too, for one that has waited for another and has no patience left."""
         for room, reason in ((0, Reason.SLOW), (None, None)):
             self.begin()
             self.fill(self.two)

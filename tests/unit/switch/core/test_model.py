@@ -98,7 +98,7 @@ class ModelTests(SynchronousTestCase):
         run_machine(BridgeMachine)
 
     def test_long(self) -> None:
-        """The same in long runs, of as many steps as DISTNET_STEPS says."""
+        """The bridge does as the model in long runs, of as many steps as DISTNET_STEPS says."""
         for seed, strict in ((1, False), (2, True)):
             random = Random(seed if "DISTNET_STEPS" not in os.environ else None)
             world = World(strict)

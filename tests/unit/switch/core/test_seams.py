@@ -32,7 +32,7 @@ class Keeper:
         return self.keep
 
     def keep(self, source: Endpoint, targets: Iterable[Endpoint], frame: bytes) -> None:
-        """Note it."""
+        """Keep what is to be delivered."""
         self.kept.append((source, tuple(targets), frame))
 
     def release(self, times: int = 1) -> None:

@@ -48,22 +48,22 @@ class ModelObserver(NotingBridgeObserver):
         self.slow_now: set[Endpoint] = set()
 
     def address_forgotten(self, entry: FdbEntry) -> None:
-        """It was known."""
+        """An address that was known is known no more."""
         port, _ = self.addresses.pop((entry.vlan, entry.mac))
         assert port is entry.port
 
     def address_learned(self, entry: FdbEntry) -> None:
-        """It is new, or has moved."""
+        """An address is new, or has moved as the model has foretold."""
         key = (entry.vlan, entry.mac)
         self.addresses[key] = self.moving.pop(key)
 
     def slow(self, episode: SlowEpisode) -> None:
-        """It was not."""
+        """An endpoint that was not slow is slow now."""
         assert episode.endpoint not in self.slow_now
         self.slow_now.add(episode.endpoint)
 
     def recovered(self, episode: SlowEpisode) -> None:
-        """It was slow."""
+        """An endpoint that was slow is so no more."""
         self.slow_now.remove(episode.endpoint)
 
 

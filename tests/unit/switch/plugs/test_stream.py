@@ -62,7 +62,7 @@ class FakeSocket:
         return "127.0.0.1", 40000 + self.number
 
     def setsockopt(self, level: int, name: int, value: int) -> None:
-        """Note it."""
+        """Note the value that an option is set to."""
         self.options.append(value)
 
 
@@ -103,7 +103,7 @@ class FakeTransport:
         return size
 
     def startWriting(self) -> None:
-        """Note it."""
+        """Tell the producer when there is room."""
         self.writing = True
 
     def drain(self, room: int | None) -> None:
@@ -114,19 +114,19 @@ class FakeTransport:
             self.producer.resumeProducing()
 
     def pauseProducing(self) -> None:
-        """Note it."""
+        """Hand over nothing."""
         self.reading = False
 
     def resumeProducing(self) -> None:
-        """Note it."""
+        """Hand over what comes."""
         self.reading = True
 
     def setTcpNoDelay(self, enabled: bool) -> None:
-        """Note it."""
+        """Note whether small writes wait for no acknowledgement."""
         self.no_delay = enabled
 
     def abortConnection(self) -> None:
-        """Note it; the test says when it is over."""
+        """Note that the connection is to end; the test says when it has."""
         self.aborted = True
 
     def take(self) -> bytes:
