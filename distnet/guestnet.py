@@ -1,12 +1,19 @@
-"""The network of the guests, 10.0.2.0/24 as QEMU's user network: who has which address. No I/O."""
+"""
+The network of the guests: who has which address. No I/O.
+
+It is QEMU's user network, 10.0.2.0/24, with as much again behind it. A guest that has a netmask of
+24 bits reaches everybody who has an address in 10.0.2.0/24, and the gateway's are all there.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
-NETWORK: Final = IPv4Network("10.0.2.0/24")
+NETWORK: Final = IPv4Network("10.0.2.0/23")
+"""What DHCP tells of: 256 guests do not fit into 10.0.2.0/24, beside zCore's kernels."""
 MASTER_PORT: Final = 1234
 
 ZCORE_FIRST: Final = NETWORK[15]
@@ -24,6 +31,8 @@ class Plan:
     @ivar master: where guests find the master, at C{port}.
     @ivar leases: the first address for DHCP. zCore's kernels have 10.0.2.15 to 10.0.2.30, of which
         10.0.2.16 would be the second one that libslirp gives away.
+    @ivar pool: the addresses for DHCP, as the first and the last of each run, in the order in which
+        they are given away. 10.0.2.255 is none: guests with 24 bits would take it for everybody's.
     """
 
     network: IPv4Network = NETWORK
@@ -31,12 +40,23 @@ class Plan:
     name_server: IPv4Address = NETWORK[3]
     master: IPv4Address = NETWORK[16]
     leases: IPv4Address = NETWORK[31]
+    pool: tuple[tuple[IPv4Address, IPv4Address], ...] = (
+        (NETWORK[31], NETWORK[254]),
+        (NETWORK[4], NETWORK[14]),
+        (NETWORK[256], NETWORK[510]),
+    )
     port: int = MASTER_PORT
 
     @property
     def own(self) -> tuple[IPv4Address, ...]:
         """What no guest may have."""
         return self.host, self.name_server, self.master
+
+    def addresses(self) -> Iterator[IPv4Address]:
+        """The addresses for DHCP, in the order in which they are given away."""
+        for first, last in self.pool:
+            for number in range(int(first), int(last) + 1):
+                yield IPv4Address(number)
 
 
 PLAN: Final = Plan()
@@ -51,7 +71,10 @@ GUEST_MASTER: Final = f"{PLAN.master}:{PLAN.port}"
 _MASTERS_NUMBER: Final = int(PLAN.master) - int(ZCORE_FIRST)
 """A Linux that had the master's address would ask itself for the master."""
 MAX_NODES: Final = int(NETWORK[254]) - int(ZCORE_FIRST)
-"""How many nodes there are addresses for. A zCore takes numbers up to 15, so 15 of them."""
+"""
+How many nodes there are addresses for, in a network of 24 bits. A zCore takes numbers up to 15, so
+there are 15 of them at most.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def parse_maps(maps: Sequence[str], zcore: bool, plan: Plan) -> dict[bytes, int]
             raise ValueError(f"{text!r} is not IP=N, like 10.0.2.15=3")
         if int(node) > MAX_ID:
             raise ValueError(f"{text!r}: {node} is not an id")
-        if IPv4Address(packed) not in plan.network or IPv4Address(packed) in plan.own:
+        if not _is_guests(IPv4Address(packed), plan):
             raise ValueError(f"{text!r}: {address} is not an address of a guest in {plan.network}")
         if packed in result:
             raise ValueError(f"{address} is mapped twice")
@@ -66,6 +66,13 @@ def parse_maps(maps: Sequence[str], zcore: bool, plan: Plan) -> dict[bytes, int]
         if nodes.count(node_number) > 1:
             raise ValueError(f"two addresses are mapped to node {node_number}")
     return result
+
+
+def _is_guests(address: IPv4Address, plan: Plan) -> bool:
+    """Whether a guest can have an address: it is none of the gateway's, nor of the network's."""
+    network = plan.network
+    edges = network.network_address, network.broadcast_address
+    return address in network and address not in (*plan.own, *edges)
 
 
 @dataclass(slots=True)

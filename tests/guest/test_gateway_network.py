@@ -86,7 +86,7 @@ def test_an_address_by_dhcp(network: Network, guests: list[Guest]) -> None:
     asking = guests[0]
     (leased,) = asking.lines("DN leased")
     # Without --nat there is nothing behind the gateway.
-    assert leased == f"DN leased ip={asking.ip}/24 server=10.0.2.2 router=none"
+    assert leased == f"DN leased ip={asking.ip}/23 server=10.0.2.2 router=none"
     assert int(IPv4Address(asking.ip)) in LEASES
     assert "DN id=0" in asking.run("connect;quit")
     network.switch.wait_for_log(f"gateway: {asking.ip} (")

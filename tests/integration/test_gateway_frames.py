@@ -194,7 +194,7 @@ def test_dhcp(start_gateway: OnSwitch, client: RawClient) -> None:
         while offer is None:
             offer = dhcp_offer(client.receive(), guest.mac)
         given.append(offer[0])
-        assert offer[1] == packed("255.255.255.0")
+        assert offer[1] == packed("255.255.254.0")
         assert 3 not in offer  # A router, without --nat.
     assert given == [packed(f"10.0.2.{31 + number}") for number in range(MOST_LEASES)]
     gateway.wait_for_log(f"{mac(100 + MOST_LEASES).hex(':')} gets no address")

@@ -21,7 +21,8 @@ class MapTests(SynchronousTestCase):
 
     def test_as_given(self) -> None:
         """IP=N is the node of an address."""
-        self.assertEqual(parse_maps(["10.0.2.15=3"], False, PLAN), {packed("10.0.2.15"): 3})
+        for address in ("10.0.2.15", "10.0.2.255", "10.0.3.7"):
+            self.assertEqual(parse_maps([f"{address}=3"], False, PLAN), {packed(address): 3})
 
     def test_zcore(self) -> None:
         """IP=n is node n at 10.0.2.(15+n), but not the master's own address, 10.0.2.16."""
@@ -42,8 +43,8 @@ class MapTests(SynchronousTestCase):
         """What is no map is refused in one line."""
         for maps in (
             ["10.0.2.15"], ["10.0.2.15="], ["=3"], ["10.0.2.15=-1"], ["10.0.2.15=4294967296"],
-            ["10.0.3.15=1"], ["10.0.2.2=1"], ["10.0.2.15=1", "10.0.2.15=2"],
-            ["10.0.2.15=1", "10.0.2.17=1"],
+            ["10.0.4.15=1"], ["10.0.2.2=1"], ["10.0.2.0=1"], ["10.0.3.255=1"],
+            ["10.0.2.15=1", "10.0.2.15=2"], ["10.0.2.15=1", "10.0.2.17=1"],
         ):  # fmt: skip
             self.assertNotIn(
                 "\n", str(self.assertRaises(ValueError, parse_maps, maps, False, PLAN))
