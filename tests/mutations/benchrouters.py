@@ -1,4 +1,7 @@
-"""Mistakes in the benchmark of the routers, by which one would look better or worse than it is."""
+"""Mistakes in the benchmark of the routers by which one would look better or worse than it is.
+
+Only those that the figures do not show: see L{tests.mutations.mutation}.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ MUTATIONS = (
         "take",
         "shared->late++;",
         "delivered++;",
-        ("test_bench_routers.test_faults_are_counted",),
+        ("test_bench_routers.test_faults_are_counted[doubled]",),
     ),
     Mutation(
         "any-source-will-do",
@@ -19,7 +22,7 @@ MUTATIONS = (
         "units.check",
         "if (source != senders[*sender].id)",
         "if (0)",
-        ("test_bench_routers.test_faults_are_counted",),
+        ("test_bench_routers.test_faults_are_counted[another source]",),
     ),
     Mutation(
         "any-receiver-will-do",
@@ -27,7 +30,7 @@ MUTATIONS = (
         "units.check",
         "if (dest != (uint32_t)receiver)",
         "if (0)",
-        ("test_bench_routers.test_faults_are_counted",),
+        ("test_bench_routers.test_faults_are_counted[another receiver]",),
     ),
     Mutation(
         "damaged-messages-are-delivered",
@@ -35,7 +38,7 @@ MUTATIONS = (
         "units.check",
         "complement != ~*number ||",
         "",
-        ("test_bench_routers.test_faults_are_counted",),
+        ("test_bench_routers.test_faults_are_counted[another number]",),
     ),
     Mutation(
         "nobody-stalls",

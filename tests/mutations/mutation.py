@@ -1,4 +1,12 @@
-"""What a mutation is. Its tables are beside this file, one for each part of distnet."""
+"""
+What a mutation is. Its tables are beside this file, one for each part of distnet.
+
+Of the tests themselves and of the benchmarks there are only those mistakes that nothing else would
+show: all tests pass, or the figures look likely, and they are not about what they say. A checker
+that cannot fail, a wait that is not one, native code that is not what was to be tested, a loss that
+is not counted. What ends in a traceback, or leaves something out that people look for, is seen
+without them.
+"""
 
 from __future__ import annotations
 

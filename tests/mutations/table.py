@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.mutations import (
+    apparatus,
     bench,
     benchrouters,
     clients,
@@ -52,6 +53,7 @@ TABLE: tuple[Mutation, ...] = (
     *native.MUTATIONS,
     *nativebridge.MUTATIONS,
     *suites.MUTATIONS,
+    *apparatus.MUTATIONS,
     *guests.MUTATIONS,
     *switchnative.MUTATIONS,
     *cluster.MUTATIONS,
