@@ -37,9 +37,10 @@ from distnet.client.blocking import (
 )
 from distnet.client.connection import Connection
 from distnet.client.endpoints import TlsFiles, client_endpoint
+from distnet.client.inbox import Inbox, again, fail
 from distnet.once import Once
 from distnet.sockets.quiet import QuietFactory
-from distnet.wire import HEADER_SIZE, QUIT
+from distnet.wire import QUIT
 
 DEFAULT_MAX_WAITING: Final = 2**20
 """Bytes received and not taken by L{AsyncClient.recv}, beyond which nothing more is read."""
@@ -124,7 +125,6 @@ class AsyncClient:
             self._endpoint = client_endpoint(reactor, address, tls, server_hostname)
         self.max_payload: Final = max_payload
         self._reactor = reactor
-        self._max_waiting = max_waiting
         self._reconnect = reconnect
         self._retry_policy = retry_policy or backoffPolicy()
         self._on_id = on_id
@@ -133,11 +133,8 @@ class AsyncClient:
         self._end: OSError | None = _not_connected()
         self._failed_attempts = 0
         self._said = Once()
-        self._inbox: deque[tuple[int, bytes]] = deque()
-        self._waiting = 0
-        self._reading = True
+        self._inbox = Inbox(max_waiting, self._read_on)
         self._unsent: deque[_Unsent] = deque()
-        self._receivers: deque[Deferred[tuple[int, bytes]]] = deque()
         self._id_watchers: deque[Deferred[int]] = deque()
 
     # The calls
@@ -153,7 +150,7 @@ class AsyncClient:
         """
         if self._end is None or self._connection is not None or self._service is not None:
             raise OSError(errno.EISCONN, "already connected, disconnect first")
-        self._forget_received()
+        self._inbox.forget()
         self._end = None
         connecting = Deferred.fromCoroutine(self._connect())
         if timeout is not None:
@@ -220,12 +217,11 @@ class AsyncClient:
         Raises OSError: ENOTCONN; when the master is gone and everything that came whole is taken,
         ConnectionResetError; EPROTO if it sent a message longer than C{max_payload}.
         """
-        if self._inbox and not self._receivers:
-            return self._take()
+        message = self._inbox.take()
+        if message is not None:
+            return message
         self._check_open()
-        receiver: Deferred[tuple[int, bytes]] = Deferred(self._receivers.remove)
-        self._receivers.append(receiver)
-        return await receiver
+        return await self._inbox.wait()
 
     async def disconnect(self, timeout: float = QUIT_TIMEOUT) -> int:
         """
@@ -240,10 +236,10 @@ class AsyncClient:
         Raises OSError: ENOTCONN, TimeoutError, ConnectionResetError; it is disconnected anyway.
         """
         end, self._end = self._end, _not_connected()
-        self._forget_received()
+        self._inbox.forget()
         if end is not None:
-            raise _again(end)
-        _fail(self._receivers, self._end)
+            raise again(end)
+        self._inbox.fail(self._end)
         connection = self._connection
         written = 0
         try:
@@ -274,7 +270,7 @@ class AsyncClient:
 
     def __aiter__(self) -> Self:
         """Messages until C{disconnect()}. Raises OSError: ENOTCONN, and as L{recv} on the way."""
-        if not self._inbox:
+        if self._inbox.is_empty():
             self._check_open()
         return self
 
@@ -296,7 +292,7 @@ class AsyncClient:
     def opened(self, connection: Connection, node: int) -> None:
         self._failed_attempts = 0
         self._said.forget()
-        if not self._reading:
+        if not self._inbox.reading:
             connection.read_on(False)
         if self._on_id is not None:
             try:
@@ -309,14 +305,8 @@ class AsyncClient:
         self.pump()
 
     def received(self, messages: list[tuple[int, bytes]]) -> None:
-        if self._end is not None:
-            return
-        for message in messages:
-            self._inbox.append(message)
-            self._waiting += HEADER_SIZE + len(message[1])
-        while self._inbox and self._receivers:
-            self._receivers.popleft().callback(self._take())
-        self._balance()
+        if self._end is None:
+            self._inbox.put(messages)
 
     def closed(self, connection: Connection, error: OSError) -> None:
         self._connection = None
@@ -343,7 +333,7 @@ class AsyncClient:
 
     def _check_open(self) -> None:
         if self._end is not None:
-            raise _again(self._end)
+            raise again(self._end)
 
     def _write(self, data: bytes) -> Deferred[int]:
         unsent = _Unsent(data, Deferred(lambda _: self._unsent.remove(unsent)))
@@ -351,24 +341,9 @@ class AsyncClient:
         self.pump()
         return unsent.done
 
-    def _take(self) -> tuple[int, bytes]:
-        message = self._inbox.popleft()
-        self._waiting -= HEADER_SIZE + len(message[1])
-        self._balance()
-        return message
-
-    def _forget_received(self) -> None:
-        self._inbox.clear()
-        self._waiting = 0
-        self._balance()
-
-    def _balance(self) -> None:
-        """Stop reading above the limit, go on below half of it."""
-        reading = self._waiting <= (self._max_waiting // (1 if self._reading else 2))
-        if reading != self._reading:
-            self._reading = reading
-            if self._connection is not None:
-                self._connection.read_on(reading)
+    def _read_on(self, reading: bool) -> None:
+        if self._connection is not None:
+            self._connection.read_on(reading)
 
     def _note(self, reason: object) -> None:
         """Say why there is no connection: each reason once, until there is one again."""
@@ -377,10 +352,10 @@ class AsyncClient:
 
     def _fail_all(self, error: OSError) -> None:
         """Tell all who wait for messages, an id or room that it is over, and why."""
-        _fail(self._receivers, error)
-        _fail(self._id_watchers, error)
+        self._inbox.fail(error)
+        fail(self._id_watchers, error)
         unsent, self._unsent = self._unsent, deque()
-        _fail(deque(each.done for each in unsent), error)
+        fail(deque(each.done for each in unsent), error)
 
     async def _finish(self, error: OSError) -> None:
         """Leave nothing behind: no connection, no attempt at one, nobody who waits."""
@@ -398,17 +373,3 @@ class AsyncClient:
 
 def _not_connected() -> OSError:
     return OSError(errno.ENOTCONN, "not connected to a master")
-
-
-def _again(error: OSError) -> OSError:
-    """A fresh copy: an exception that is raised twice keeps both tracebacks."""
-    copy = OSError(*error.args)
-    copy.__cause__ = error.__cause__
-    return copy
-
-
-def _fail(waiting: deque[Deferred[Any]], error: OSError) -> None:
-    """Each gets the error, and whoever begins to wait meanwhile does not."""
-    for _ in range(len(waiting)):
-        if waiting:
-            waiting.popleft().errback(_again(error))

@@ -7,7 +7,7 @@ import grp
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -26,6 +26,7 @@ from distnet.mac import parse_mac
 from distnet.switch.console.sockets import ConsoleProtocol
 from distnet.switch.core.errors import NoSuchThing
 from distnet.switch.core.limits import MAX_NUMPORTS, BridgeLimits
+from distnet.switch.getopt import double_dashes
 from distnet.switch.plugs.dgram import USE, DgramListener
 from distnet.switch.plugs.dgram_udp import parse_udp
 from distnet.switch.plugs.dgram_unix import parse_unix
@@ -39,41 +40,6 @@ T = TypeVar("T")
 _LIMITS: Final = BridgeLimits()
 _MAX_PORT_DIGITS: Final = len(str(MAX_NUMPORTS))
 _SCRIPTS: Final = ("~/.vde2/vde_switch.rc", "/etc/vde2/vde_switch.rc")
-
-
-def double_dashes(words: Sequence[str], short: str, long: Sequence[str]) -> list[str]:
-    """
-    Command-line words with two dashes before long options that have one, as getopt_long_only(3).
-
-    @param short: letters, each with a colon after it if it has a value, as for getopt(3).
-    @param long: names, each with an equals sign after it if it has a value.
-    """
-    names = {name.rstrip("="): name.endswith("=") for name in long}
-    result: list[str] = []
-    left = iter(words)
-    for word in left:
-        if word == "--" or not word.startswith("-") or word == "-":
-            # What follows is not options.
-            return [*result, word, *left]
-        name = word.lstrip("-").partition("=")[0]
-        meant = [name] if name in names else [full for full in names if full.startswith(name)]
-        is_long = word.startswith("--") or (len(word) > 2 and bool(meant))
-        result.append(f"-{word}" if is_long and not word.startswith("--") else word)
-        if is_long:
-            takes_next = "=" not in word and any(names[full] for full in meant)
-        else:
-            takes_next = _takes_next(word[1:], short)
-        if takes_next:
-            result += [value for value in [next(left, None)] if value is not None]
-    return result
-
-
-def _takes_next(letters: str, short: str) -> bool:
-    """Whether the last of some letters after one dash has a value, which is the next word."""
-    for place, letter in enumerate(letters):
-        if f"{letter}:" in short:
-            return place == len(letters) - 1
-    return False
 
 
 def parse_dgram(text: str) -> DgramListener:

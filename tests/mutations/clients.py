@@ -83,8 +83,8 @@ MUTATIONS = (
     Mutation(
         "reads-without-end",
         "the same for Twisted, with backpressure",
-        "AsyncClient._balance",
-        "if reading != self._reading:",
+        "Inbox._balance",
+        "if reading != self.reading:",
         "if False:",
         ("ReceiveTests.test_backpressure",),
     ),

@@ -20,7 +20,8 @@ from distnet import __version__, _native
 from distnet.control.paths import default_vde_directory
 from distnet.control.server import ControlService
 from distnet.switch.core.limits import BridgeLimits
-from distnet.switch.options import Options, double_dashes, makeService
+from distnet.switch.getopt import double_dashes
+from distnet.switch.options import Options, makeService
 from distnet.switch.plugs.dgram_udp import UdpDgramListener
 from distnet.switch.plugs.dgram_unix import UnixDgramListener
 from distnet.switch.plugs.vdedir import Permissions
