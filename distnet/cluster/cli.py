@@ -36,13 +36,13 @@ def add_cluster(commands: Any) -> None:
     cluster = commands.add_parser("cluster", help=about, description=about)
     words = cluster.add_subparsers(metavar="COMMAND", required=True)
 
-    def command(name: str, run: Callable[[Any], None], help: str, *places: str) -> Any:
+    def command(name: str, run: Callable[[Any], None], help: str, *arguments: str) -> Any:
         made = words.add_parser(name, help=help, description=help)
         made.set_defaults(run=run)
-        for place in places:
-            made.add_argument(place.lower(), metavar=place, help=_PLACES[place])
+        for argument in arguments:
+            made.add_argument(argument.lower(), metavar=argument, help=_ARGUMENTS[argument])
         if name != "up":
-            made.add_argument("cluster", metavar="CLUSTER", nargs="?", help=_PLACES["CLUSTER"])
+            made.add_argument("cluster", metavar="CLUSTER", nargs="?", help=_ARGUMENTS["CLUSTER"])
         return made
 
     up = command(
@@ -69,7 +69,7 @@ def add_cluster(commands: Any) -> None:
     )  # fmt: skip
 
 
-_PLACES: Final = {
+_ARGUMENTS: Final = {
     "FILE": "its description, TOML",
     "NODE": "a node's id",
     "LOG": "a node's id, master, or switch",
@@ -124,11 +124,12 @@ def _row(
 
 def _logs(arguments: Any) -> None:
     run, told = _described(arguments)
-    log = Path(_node(told, arguments.log)["log"]) if arguments.log.isdecimal() else None
-    if log is None:
-        if arguments.log not in told["logs"]:
-            raise ClusterError(f"{arguments.log!r} is not a node, {' or '.join(told['logs'])}")
+    if arguments.log.isdecimal():
+        log = Path(_node(told, arguments.log)["log"])
+    elif arguments.log in told["logs"]:
         log = Path(told["logs"][arguments.log])
+    else:
+        raise ClusterError(f"{arguments.log!r} is not a node, {' or '.join(told['logs'])}")
     if arguments.follow:
         follow(log, run)
     elif log.exists():
@@ -160,6 +161,7 @@ def _gdb(arguments: Any) -> None:
     if _is_elf(symbols):
         words.append(str(symbols))
     if program is None:
+        # To be typed where there is one.
         print(shlex.join([names[0], *words]))
         raise ClusterError(
             f"there is no debugger for {told['arch']} here: on Debian, apt-get install {names[0]}"
@@ -189,9 +191,9 @@ def _down(arguments: Any) -> None:
         raise ClusterError(
             f"the cluster {run.name} belongs to process {owner.pid}: end that, and it ends too"
         )
-    owner.ask_to_end()
+    owner.send(signal.SIGTERM)
     if not owner.wait(arguments.timeout):
-        owner.ask_to_end(signal.SIGKILL)
+        owner.send(signal.SIGKILL)
         owner.wait(DOWN_SECONDS)
         run.sweep()
 
@@ -201,9 +203,11 @@ def _down(arguments: Any) -> None:
 
 def _which(text: str | None, found: list[RunDirectory]) -> RunDirectory:
     """
-    The cluster that is meant.
+    The cluster that a user means.
 
-    @param found: where to look for the only one.
+    @param text: its name or its file; or None for the only one of C{found}.
+    @raise NoCluster: there is none, to be the only one.
+    @raise ClusterError: there are several, or the text is neither a name nor a file.
     """
     if text is None:
         if len(found) == 1:
@@ -220,6 +224,7 @@ def _which(text: str | None, found: list[RunDirectory]) -> RunDirectory:
 
 
 def _described(arguments: Any) -> tuple[RunDirectory, dict[str, Any]]:
+    """The cluster that is meant, which runs, and its description. Raises L{NoCluster}."""
     run = _which(arguments.cluster, running_clusters())
     told = run.description() if run.is_locked() else None
     if told is None:
@@ -228,6 +233,7 @@ def _described(arguments: Any) -> tuple[RunDirectory, dict[str, Any]]:
 
 
 def _node(told: dict[str, Any], text: str) -> dict[str, Any]:
+    """What the description of a cluster says of a node. Raises L{ClusterError}."""
     for node in told["nodes"]:
         if str(node["id"]) == text:
             found: dict[str, Any] = node

@@ -61,13 +61,14 @@ class NodeConfig:
     """
     One kernel.
 
-    @ivar id: that it gets, and that names it.
-    @ivar nodes: how many of them there are.
+    @ivar id: the id that it gets, by which it is called, too.
+    @ivar nodes: how many kernels the cluster has.
     @ivar addresses: its MAC and its IP address on the switch.
-    @ivar append: its command line, a template: see L{fill}.
+    @ivar kernel: the file that QEMU boots; C{initrd} goes with it.
+    @ivar append: the kernel's command line, a template: see L{fill}.
     @ivar arguments: more words for QEMU, templates too.
     @ivar memory: as QEMU's C{-m} has it.
-    @ivar symbols: for a debugger.
+    @ivar symbols: the file that a debugger reads.
     @ivar restrict: it reaches the master alone; for the topology C{guestfwd}.
     """
 
@@ -91,8 +92,12 @@ class ClusterConfig:
 
     @ivar where: the file, or what else an error is to name.
     @ivar directory: what its paths are relative to, and where C{prepare} runs.
+    @ivar arch: one of L{MACHINES}.
+    @ivar topology: L{GUESTFWD}, a network for each kernel, or L{VDE}, one for all.
     @ivar form: how QEMU forwards the guest's connection; for the topology C{guestfwd}.
     @ivar machine: words for QEMU.
+    @ivar accel: QEMU's accelerator.
+    @ivar reboot: a guest that resets boots again, rather than that its QEMU exits.
     @ivar timeout: seconds until every node must have its id.
     @ivar prepare: a command that runs first, or nothing.
     @ivar logs: a directory that keeps the logs, or None.
@@ -203,8 +208,8 @@ def _nodes(keys: _Keys) -> tuple[NodeConfig, ...]:
             raise mine.wrong("id", f"there are two tables for node {node}")
         own[node] = mine
         _check_restrict(keys, mine)
-    nobody = _Keys({}, (), keys.where, keys.directory)
-    return tuple(_node(node, count, keys, own.get(node, nobody)) for node in range(count))
+    no_table = _Keys({}, (), keys.where, keys.directory)
+    return tuple(_node(node, count, keys, own.get(node, no_table)) for node in range(count))
 
 
 def _check_restrict(keys: _Keys, mine: _Keys) -> None:
@@ -217,11 +222,15 @@ def _check_restrict(keys: _Keys, mine: _Keys) -> None:
 
 
 def _node(node: int, count: int, keys: _Keys, mine: _Keys) -> NodeConfig:
+    """
+    @param keys: of the whole file.
+    @param mine: of the table of this node; empty if it has none.
+    """
     chosen = mine.path("kernel") or keys.path("kernel")
     if chosen is None:
         raise keys.wrong("kernel", "it is missing: the file that QEMU boots")
-    whole = keys.text("append", "")
-    append = mine.text("append", "{append}").replace("{append}", whole)
+    for_all = keys.text("append", "")
+    append = mine.text("append", "{append}").replace("{append}", for_all)
     arguments = (*keys.words("arguments"), *mine.words("arguments"))
     made = NodeConfig(
         id=node,

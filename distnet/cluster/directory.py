@@ -44,7 +44,7 @@ class RunDirectory:
         self._lock: int | None = None
 
     def __truediv__(self, name: str) -> Path:
-        """The path of what has a name in it."""
+        """The path of a file or a directory in it."""
         return self.path / name
 
     @property
@@ -69,7 +69,7 @@ class RunDirectory:
 
     @property
     def switch_commands(self) -> Path:
-        """What the switch begins with: nothing, whatever the user's own switches begin with."""
+        """The switch's rcfile: empty, so that the user's own, for other switches, is not read."""
         return self / "switch.rc"
 
     @property
@@ -82,7 +82,7 @@ class RunDirectory:
         return self / f"node-{node}.{what}"
 
     def record(self, name: str) -> Path:
-        """The file that has a process on record."""
+        """The file in which a process is on record, under a name of the cluster's own."""
         return self / "pids" / name
 
     def records(self) -> dict[str, Process]:
@@ -93,7 +93,7 @@ class RunDirectory:
     # What is told to other processes
 
     def write_description(self, description: dict[str, Any]) -> None:
-        """Tell what runs here."""
+        """Tell other processes what runs here."""
         new = self / "cluster.json.new"
         new.write_text(json.dumps(description, indent=1))
         new.rename(self / "cluster.json")
@@ -169,7 +169,7 @@ class RunDirectory:
                 os.close(descriptor)
                 owner = self.owner()
                 if owner is None:
-                    # One that only looks has it for a moment, or the owner has just begun.
+                    # Somebody looks whether it is held, or its owner is not on record yet.
                     time.sleep(0.01)
                     continue
                 raise RunsAlready(
@@ -189,7 +189,7 @@ class RunDirectory:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def let_go(self) -> None:
-        """Remove what there is, and let go of the lock."""
+        """End what still runs, remove the directory, and let go of the lock."""
         self.clear()
         if self._lock is not None:
             self._lock_path.unlink(missing_ok=True)
@@ -217,7 +217,7 @@ def running_clusters() -> list[RunDirectory]:
 
 
 def sweep(prefix: str) -> None:
-    """Remove what is left of clusters that nobody runs and whose names begin so."""
+    """Remove what is left of clusters that nobody runs and whose names begin with a prefix."""
     for run in all_clusters():
         if run.name.startswith(prefix) and not run.is_locked():
             # Another may be at it just now.

@@ -1,7 +1,7 @@
 """Which processes belong to a cluster: files that name them, so that they can be ended for sure.
 
-A process is named by its number and the time at which it started, see L{distnet.cluster.leash}:
-a number alone may be somebody else's by now.
+A process is named by its number and the time at which it started, since a number alone may be
+somebody else's by now. What is started here puts itself on record: L{distnet.cluster.leash}.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Process:
         """Whether it has not ended yet."""
         return start_time(self.pid) == self.start
 
-    def ask_to_end(self, number: int = signal.SIGTERM) -> None:
+    def send(self, number: int) -> None:
         """Send it a signal, if it runs."""
         with self._descriptor() as descriptor:
             if descriptor is not None:
@@ -73,7 +73,7 @@ class Process:
 
 
 def this_process() -> Process:
-    """The process that asks."""
+    """The process that this runs in."""
     start = start_time(os.getpid())
     assert start is not None
     return Process(os.getpid(), start)
@@ -104,7 +104,7 @@ def start(record: Path, command: Sequence[str], death: int, **how: Any) -> subpr
 
     @param how: for L{subprocess.Popen}.
     """
-    # Apart from the environment: whatever PYTHONPATH and site-packages hold, this is to be quick.
+    # Isolated, without site-packages: it is to be quick, whatever those and PYTHONPATH hold.
     leash = [sys.executable, "-I", "-S", str(LEASH), str(record), str(os.getpid()), str(death)]
     return subprocess.Popen([*leash, *command], start_new_session=True, **how)
 
@@ -112,9 +112,9 @@ def start(record: Path, command: Sequence[str], death: int, **how: Any) -> subpr
 def end(processes: Sequence[Process], grace: float = GRACE) -> None:
     """End processes: ask them first, and kill those that have not ended after C{grace} seconds."""
     for process in processes:
-        process.ask_to_end()
+        process.send(signal.SIGTERM)
     deadline = time.monotonic() + grace
     for process in processes:
         if not process.wait(max(0.0, deadline - time.monotonic())):
-            process.ask_to_end(signal.SIGKILL)
+            process.send(signal.SIGKILL)
             process.wait(grace)

@@ -28,7 +28,7 @@ MUTATIONS = (
         "append-of-all-is-lost",
         "per-node append",
         "config._node",
-        '.replace("{append}", whole)',
+        '.replace("{append}", for_all)',
         '.replace("{append}", "")',
         ("ReadTests.test_one_append",),
     ),
