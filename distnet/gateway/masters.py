@@ -29,7 +29,9 @@ class Masters:
     Finds the master for each guest.
 
     Of several that run on this machine it takes none unless it is told which. One that it has found
-    it stays with, also while that is away: a guest that waits is not to land at another one.
+    it stays with, also while that is away: a guest that waits is not to land at another one. It
+    waits where that one was last, or for its control socket if that was told and nobody has
+    answered there yet; nowhere else, not even at the usual port.
     """
 
     def __init__(
@@ -44,7 +46,9 @@ class Masters:
         self._control = control
         self._address = address
         self._nodes = nodes
-        self._usual: Near = USUAL
+        self._told = control is not None
+        self._was_found = False
+        self._last: Near | None = None
 
     async def find(self, guest: Guest) -> Near:
         """Where a guest is to be connected. Raises L{DistnetError}, in one line."""
@@ -72,10 +76,18 @@ class Masters:
         except NoMaster:
             if node is not None:
                 raise
+            if self._last is not None:
+                return self._last
+            if self._was_found or self._told:
+                raise
             # It may have been told to have no control socket.
-            return self._usual
-        self._control = control
-        return self._choose(status["listeners"], node)
+            return USUAL
+        self._control, self._was_found = control, True
+        listeners = status["listeners"]
+        # Also if this guest is a fixed node: the next one may be none.
+        last = listener_for(listeners, None)
+        self._last = near(last) if last is not None else None
+        return self._choose(listeners, node)
 
     def _choose(self, listeners: list[dict[str, Any]], node: int | None) -> Near:
         address = listener_for(listeners, node)
@@ -88,8 +100,6 @@ class Masters:
             raise NoListener(
                 f"the master has no listener for node {node}: start it with --node {node}=unix:PATH"
             )
-        if node is None:
-            self._usual = near(address)
         return near(address)
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+from twisted.internet.defer import Deferred
+
 from distnet.address import TcpAddress, UnixAddress
 from distnet.control.ask import NoMaster, SeveralRun
+from distnet.gateway.guests import Guest
 from distnet.gateway.masters import USUAL, Masters, NoListener
 from tests.unit.control.runtime import RuntimeTestCase
 from tests.unit.control.test_ask import listener
@@ -40,6 +43,35 @@ class MastersTests(RuntimeTestCase):
         self.assertRaises(NoMaster, masters.look, 3)
         away.rename(control)
         self.assertEqual(masters.look(3), UnixAddress("/3-1235"))
+
+    def test_told_and_away(self) -> None:
+        """One that was told by its control socket and has never answered is not the usual one."""
+        path = str(self.directory / "told")
+        for node in (None, 3):
+            error = self.assertRaises(NoMaster, Masters(None, path, None, {}).look, node)
+            self.assertIn(f"no master answers at {path}: ", str(error))
+        elsewhere = TcpAddress("127.0.0.1", 1237)
+        told_both = Masters(None, path, elsewhere, {})
+        found = self.successResultOf(Deferred.fromCoroutine(told_both.find(Guest(b"", b"abcd"))))
+        self.assertEqual(found, elsewhere)
+
+    def test_where_it_was_last(self) -> None:
+        """A guest waits where the master was last, whoever asked then; nowhere if nowhere."""
+        path, sock = self.start("5000")
+        listeners = [listener("tcp:127.0.0.1:5000"), listener("unix:/3", node=3)]
+        self.answer(sock, {"listeners": listeners})
+        masters = Masters(None, None, None, {})
+        masters.look(3)
+        control, away = Path(path.path), self.directory / "away"
+        control.rename(away)
+        self.assertEqual(masters.look(None), TcpAddress("127.0.0.1", 5000))
+        away.rename(control)
+        del listeners[0]
+        masters.look(3)
+        control.rename(away)
+        error = self.assertRaises(NoMaster, masters.look, None)
+        self.assertIn(str(control), str(error))
+        away.rename(control)
 
     def test_several(self) -> None:
         """Of several none is taken, until it is told which by its control socket or address."""
