@@ -1,7 +1,7 @@
 # make run   sets up all that the master needs, and starts it on 127.0.0.1:1234
 # make test  sets up all that the tests need, and runs what a pull request needs
-# make test-all  the same, then the benchmarks' own tests, all without native code, the mutations,
-#             and the long random runs
+# make test-all  the same, then the benchmarks' own tests, random input to the C code under its
+#             sanitizers, all without native code, the mutations, and the long random runs
 # make mutations  tries those that are about files that changed since the branch left main;
 #             make mutations REV=... since it left another, ALL=1 all, NAMES='...' the named ones
 # make test-long  the long random runs of the switch, some minutes

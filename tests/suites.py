@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -36,7 +37,8 @@ class Suite:
     @ivar environment: the variables that it has, besides those that there are.
     @ivar native: whether it is about native code, and is left out where that does not run.
     @ivar reports: whether it writes a report of its tests.
-    @ivar when_passed: the words that it has as well when all suites before it have passed.
+    @ivar when_passed: the words that it has as well when each suite before it, of all that there
+        are, has passed or cannot be run here.
     """
 
     module: str
@@ -63,34 +65,43 @@ class Run:
     skipped: int = 0
 
 
-# They wait for daemons much of the time. A file's tests stay together, for what they share.
-_AT_ONCE = ("--numprocesses=2", "--dist=loadfile")
+# Tests wait for daemons much of the time. Those of a file stay together, for what they share.
+_TWO = "--numprocesses=2"
+_AT_ONCE = (_TWO, "--dist=loadfile")
 
 
 def _files(*names: str) -> tuple[str, ...]:
     return tuple(f"tests/integration/test_{name}.py" for name in names)
 
 
-# Of the tests that send messages through a master, and frames through a switch, those that are
-# not made of waiting.
+# "native" and "pure" run some files of "integration" once more, on purpose: what a client sees must
+# be the same however messages and frames are moved. A file belongs to them if its daemons have
+# clients that send messages or frames, and if waiting does not take most of its time. Files about
+# the command line, a cluster or the console would only say the same again, and those that compare
+# Python with native code in one process are in "integration" alone.
 _MESSAGES = ("delivery", "client", "client_tls", "aio", "stop", "state", "remote")
 _FRAMES = ("frame_stream", "dgram", "vde_clients", "tap_interface", "gateway_frames")
 _BENCH = _files("bench", "bench_routers")
+_FUZZ = _files("fuzz")
 
 SHORT: dict[str, Suite] = {
-    "unit": Suite("pytest", ("tests/unit",)),
+    "unit": Suite("pytest", ("tests/unit", *_AT_ONCE)),
     "integration": Suite(
-        "pytest", ("tests/integration", *(f"--ignore={file}" for file in _BENCH), *_AT_ONCE)
+        "pytest",
+        ("tests/integration", *(f"--ignore={file}" for file in (*_BENCH, *_FUZZ)), *_AT_ONCE),
     ),
-    # A switch is native anyway.
+    # Masters that route by native code. A switch does what it can by native code anyway, so its
+    # files are not here, but "control" is: what is counted natively is told by it.
     "native": Suite("pytest", (*_files(*_MESSAGES, "control"), *_AT_ONCE), _STREAM, native=True),
-    "guest": Suite("pytest", ("tests/guest",)),
+    "guest": Suite("pytest", ("tests/guest", *_AT_ONCE)),
 }
 """What a pull request needs."""
 
 SUITES: dict[str, Suite] = {
     **SHORT,
     "bench": Suite("pytest", _BENCH),
+    # For what only a change to the C code can break.
+    "fuzz": Suite("pytest", (*_FUZZ, _TWO), native=True),
     "pure": Suite("pytest", (*_files(*_MESSAGES, *_FRAMES), *_AT_ONCE), {**_STREAM, SWITCH: "0"}),
     "mutations": Suite("tests.mutations", ("--all",), when_passed=("--tested",)),
     "long": Suite("tests.long", reports=False),
@@ -105,6 +116,11 @@ def why_not_native() -> str | None:
     except NotNative as why:
         return str(why)
     return None
+
+
+def suites_before(name: str) -> set[str]:
+    """The suites that run before this one when all do."""
+    return set(takewhile(lambda each: each != name, SUITES))
 
 
 def run(suite: Suite, *more: str) -> Run:
@@ -159,6 +175,7 @@ def main(words: list[str]) -> int:
         parser.error(f"no such suite: {', '.join(sorted(unknown))}")
     failed: list[str] = []
     left_out: list[str] = []
+    fine: set[str] = set()
     report = []
     began = time.monotonic()
     strict = bool(os.environ.get("DISTNET_NO_SKIPS"))
@@ -169,14 +186,14 @@ def main(words: list[str]) -> int:
         if why is not None:
             report.append(f"{name:12} left out, as there is no native code: {why}")
             (failed if strict else left_out).append(name)
+            fine.add(name)
             continue
         print(f"\n=== {name}", flush=True)
-        ran_before = set(list(SUITES)[: list(SUITES).index(name)]) <= set(
-            names[: names.index(name)]
-        )
-        ran = run(suite, *(suite.when_passed if ran_before and not failed else ()))
+        ran = run(suite, *(suite.when_passed if fine >= suites_before(name) else ()))
         passed = ran.passed and not (ran.skipped and strict)
-        if not passed:
+        if passed:
+            fine.add(name)
+        else:
             failed.append(name)
         report.append(_line(name, ran, passed))
     print("\n" + "\n".join(report))

@@ -22,7 +22,6 @@ from distnet.master.listener import NodeListener
 from distnet.master.service import MasterService
 from distnet.testing import NotingObserver
 from distnet.wire import HEADER, Messages, encode_message
-from tests.fuzzing import SIZES, fuzz
 from tests.masters import Master
 from tests.unit.master.core.kernels import sums
 
@@ -343,12 +342,6 @@ def test_no_descriptor_is_left_open() -> None:
     for seed in range(3):
         play(seed, native=True)
     assert descriptors() <= before
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_random_input(size: str) -> None:
-    """No message is lost, doubled, reordered or miscounted, and no memory misused."""
-    assert "messages" in fuzz("native_fuzz", "router", size)
 
 
 def test_both_say_which_they_are(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ MUTATIONS = (
         "turn_back",
         "put32(message, to->id);\nput_off",
         "put_off",
-        ("test_native.test_random_input[full-size]",),
+        ("test_random_messages[full-size]",),
     ),
     Mutation(
         "native-turned-back-counts-twice",
@@ -19,7 +19,7 @@ MUTATIONS = (
         "turn_back",
         "from->received--;",
         "",
-        ("test_native.test_random_input[full-size]",),
+        ("test_random_messages[full-size]",),
     ),
     Mutation(
         "native-past-what-is-kept",
@@ -27,7 +27,7 @@ MUTATIONS = (
         "router.settle",
         "if (node->kept.size) {\n    if (!node->held) {",
         "if (node->kept.size) {\n    if (0) {",
-        ("test_native.test_random_input[full-size]",),
+        ("test_random_messages[full-size]",),
     ),
     Mutation(
         "native-writes-to-the-closed",
@@ -35,7 +35,7 @@ MUTATIONS = (
         "written_in_part",
         "to->open = 0;\nto->patient_until = is_full",
         "to->patient_until = is_full",
-        ("test_native.test_random_input[full-size]",),
+        ("test_random_messages[full-size]",),
     ),
     Mutation(
         "native-forgets-the-rest",
@@ -43,7 +43,7 @@ MUTATIONS = (
         "router.read_node",
         "    append(&node->rest, data + whole, size - whole);\nelse",
         "    append(&node->rest, data + whole, size - whole - 1);\nelse",
-        ("test_native.test_random_input[full-size]",),
+        ("test_random_messages[full-size]",),
     ),
     Mutation(
         "native-stage-overflows",
@@ -51,7 +51,7 @@ MUTATIONS = (
         "router.make_room",
         "slot->segments == SEGMENTS || STAGE_SIZE - slot->staged < COPY_BELOW",
         "slot->segments == SEGMENTS",
-        ("test_native.test_random_input[tiny]",),
+        ("test_random_messages[tiny]",),
     ),
     Mutation(
         "native-held-for-good",
@@ -59,7 +59,7 @@ MUTATIONS = (
         "has_to_wait",
         "if (!to || to->open || !is_patient(router, to))\n    return 0;",
         "if (!to || !is_patient(router, to))\n    return 0;",
-        ("test_native.test_random_input[full-size]",),
+        ("test_random_messages[full-size]",),
     ),
     Mutation(
         "native-reads-elsewhere-what-is-bad",
@@ -67,7 +67,7 @@ MUTATIONS = (
         "router.deliver",
         "if (length > router->max_payload) {\n    from->bad = 1;",
         "if (length > router->max_payload) {",
-        ("test_native.test_random_input[full-size]",),
+        ("test_random_messages[full-size]",),
     ),
     Mutation(
         "past-the-router-sends-again-what-was-begun",

@@ -11,7 +11,7 @@ MUTATIONS = (
         "bridge.deliver",
         "if (targets[i]->port != source->port)\n    choose",
         "choose",
-        ("test_bridge_fuzz.test_random_input[full-size]",),
+        ("test_random_frames[full-size]",),
     ),
     Mutation(
         "nativebridge-into-another-vlan",
@@ -19,7 +19,7 @@ MUTATIONS = (
         "forward",
         "if (!port || port->vlan != home ||",
         "if (!port ||",
-        ("test_bridge_fuzz.test_random_input[full-size]",),
+        ("test_random_frames[full-size]",),
     ),
     Mutation(
         "nativebridge-slow-gets-it",
@@ -27,7 +27,7 @@ MUTATIONS = (
         "bridge.choose",
         "if (to->state == SLOW) {",
         "if (0) {",
-        ("test_bridge_fuzz.test_random_input[full-size]",),
+        ("test_random_frames[full-size]",),
     ),
     Mutation(
         "nativebridge-writes-to-the-closed",
@@ -35,7 +35,7 @@ MUTATIONS = (
         "bridge.deliver",
         "if (targets[i]->state == CLOSED)\n    return 0;",
         "",
-        ("test_bridge_fuzz.test_random_input[full-size]",),
+        ("test_random_frames[full-size]",),
     ),
     Mutation(
         "nativebridge-past-what-is-given",
@@ -43,7 +43,7 @@ MUTATIONS = (
         "read_batch",
         "diverted = diverted || !forward(",
         "diverted = !forward(",
-        ("test_bridge_fuzz.test_random_input[full-size]",),
+        ("test_random_frames[full-size]",),
     ),
     Mutation(
         "nativebridge-past-what-is-kept",
@@ -51,7 +51,7 @@ MUTATIONS = (
         "write_batch",
         "if (!to->full)\n    sent = transmit",
         "sent = transmit",
-        ("test_bridge_fuzz.test_random_input[full-size]",),
+        ("test_random_frames[full-size]",),
     ),
     Mutation(
         "nativebridge-gives-later-ones-first",
@@ -59,7 +59,7 @@ MUTATIONS = (
         "close_target",
         "put_before(&source->given, &picked);\nsettle",
         "put_before(&picked, &source->given);\nsource->given = picked;\nsettle",
-        ("test_bridge_fuzz.test_random_input[full-size]",),
+        ("test_random_frames[full-size]",),
     ),
     Mutation(
         "nativebridge-kept-from-the-first",
@@ -67,7 +67,7 @@ MUTATIONS = (
         "write_batch",
         "for (size_t frame = sent; frame < to->frames; frame++)\n    keep",
         "for (size_t frame = 0; frame < to->frames; frame++)\n    keep",
-        ("test_bridge_fuzz.test_random_input[full-size]",),
+        ("test_random_frames[full-size]",),
     ),
     Mutation(
         "nativebridge-tries-once",
@@ -75,7 +75,7 @@ MUTATIONS = (
         "bridge.try_again",
         "if (to->retry_at <= bridge->poller.now)\n    retry(bridge, to);",
         "",
-        ("test_bridge_fuzz.test_random_input[full-size]",),
+        ("test_random_frames[full-size]",),
     ),
     Mutation(
         "nativebridge-patient-forever",
@@ -83,7 +83,7 @@ MUTATIONS = (
         "refused",
         "(error != EAGAIN && error != EWOULDBLOCK) || bridge->poller.now >= to->patient_until)",
         "error != EAGAIN && error != EWOULDBLOCK)",
-        ("test_bridge_fuzz.test_random_input[full-size]",),
+        ("test_random_frames[full-size]",),
     ),
     Mutation(
         "nativebridge-skips-the-next-that-keeps",
@@ -91,7 +91,7 @@ MUTATIONS = (
         "close_target",
         "if (!picked.first)\n    continue;",
         "",
-        ("test_bridge_fuzz.test_random_input[tiny]",),
+        ("test_random_frames[tiny]",),
     ),
     Mutation(
         "nativebridge-left-in-what-is-given",
@@ -99,7 +99,7 @@ MUTATIONS = (
         "bridge_detach",
         "given = pick(&source->given, endpoint);",
         "given = {0};",
-        ("test_bridge_fuzz.test_random_input[tiny]",),
+        ("test_random_frames[tiny]",),
     ),
     Mutation(
         "nativebridge-tries-who-has-left",
@@ -107,7 +107,7 @@ MUTATIONS = (
         "bridge_detach",
         "list_strike(lists[i], endpoint);",
         "if (lists[i] != &bridge->fulls)\n    list_strike(lists[i], endpoint);",
-        ("test_bridge_fuzz.test_random_input[full-size]",),
+        ("test_random_frames[full-size]",),
     ),
     Mutation(
         "nativebridge-loses-addresses",
@@ -115,7 +115,7 @@ MUTATIONS = (
         "spread",
         "next = entry->next;\nput(table, entry);",
         "put(table, entry);\nnext = entry->next;",
-        ("test_bridge_fuzz.test_random_input[full-size]",),
+        ("test_random_frames[full-size]",),
     ),
     Mutation(
         "nativebridge-tells-of-the-forgotten",
@@ -123,7 +123,7 @@ MUTATIONS = (
         "addresses_forget",
         "if (address->touched)\n    list_strike",
         "if (0)\n    list_strike",
-        ("test_bridge_fuzz.test_random_input[full-size]",),
+        ("test_random_frames[full-size]",),
     ),
     Mutation(
         "nativebridge-held-in-a-later-life",
@@ -131,6 +131,6 @@ MUTATIONS = (
         "poller_serve_no_more",
         "poller_change(poller, fd, 0, 0);",
         "",
-        ("test_bridge_fuzz.test_random_input[full-size]",),
+        ("test_random_frames[full-size]",),
     ),
 )

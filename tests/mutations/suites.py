@@ -30,6 +30,14 @@ MUTATIONS = (
         ("LeftOutTests.test_where_nothing_may_be_skipped",),
     ),
     Mutation(
+        "suite-trusts-what-did-not-run",
+        "mutations are judged only by tests that pass without them",
+        "suites.main",
+        "if fine >= suites_before(name) else ()",
+        "if not failed else ()",
+        ("BeforeTests.test_when_one_before_has_failed",),
+    ),
+    Mutation(
         "version-always-native",
         "it says which runs",
         "describe",

@@ -55,3 +55,44 @@ class LeftOutTests(SynchronousTestCase):
         status, shown = self.main(strict=True)
         self.assertEqual(status, 1)
         self.assertIn("suites: 0 passed, 1 failed, 0 left out", shown)
+
+
+class BeforeTests(SynchronousTestCase):
+    """Tests for words that a suite has only after those before it."""
+
+    def words(self, *names: str, failing: str = "") -> tuple[str, ...]:
+        """The words that C{last} has more, when these suites are run."""
+        ran = {}
+
+        def run(suite: suites.Suite, *more: str) -> suites.Run:
+            ran[suite.module] = more
+            return suites.Run(suite.module != failing, 0.0)
+
+        made = {name: suites.Suite(name, native=name == "native") for name in ("first", "native")}
+        made["last"] = suites.Suite("last", when_passed=("--briefly",))
+        made["later"] = suites.Suite("later")
+        self.patch(suites, "SUITES", made)
+        self.patch(suites, "run", run)
+        with redirect_stdout(StringIO()):
+            suites.main(list(names))
+        return ran["last"]
+
+    def test_when_all_before_have_passed(self) -> None:
+        """A suite has them when all suites before it have passed, whatever comes later."""
+        self.patch(suites, "why_not_native", lambda: None)
+        self.assertEqual(self.words("first", "native", "last"), ("--briefly",))
+        self.assertEqual(
+            self.words("first", "native", "last", "later", failing="later"), ("--briefly",)
+        )
+
+    def test_when_one_before_has_failed(self) -> None:
+        """A suite does not have them when one before it has failed, or was not asked for."""
+        self.patch(suites, "why_not_native", lambda: None)
+        self.assertEqual(self.words("first", "native", "last", failing="native"), ())
+        self.assertEqual(self.words("first", "last"), ())
+        self.assertEqual(self.words("last", "first", "native"), ())
+
+    def test_when_one_before_cannot_be_run(self) -> None:
+        """A suite that is left out has nothing to fail."""
+        self.patch(suites, "why_not_native", lambda: "it is Tuesday")
+        self.assertEqual(self.words("first", "native", "last"), ("--briefly",))
