@@ -6,10 +6,10 @@ Ethernet II, ARP (RFC 826), IPv4 (RFC 791), TCP (RFC 9293), DHCP's ports (RFC 21
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Callable
 from enum import StrEnum
 from ipaddress import IPv4Address
-from typing import Final
+from typing import Final, NamedTuple
 
 from distnet.guestnet import Plan
 
@@ -38,6 +38,18 @@ _MORE_FRAGMENTS_AND_OFFSET: Final = 0x3FFF
 _DHCP_SERVER: Final = (67).to_bytes(2)
 _SEQUENCES: Final = 1 << 32
 
+_PLAIN: Final = b"\x08\x00\x45"
+"""What an Ethernet header ends with, and IPv4 without options begins with."""
+_PLAIN_TCP_SIZE: Final = _HEADER_SIZE + _IPV4_SIZE + _TCP_SIZE
+_PLAIN_TCP: Final = struct.Struct("!HxxHxBxx4s4sHHIIBB").unpack_from
+"""
+Of IPv4 without options, from its length on: the length, where its data belong, its protocol, source
+and target; and of TCP both ports and numbers, the size of its header, and its flags.
+"""
+_SYN_AND_FIN: Final = SYN | FIN
+_LEAST_OFFSET: Final = _TCP_SIZE // 4 << 4
+_new: Final = tuple.__new__
+
 
 class Refusal(StrEnum):
     """Why a frame does not get into libslirp."""
@@ -51,8 +63,7 @@ class Refusal(StrEnum):
     DUPLICATE = "from a machine with an address of ours"
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """
     A TCP segment.
 
@@ -115,8 +126,7 @@ class Progress:
         return bool(segment.flags & SYN) and segment.end != self._begin
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """
     A frame from the switch.
 
@@ -125,7 +135,7 @@ class Seen:
     @ivar refusal: why it is not for libslirp, or None.
     @ivar segment: what it has for the master, or None.
     @ivar dhcp: it asks for an address.
-    @ivar is_fragment: it is a fragment of something for the master: what that is cannot be seen.
+    @ivar is_fragment: it is a fragment of something for one of us: what that is cannot be seen.
     """
 
     mac: bytes = b""
@@ -151,9 +161,10 @@ class Lens:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._own = {address.packed for address in plan.own}
-        self._macs = {mac_of(address) for address in self._own}
+        self._own_macs = {address.packed: mac_of(address.packed) for address in plan.own}
+        self._macs = frozenset(self._own_macs.values())
         self._master = plan.master.packed
+        self._master_mac = mac_of(self._master)
         self._mask = int(plan.network.netmask)
         self._network = int(plan.network.network_address)
 
@@ -168,15 +179,56 @@ class Lens:
         group = bool(frame[0] & 1)
         if not group and frame[:6] not in self._macs:
             return Seen(mac, None, Refusal.FOREIGN)
-        if kind == _ARP:
-            return self._look_at_arp(frame, mac, group)
         if kind == _IPV4:
             return self._look_at_ipv4(frame, mac, group)
+        if kind == _ARP:
+            return self._look_at_arp(frame, mac, group)
         return Seen(mac, None, Refusal.TYPE)
 
     def look_at_whole(self, frame: bytes) -> Seen:
-        """Look at what has come in fragments, as one frame."""
+        """Look at what has come in fragments, as one frame of any length."""
         return self._look_at_ipv4(frame, frame[6:12], group=False)
+
+    def from_guest(self, mac: bytes, longest: int = LONGEST) -> Callable[[bytes], Segment | None]:
+        """
+        What finds the segment in a guest's frame, if it is as almost all are.
+
+        That is TCP to the master, without fragments or options of IPv4. Of any other frame it finds
+        none, and L{look} says what that is; this one costs a third.
+
+        @param mac: the guest's.
+        @param longest: the most bytes that a frame may have.
+        """
+        # A closure, since its variables are found faster than attributes.
+        own, macs, master, master_port = self._own_macs, self._macs, self._master, self.plan.port
+        start_of_all = self._master_mac + mac + _PLAIN
+        if mac in macs:
+            return lambda frame: None
+
+        def find(frame: bytes) -> Segment | None:
+            if frame[:15] != start_of_all or not _PLAIN_TCP_SIZE <= len(frame) <= longest:
+                return None
+            total, place, protocol, source, target, port, to, start, ack, offset, flags = (
+                _PLAIN_TCP(frame, 16)
+            )
+            length = total - _IPV4_SIZE - (offset >> 4) * 4
+            if (
+                target != master
+                or to != master_port
+                or protocol != _TCP
+                or place & _MORE_FRAGMENTS_AND_OFFSET
+                or length < 0
+                or total > len(frame) - _HEADER_SIZE
+                or offset < _LEAST_OFFSET
+                or source in own
+            ):
+                return None
+            if flags & _SYN_AND_FIN:
+                length += bool(flags & SYN) + bool(flags & FIN)
+            end = (start + length) % _SEQUENCES
+            return _new(Segment, (source, port, flags, start, end, ack))
+
+        return find
 
     def _look_at_arp(self, frame: bytes, mac: bytes, group: bool) -> Seen:
         if (
@@ -185,11 +237,11 @@ class Lens:
         ):
             return Seen(mac, None, Refusal.BROKEN)
         sender, target = frame[28:32], frame[38:42]
-        if sender in self._own:
+        if sender in self._own_macs:
             return Seen(frame[22:28], sender, Refusal.DUPLICATE)
         # A gratuitous one has the address of its sender twice.
         refusal = None
-        if group and target not in self._own and target != sender:
+        if group and target not in self._own_macs and target != sender:
             refusal = Refusal.UNWANTED
         return Seen(mac, sender, refusal)
 
@@ -201,19 +253,21 @@ class Lens:
         source, target = frame[26:30], frame[30:34]
         if frame[14] >> 4 != 4 or not _IPV4_SIZE <= size <= total <= len(frame) - _HEADER_SIZE:
             return Seen(mac, None, Refusal.BROKEN)
-        if source in self._own:
+        if source in self._own_macs:
             return Seen(mac, source, Refusal.DUPLICATE)
+        if int.from_bytes(frame[20:22]) & _MORE_FRAGMENTS_AND_OFFSET:
+            if group:
+                return Seen(mac, source, Refusal.UNWANTED)
+            return Seen(mac, source, is_fragment=True)
         start, protocol = _HEADER_SIZE + size, frame[23]
         is_dhcp = protocol == _UDP and frame[start + 2 : start + 4] == _DHCP_SERVER
         if group and not is_dhcp:
             return Seen(mac, source, Refusal.UNWANTED)
-        if target == self._master and int.from_bytes(frame[20:22]) & _MORE_FRAGMENTS_AND_OFFSET:
-            return Seen(mac, source, is_fragment=True)
         if not (is_dhcp or self._may_reach(target, protocol, frame, start)):
             return Seen(mac, source, Refusal.FORBIDDEN)
         segment = None
         if protocol == _TCP and target == self._master:
-            segment = _segment(frame, start, total - size, source, 0)
+            segment = _segment(frame, start, total - size, source)
             if segment is None:
                 return Seen(mac, source, Refusal.BROKEN)
         return Seen(mac, source, None, segment, is_dhcp)
@@ -227,7 +281,7 @@ class Lens:
         """
         if target == self._master:
             return protocol == _TCP and frame[start + 2 : start + 4] == self._port()
-        if target in self._own:
+        if target in self._own_macs:
             return True
         number = int.from_bytes(target)
         return (
@@ -239,16 +293,18 @@ class Lens:
 
     def from_master(self, frame: bytes) -> Segment | None:
         """The segment in a frame of libslirp's, if it comes from where guests find the master."""
-        if (
-            frame[12:14] != _IPV4
-            or frame[26:30] != self._master
-            or frame[23] != _TCP
-            or len(frame) < _HEADER_SIZE + _IPV4_SIZE + _TCP_SIZE
-        ):
+        # libslirp sends no options of IPv4.
+        if frame[12:15] != _PLAIN or len(frame) < _PLAIN_TCP_SIZE:
             return None
-        size = (frame[14] & 15) * 4
-        total = int.from_bytes(frame[16:18])
-        return _segment(frame, _HEADER_SIZE + size, total - size, frame[30:34], 2)
+        total, _, protocol, source, target, _, port, start, ack, offset, flags = _PLAIN_TCP(
+            frame, 16
+        )
+        length = total - _IPV4_SIZE - (offset >> 4) * 4
+        if source != self._master or protocol != _TCP or length < 0 or offset < _LEAST_OFFSET:
+            return None
+        if flags & _SYN_AND_FIN:
+            length += bool(flags & SYN) + bool(flags & FIN)
+        return _new(Segment, (target, port, flags, start, (start + length) % _SEQUENCES, ack))
 
     def with_own_mac(self, frame: bytes) -> bytes:
         """
@@ -257,10 +313,10 @@ class Lens:
         libslirp sends all IPv4 under that of its first address, so a switch would forget where the
         others are, and send everybody what is for the master.
         """
-        address = frame[26:30]
-        if frame[12:14] != _IPV4 or address not in self._own:
+        mac = self._own_macs.get(frame[26:30])
+        if mac is None or frame[6:12] == mac or frame[12:14] != _IPV4:
             return frame
-        return frame[:6] + mac_of(address) + frame[12:]
+        return b"".join((frame[:6], mac, frame[12:]))
 
     def reset(self, mac: bytes, progress: Progress, *, to_guest: bool) -> bytes:
         """
@@ -274,7 +330,7 @@ class Lens:
             return self._to_guest(mac, progress, progress.from_master, RST | ACK)
         ethernet = mac_of(self._master) + mac
         addresses, ports = progress.address + self._master, (progress.port, self.plan.port)
-        return _made(
+        return bare_segment(
             ethernet, addresses, ports, (progress.from_guest, progress.from_master), RST | ACK
         )
 
@@ -289,13 +345,21 @@ class Lens:
     def _to_guest(self, mac: bytes, progress: Progress, sequence: int, flags: int) -> bytes:
         ethernet = mac + mac_of(self._master)
         addresses, ports = self._master + progress.address, (self.plan.port, progress.port)
-        return _made(ethernet, addresses, ports, (sequence, progress.from_guest), flags)
+        return bare_segment(ethernet, addresses, ports, (sequence, progress.from_guest), flags)
 
 
-def _made(
+def bare_segment(
     ethernet: bytes, addresses: bytes, ports: tuple[int, int], numbers: tuple[int, int], flags: int
 ) -> bytes:
-    """A segment without data."""
+    """
+    A frame with a segment that has no data.
+
+    @param ethernet: both MAC addresses, 12 bytes.
+    @param addresses: both of IPv4, 8 bytes.
+    @param ports: of who sends it, and to whom.
+    @param numbers: its sequence number, and what it acknowledges.
+    @param flags: L{FIN}, L{SYN}, L{RST}, L{ACK}.
+    """
     tcp = _TCP_HEAD.pack(*ports, *numbers, 5 << 4, flags) + bytes(6)
     pseudo = addresses + struct.pack("!HH", _TCP, len(tcp))
     tcp = tcp[:16] + checksum(pseudo + tcp) + tcp[18:]
@@ -319,16 +383,13 @@ def _advanced(before: int, after: int) -> int:
     return distance if distance < _SEQUENCES // 2 else distance - _SEQUENCES
 
 
-def _segment(
-    frame: bytes, start: int, size: int, address: bytes, guest_port_at: int
-) -> Segment | None:
-    """The segment of some bytes in a frame; None if it is not whole."""
+def _segment(frame: bytes, start: int, size: int, address: bytes) -> Segment | None:
+    """The segment of a guest's in some bytes of a frame; None if it is not whole."""
     if size < _TCP_SIZE:
         return None
-    *ports, sequence, ack, offset, flags = _TCP_HEAD.unpack_from(frame, start)
+    port, _, sequence, ack, offset, flags = _TCP_HEAD.unpack_from(frame, start)
     length = size - (offset >> 4) * 4
     if length < 0 or length > size - _TCP_SIZE:
         return None
     length += bool(flags & SYN) + bool(flags & FIN)
-    end = (sequence + length) % _SEQUENCES
-    return Segment(address, ports[guest_port_at // 2], flags, sequence, end, ack)
+    return Segment(address, port, flags, sequence, (sequence + length) % _SEQUENCES, ack)

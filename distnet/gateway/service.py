@@ -133,20 +133,20 @@ class GatewayService(Service):
         assert stack is not None
         touched = []
         for frame in frames:
-            seen, parts = self._lens.look(frame), [frame]
+            seen, packet = self._lens.look(frame), frame
             if seen.is_fragment:
-                datagram = self._fragments.add(frame)
-                if datagram is None:
+                whole = self._fragments.add(frame, time.monotonic())
+                if whole is None:
                     continue
-                seen, parts = self._lens.look_at_whole(datagram.whole), datagram.fragments
+                seen, packet = self._lens.look_at_whole(whole), whole
             if seen.refusal is not None:
                 self._refuse(seen)
             elif seen.segment is not None:
-                touched.append(self._segment(stack, parts, seen, seen.segment))
+                touched.append(self._segment(stack, packet, seen, seen.segment))
             elif seen.dhcp:
-                self._dhcp(stack, frame, seen)
+                self._dhcp(stack, packet, seen)
             else:
-                stack.input(frame)
+                stack.input(packet)
         for relay in touched:
             if relay is not None:
                 relay.read_guest()
@@ -158,9 +158,7 @@ class GatewayService(Service):
         if seen.refusal is Refusal.DUPLICATE:
             self._say(self._notes.owner_of_ours(seen.mac, seen.address))
 
-    def _segment(
-        self, stack: Stack, parts: list[bytes], seen: Seen, segment: Segment
-    ) -> Relay | None:
+    def _segment(self, stack: Stack, packet: bytes, seen: Seen, segment: Segment) -> Relay | None:
         """Hand libslirp a segment for the master; the relay that may have to read it then."""
         relay = self.relays.get((segment.address, segment.port))
         if relay is not None and relay.progress.begins_anew(segment):
@@ -170,8 +168,7 @@ class GatewayService(Service):
         if relay is not None:
             relay.progress.guest_sent(segment)
             self._silent.discard(relay)
-        for part in parts:
-            stack.input(part)
+        stack.input(packet)
         if relay is None and not segment.flags & (SYN | RST):
             self._accept(Guest(segment.address, seen.mac), Progress(segment))
         return relay

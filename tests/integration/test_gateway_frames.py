@@ -27,6 +27,7 @@ from tests.gateways import (
     SYN,
     FrameGuest,
     Gateway,
+    cut,
     dhcp_discover,
     dhcp_offer,
     gateway_mac,
@@ -237,6 +238,24 @@ def test_strange_frames_do_no_harm(start_gateway: OnSwitch, client: RawClient) -
     assert client.receive()[28:32] == packed("10.0.2.2")
     gateway.stop()
     assert "too short or too long" in gateway.log()
+
+
+def test_fragments_end_nothing(start_gateway: OnSwitch, client: RawClient) -> None:
+    """The last fragments of what was lost, and datagrams of 9000 bytes, end no gateway."""
+    gateway = start_gateway("--nat")
+    guest = FrameGuest.on(client)
+    made: list[bytes] = []
+    maker = FrameGuest(made.append, lambda: b"")
+    for number, target in enumerate(("10.0.2.2", "10.0.2.3", "10.0.2.16", "192.0.2.1")):
+        maker.udp(target, (4000, 7), bytes(8972), gateway_mac("10.0.2.2"))
+        packet = made.pop()
+        client.send(cut(packet, 1480, 100 + number)[-1])
+        for fragment in reversed(cut(packet, 1480, number)):
+            client.send(fragment)
+    guest.arp("10.0.2.2")
+    while client.receive()[20:22] != b"\x00\x02":
+        pass
+    assert gateway.process.poll() is None
 
 
 def test_a_segment_in_fragments(

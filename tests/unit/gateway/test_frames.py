@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from distnet.gateway.fragments import Fragments
 from distnet.gateway.frames import (
     ACK,
+    FIN,
     LONGEST,
     RST,
     SYN,
@@ -123,20 +124,76 @@ class LensTests(SynchronousTestCase):
         self.assertEqual(self.refusal(frame[:33]), Refusal.BROKEN)
 
     def test_fragments(self) -> None:
-        """What is for the master in fragments is judged when it is whole."""
-        for port, refusal in ((1234, None), (1235, Refusal.FORBIDDEN)):
-            frame = made("tcp", ACK, bytes(2000), port=port)
+        """What comes in fragments, for whichever of us, is judged when it is whole."""
+        for target, port, refusal in (
+            ("10.0.2.16", 1234, None),
+            ("10.0.2.16", 1235, Refusal.FORBIDDEN),
+            ("10.0.2.2", 7, None),
+            ("127.0.0.1", 7, Refusal.FORBIDDEN),
+        ):
+            mac = gateway_mac("10.0.2.2")
+            frame = made("tcp", ACK, bytes(4000), target=target, port=port, mac=mac)
             fragments = Fragments()
             *others, last = cut(frame, 1456)
             for fragment in (*others, last):
                 self.assertEqual(LENS.look(fragment), Seen(MAC, SOURCE, is_fragment=True))
-            self.assertIsNone(fragments.add(others[0]))
-            datagram = fragments.add(last)
-            assert datagram is not None
-            seen = LENS.look_at_whole(datagram.whole)
+            for fragment in others:
+                self.assertIsNone(fragments.add(fragment, 0))
+            whole = fragments.add(last, 0)
+            assert whole is not None
+            seen = LENS.look_at_whole(whole)
             self.assertEqual(seen.refusal, refusal)
-            if refusal is None:
-                self.assertEqual(seen.segment, segment(ACK, 1000, 3000))
+            if port == 1234:
+                self.assertEqual(seen.segment, segment(ACK, 1000, 5000))
+
+    def test_fragments_for_everybody(self) -> None:
+        """Of what is sent to everybody no fragment is taken, whatever its data look like."""
+        everybody = b"\xff" * 6
+        asks = made("udp", "255.255.255.255", (68, 67), b"\0C" * 150, everybody)
+        for fragment in cut(asks, 160):
+            self.assertEqual(self.refusal(fragment), Refusal.UNWANTED)
+
+    def test_the_short_way(self) -> None:
+        """A segment is found the short way just if it is found the long way, and it is the same."""
+        find = LENS.from_guest(MAC)
+        frame = made("tcp", ACK, b"12345")
+        self.assertEqual(find(frame + bytes(9)), segment(ACK, 1000, 1005))
+        self.assertEqual(find(made("tcp", SYN | FIN)), segment(SYN | FIN, 1000, 1002))
+        for at in range(len(frame)):
+            for byte in (
+                0,
+                1,
+                4,
+                15,
+                16,
+                20,
+                0x44,
+                0x4F,
+                0x60,
+                0xF0,
+                frame[at] ^ 1,
+                frame[at] ^ 128,
+            ):
+                changed = frame[:at] + bytes([byte]) + frame[at + 1 :]
+                seen, found = LENS.look(changed), find(changed)
+                if found is not None:
+                    self.assertEqual(seen, Seen(MAC, found.address, segment=found), (at, byte))
+                elif at not in (6, 7, 8, 9, 10, 11):
+                    self.assertIsNone(seen.segment, (at, byte))
+        for size in range(len(frame)):
+            self.assertIsNone(find(frame[:size]))
+
+    def test_what_the_short_way_leaves(self) -> None:
+        """Other guests, other machines' addresses, options and long frames go the long way."""
+        frame = made("tcp", ACK, b"12345")
+        self.assertIsNone(LENS.from_guest(MAC[:5] + b"\x09")(frame))
+        pretends = frame[:26] + packed("10.0.2.2") + frame[30:]
+        self.assertIsNone(LENS.from_guest(MAC)(pretends))
+        ours = gateway_mac("10.0.2.2")
+        self.assertIsNone(LENS.from_guest(ours)(frame[:6] + ours + frame[12:]))
+        long = made("tcp", ACK, bytes(2000))
+        self.assertIsNone(LENS.from_guest(MAC)(long))
+        self.assertEqual(LENS.from_guest(MAC, 9014)(long), segment(ACK, 1000, 3000))
 
     @given(st.binary(max_size=120), st.sampled_from([b"\x08\x00\x45", b"\x08\x06", b""]))
     def test_anything(self, data: bytes, start: bytes) -> None:
@@ -144,6 +201,8 @@ class LensTests(SynchronousTestCase):
         for head in (b"\xff" * 6 + MAC, gateway_mac("10.0.2.16") + MAC, b""):
             LENS.look(head + start + data)
             LENS.from_master(head + start + data)
+            LENS.from_guest(MAC)(head + start + data)
+            LENS.with_own_mac(head + start + data)
 
     def test_own_mac(self) -> None:
         """IPv4 of the gateway's gets the MAC address of its own address; NAT's keeps it."""
