@@ -131,6 +131,10 @@ class ControlSite(Site):
 
     noisy = False
 
+    def logPrefix(self) -> str:
+        """What the log of its port calls it."""
+        return "listener for the control interface"
+
     def startFactory(self) -> None:
         """There is no log to set up."""
 

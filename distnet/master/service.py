@@ -162,12 +162,8 @@ class MasterService(Service):
 
     def _say_where(self, listener: NodeListener, port: IListeningPort) -> None:
         address = address_of(listener, port)
-        if listener.kind is Kind.TOOL:
-            _log.info("listening at {address} for tools", address=address)
-            return
-        whom = "kernels" if listener.node is None else f"node {listener.node}"
-        _log.info("listening at {address} for {whom}", address=address, whom=whom)
-        if not isinstance(address, TlsAddress):
+        _log.info("listening at {address} for {whom}", address=address, whom=_whom(listener))
+        if listener.kind is not Kind.TOOL and not isinstance(address, TlsAddress):
             _log.info("    QEMU: {arguments}", arguments=shlex.join(guest_arguments(address)))
 
     def addresses(self) -> list[tuple[NodeListener, Address]]:
@@ -211,7 +207,8 @@ class MasterService(Service):
     def make_factory(self, listener: NodeListener) -> QuietFactory:
         """What makes the protocols of a listener's connections."""
         return QuietFactory(
-            lambda: NodeProtocol(self, self.router, listener, self._reactor, self._watch)
+            lambda: NodeProtocol(self, self.router, listener, self._reactor, self._watch),
+            f"listener for {_whom(listener)}",
         )
 
     def connected(self, protocol: NodeProtocol) -> None:
@@ -345,3 +342,10 @@ def _process(protocol: NodeProtocol) -> str | None:
     if protocol.listener.node is None or sock is None or sock.family != socket.AF_UNIX:
         return None
     return processes.identity(peer_credentials(sock).pid)
+
+
+def _whom(listener: NodeListener) -> str:
+    """Whom a listener is for, as the log says it."""
+    if listener.kind is Kind.TOOL:
+        return "tools"
+    return "kernels" if listener.node is None else f"node {listener.node}"

@@ -15,8 +15,16 @@ class QuietFactory(ServerFactory):
 
     noisy = False
 
-    def __init__(self, make: Callable[[], IProtocol]) -> None:
+    def __init__(self, make: Callable[[], IProtocol], name: str = "listener") -> None:
+        """
+        @param name: what Twisted's log says it is, for each port: C{NAME starting on 1234}.
+        """
         self._make = make
+        self._name = name
+
+    def logPrefix(self) -> str:
+        """What the log of a port calls it."""
+        return self._name
 
     def buildProtocol(self, addr: object) -> Any:
         """A connection has come."""

@@ -168,6 +168,19 @@ def test_both_ways(start_switch: StartSwitch, place: str, plug: Plug) -> None:
     assert not Path(place.removeprefix("unix:")).exists()
 
 
+def test_what_twisted_says_of_listeners(start_switch: StartSwitch, path: str) -> None:
+    """In the lines that Twisted logs of each port, listeners are called by whom they are for."""
+    switch = start_switch("--stream", "tcp:0", "--stream", f"7=unix:{path}", "-M", f"{path}c")
+    tcp = listening(switch)
+    assert sorted(re.findall(r"\] (.+) starting on (.+)\n", switch.log())) == [
+        ("listener for -netdev stream", str(tcp[1])),
+        ("listener for -netdev stream, port 7", repr(path)),
+        ("listener for VDE", repr(str(switch.sock / "ctl"))),
+        ("listener for consoles", repr(f"{path}c")),
+        ("listener for the control interface", repr(switch.control)),
+    ]
+
+
 def test_ports(start_switch: StartSwitch, path: str) -> None:
     """Whoever connects to a place for a port gets that; others get the first one that is free."""
     switch = start_switch("--stream", f"7=unix:{path}", "--stream", "tcp:0")

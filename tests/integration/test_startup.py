@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -92,6 +93,18 @@ def test_the_log_has_the_option_for_qemu(start_master: Start, tmp_path: Path) ->
         assert f"QEMU: {shlex.join(words)}\n" in master.log()
     assert f"listening at unix:{path} for node 3" in master.log()
     assert f"listening at unix:{master.tools} for tools" in master.log()
+
+
+def test_what_twisted_says_of_listeners(start_master: Start, tmp_path: Path) -> None:
+    """In the lines that Twisted logs of each port, listeners are called by whom they are for."""
+    path = tmp_path / "node3"
+    master = start_master("--port", "0", "--node", f"3=unix:{path}")
+    assert re.findall(r"\] (.+) starting on (.+)\n", master.log()) == [
+        ("listener for the control interface", repr(master.control)),
+        ("listener for kernels", str(master.port)),
+        ("listener for node 3", repr(str(path))),
+        ("listener for tools", repr(master.tools)),
+    ]
 
 
 def test_tcp_is_on_loopback_by_default(start_master: Start, connect: Connect) -> None:

@@ -195,7 +195,8 @@ class ManagementService(Service):
         description = complete_description(
             f"unix:address={quoteStringArgument(self.path)}:mode={self._mode:o}"
         )
-        self._port = listen(self._reactor, Listener(description), QuietFactory(self.make_protocol))
+        factory = QuietFactory(self.make_protocol, "listener for consoles")
+        self._port = listen(self._reactor, Listener(description), factory)
         if self._group is not None:
             try:
                 os.chown(self.path, -1, self._group)

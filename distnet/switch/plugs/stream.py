@@ -129,7 +129,8 @@ class FrameStreamService(Service):
 
     def make_factory(self, port: int | None) -> QuietFactory:
         """What makes the protocols of connections that are for a port, or for any."""
-        return QuietFactory(lambda: FrameConnection(self, port))
+        name = "listener for -netdev stream" + ("" if port is None else f", port {port}")
+        return QuietFactory(lambda: FrameConnection(self, port), name)
 
     def _listen(self, *, paths: bool) -> None:
         for listener in self._listeners:

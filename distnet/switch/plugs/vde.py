@@ -72,7 +72,7 @@ class VdeService(Service):
         """
         self.directory.claim()
         ctl, mode = self.directory.ctl, self.directory.permissions.mode
-        factory = QuietFactory(self.make_protocol)
+        factory = QuietFactory(self.make_protocol, "listener for VDE")
         try:
             self._port = self.reactor.listenUNIX(ctl, factory, BACKLOG, mode, wantPID=False)
         except CannotListenError as error:
