@@ -112,6 +112,12 @@ class Master(Daemon):
         described: dict[str, Any] = self.ask(f"/nodes/{node}")
         return described
 
+    def wait_until_left(self, node: int) -> None:
+        """Wait until no node has an id any more."""
+        self.wait_until(
+            f"node {node} has left", lambda: self.node(node)["state"] in {"expected", "gone"}
+        )
+
     def undelivered(self) -> dict[str, int]:
         """How many messages were not delivered, by reason; without those that are 0."""
         counted = self.status()["counters"]["undelivered"]

@@ -96,10 +96,20 @@ class Switch(Daemon):
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(str(self.sock / "ctl")) == 0
 
+    def plugged_in(self) -> list[tuple[int, str]]:
+        """What is plugged in: at which port, and what it says of itself."""
+        ports = answer(self.control, "/ports", SWITCH) or []
+        return [(port["number"], end["description"]) for port in ports for end in port["endpoints"]]
+
+    def wait_until_unplugged(self, who: str) -> None:
+        """Wait until nothing is plugged in that says something like this of itself."""
+        self.wait_until(
+            f"{who} is unplugged", lambda: not any(who in said for _, said in self.plugged_in())
+        )
+
     def gateways(self) -> int:
         """How many gateways are plugged in."""
-        ports = answer(self.control, "/ports", SWITCH) or []
-        return sum(GATEWAY in end["description"] for port in ports for end in port["endpoints"])
+        return sum(GATEWAY in said for _, said in self.plugged_in())
 
     def wait_for_gateway(self) -> None:
         """Wait until its gateway is plugged in: all that it needs for its guests is there then."""

@@ -80,7 +80,7 @@ def test_a_stopped_guest_gets_a_clean_id_much_later(start_master: Start, boot: B
     master = start_master("--port", "0")
     netdev = qemu_args(master)
     stopped = boot(netdev, DFS, name="stopped", stopped=True)
-    master.wait_for_log("node 0: connected")
+    eventually("it is connected", lambda: master.node(0)["state"] == "unsettled")
     others = [boot(netdev, DFS, name=f"guest{number}") for number in (1, 2)]
     for guest in others:
         guest.wait_for(r"^DN bcast ")

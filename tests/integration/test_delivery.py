@@ -186,8 +186,8 @@ def test_a_message_written_in_part_is_counted(start_master: Start, connect: Conn
         sent += 1
     eventually("all is read", lambda: master.node(0)["received"]["messages"] == sent)
     stuck.reset()
-    log = master.wait_for_log("node 1: left")
-    assert "node 1: its connection ended inside a message to it" in log
+    master.wait_for_log("node 1: its connection ended inside a message to it")
+    master.wait_until_left(1)
     undelivered = master.undelivered()
     assert undelivered.pop("cut") == 1
     assert undelivered.pop("left") > 0
@@ -244,7 +244,7 @@ def test_an_id_that_has_left_is_refused(master: Master, connect: Connect) -> Non
     kernel, leaving = connect(master), connect(master)
     settled(master, leaving)
     leaving.quit()
-    master.wait_for_log("node 1: left (quit)")
+    master.wait_until_left(1)
     kernel.send(1, BLOCK)
     settled(master, kernel)
     assert master.undelivered() == {"gone": 1}
@@ -258,7 +258,7 @@ def test_with_lowest_ids_it_waits_for_the_next_holder(
     leaving, kernel = connect(master), connect(master)
     settled(master, leaving)
     leaving.quit()
-    master.wait_for_log("node 0: left (quit)")
+    master.wait_until_left(0)
     kernel.send(0, BLOCK)
     settled(master, kernel)
     following = connect(master)
@@ -280,7 +280,7 @@ def test_a_pinned_node_keeps_its_id(
     assert "node 1 is connected already" in master.wait_for_log("is refused")
     settled(master, pinned)
     pinned.quit()
-    master.wait_for_log("node 1: left (quit)")
+    master.wait_until_left(1)
     sender = connect(master)
     sender.send(1, BLOCK)
     again = connect(master, path)

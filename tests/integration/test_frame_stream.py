@@ -109,6 +109,11 @@ def listening(switch: Switch, port: int | None = None) -> Address:
     return rest if kind == "unix" else (host, int(number))
 
 
+def ports(switch: Switch) -> list[int]:
+    """The ports where something is plugged in."""
+    return [port for port, _ in switch.plugged_in()]
+
+
 def turns_away(address: Address) -> bool:
     """Whether a switch ends a connection as soon as there is one; waits for that."""
     try:
@@ -138,9 +143,9 @@ def plug() -> Iterator[Callable[[Switch], StreamClient]]:
     with contextlib.ExitStack() as stack:
 
         def plug(switch: Switch) -> StreamClient:
-            before = switch.log().count("is plugged in")
+            before = len(switch.plugged_in())
             client = stack.enter_context(StreamClient(listening(switch)))
-            eventually("it is plugged in", lambda: switch.log().count("is plugged in") > before)
+            eventually("it is plugged in", lambda: len(switch.plugged_in()) > before)
             return client
 
         yield plug
@@ -207,7 +212,7 @@ def test_shown_at_the_console(start_switch: StartSwitch, place: str, path: str, 
         assert found is not None, shown
         assert "Success" in ask(f"port/epclose 1 {found[1]}")
     assert client.is_closed()
-    switch.wait_for_log("is unplugged")
+    eventually("it is unplugged", lambda: not switch.plugged_in())
 
 
 @contextlib.contextmanager
@@ -240,7 +245,7 @@ def test_users(start_switch: StartSwitch, path: str) -> None:
         said = switch.wait_for_log("a stream is refused: tcp 127.0.0.1")
         assert "port 3 is for another user or group" in said
         with StreamClient(path):
-            switch.wait_for_log("port 3, endpoint")
+            eventually("it is plugged in", lambda: ports(switch) == [3])
             assert f"user={os.geteuid()}" not in ask("port/print 4")
 
 
@@ -326,12 +331,12 @@ def test_lengths(start_switch: StartSwitch, place: str, plug: Plug) -> None:
     assert one.is_closed()
     said = switch.wait_for_log("it announces a frame of 1195725856 bytes (b'GET ')")
     assert re.search(r"warn\] port 1 \((tcp|unix).*\): it announces", said)
-    switch.wait_for_log("port 1, endpoint")
+    eventually("it is unplugged", lambda: ports(switch) == [2])
     with contextlib.closing(plug(switch)) as third:
         third.sock.sendall(PREFIX.pack(100) + good)
         assert other.is_silent()
     # An incomplete frame is nothing.
-    switch.wait_for_log("is unplugged")
+    eventually("it is unplugged", lambda: ports(switch) == [2])
     assert other.is_silent()
     assert "Traceback" not in switch.log()
 
@@ -431,7 +436,7 @@ def test_places_that_are_taken(start_switch: StartSwitch, path: str) -> None:
     assert "another process listens there" in refused("--stream", f"unix:{path}")
     assert "Address already in use" in refused("--stream", f"tcp:{where[1]}")
     with StreamClient(path):
-        switch.wait_for_log("is plugged in")
+        eventually("it is plugged in", switch.plugged_in)
 
 
 def test_a_stale_socket(start_switch: StartSwitch, path: str) -> None:
@@ -443,7 +448,7 @@ def test_a_stale_socket(start_switch: StartSwitch, path: str) -> None:
     assert Path(path).exists()
     second = start_switch("--stream", f"unix:{path}")
     with StreamClient(str(listening(second))):
-        second.wait_for_log("is plugged in")
+        eventually("it is plugged in", second.plugged_in)
     assert second.stop() == 0
     assert not Path(path).exists()
 
@@ -501,7 +506,7 @@ def test_a_qemu_with_the_printed_options(start_switch: StartSwitch, form: str, p
         while asked[:12] != BROADCAST + bytes.fromhex("525400000001"):
             asked = client.receive()
         if form not in {"dgram", "udp"}:
-            switch.wait_for_log("port 5, endpoint")
+            assert 5 in ports(switch)
 
 
 @pytest.mark.skipif(shutil.which("qemu-system-riscv64") is None, reason="no QEMU for riscv64 here")
@@ -512,8 +517,8 @@ def test_a_riscv64_qemu_with_the_printed_options(
     """What is printed for another architecture plugs its QEMU in, and it leaves as it goes."""
     switch = start_switch(*options_for(form, path))
     with qemu_on(switch, form, "riscv64"):
-        switch.wait_for_log("is plugged in")
-    assert "port 5, endpoint" in switch.wait_for_log("is unplugged")
+        eventually("it is plugged in", lambda: ports(switch) == [5])
+    eventually("it is unplugged", lambda: ports(switch) == [])
 
 
 class SwitchOfNobody(Switch):
@@ -549,7 +554,7 @@ def test_privileges(start_switch: StartSwitch) -> None:
     nobody = pwd.getpwnam("nobody").pw_uid
     assert [path.stat().st_uid for path in (*paths, switch.sock)] == [nobody] * 3
     with contextlib.closing(StreamClient(("127.0.0.1", port)).sock):
-        switch.wait_for_log("is plugged in")
+        eventually("it is plugged in", switch.plugged_in)
     switch.stop()
     assert [path.exists() for path in paths] == [False, False]
     shutil.rmtree(home)

@@ -110,7 +110,7 @@ def test_nothing_is_left_behind(
     with machine.connect() as kernel:
         kernel.read_id()
         gateway.stop(signal.SIGKILL)
-        master.wait_for_log("node 0: left")
+        master.wait_until_left(0)
         start_gateway(switch, master.control)
         with machine.connect() as again:
             again.read_id()
@@ -128,7 +128,7 @@ def test_sigterm_ends_connections(
         kernel.read_id()
         assert gateway.stop() == 0
         assert kernel.is_closed()
-    master.wait_for_log("node 0: left")
+    master.wait_until_left(0)
 
 
 def test_two_dozen_guests(
@@ -337,7 +337,7 @@ def test_a_dead_guest_is_noticed(
     assert [kernel.read_id() for kernel in kernels] == [0, 1]
     # Its port is known from when it answers; nobody dies faster than that.
     machines[0].plug.kill()
-    master.wait_for_log("node 0: left")
+    master.wait_until_left(0)
     gateway.wait_for_log("has left the switch")
     kernels[1].send(1, b"sixteen bytes of")
     assert kernels[1].receive() == (1, b"sixteen bytes of")
@@ -434,7 +434,7 @@ def test_a_guest_that_was_started_again(
         lost.close()
         with machine.connect() as again:
             assert again.read_id() == 2
-            master.wait_for_log(f"node {lost.id}: left")
+            master.wait_until_left(lost.id)
             again.send(kept.id, b"sixteen bytes of")
             assert kept.receive() == (2, b"sixteen bytes of")
 

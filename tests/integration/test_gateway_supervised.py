@@ -64,7 +64,7 @@ def test_the_switch_has_a_gateway(start_switch: StartSwitch, master: Master) -> 
         assert [kernel.read_id(), living.read_id()] == [0, 1]
         switch.wait_for_log("is node 1")
         machine.plug.kill()
-        master.wait_for_log("node 0: left")
+        master.wait_until_left(0)
         living.send(1, b"sixteen bytes of")
         assert living.receive() == (1, b"sixteen bytes of")
     assert re.search(r"gateway: 10.0.2.15 \(.*\): has left the switch \(port \d\)", switch.log())

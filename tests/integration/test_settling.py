@@ -91,13 +91,13 @@ def test_the_first_byte_ends_the_settle_time(start_master: Start, connect: Conne
 def test_an_id_that_was_not_read_goes_back(master: Master, connect: Connect) -> None:
     """A probe of the port takes no id, and the mail that waited goes to the next who gets it."""
     connect(master, read_id=False).close()
-    master.wait_for_log("node 0: left")
+    master.wait_until_left(0)
     probe = connect(master, read_id=False)
     sender = connect(master)
     assert sender.id == 1
     sender.send(0, BLOCK)
     probe.reset()
-    eventually("it has left", lambda: master.log().count("node 0: left") == 2)
+    master.wait_until_left(0)
     receiver = connect(master)
     assert receiver.id == 0
     assert receiver.receive() == (1, BLOCK)
@@ -116,6 +116,7 @@ def test_nothing_is_polled_without_mail(master: Master, connect: Connect) -> Non
             if "nonvoluntary" not in line and "voluntary_ctxt_switches" in line
         )
 
+    # Not its status, since whoever asks for that has all nodes looked at.
     master.wait_for_log("node 1: settled")
     time.sleep(0.5)
     before = switches()

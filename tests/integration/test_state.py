@@ -57,7 +57,7 @@ def settle(master: Master, kernel: Kernel) -> None:
     # What is recorded is recorded in order, and an id is sent after it was recorded.
     with Kernel(("127.0.0.1", master.port)) as later:
         later.read_id()
-    master.wait_for_log(f"node {later.id}: left")
+    master.wait_until_left(later.id)
 
 
 def restart(master: Master, end: int = signal.SIGTERM) -> None:
@@ -265,7 +265,7 @@ def test_a_node_that_has_quit_is_not_resumed(
     node = connect(master, path)
     settle(master, node)
     node.quit()
-    master.wait_for_log("node 3: left (quit)")
+    master.wait_until_left(3)
     connect(master)
     restart(master, end)
     assert connect(master, path).id == 3
