@@ -50,7 +50,7 @@ class Contestant:
     environment: Callable[[], dict[str, str]] = environment
 
     def at(self, checkout: Checkout) -> Contestant:
-        """As L{bench.contest.Contestant}: a master of another checkout."""
+        """The master of another checkout, with the same options."""
         return replace(
             self,
             name=subject_at(self.name, checkout.commit),

@@ -29,7 +29,7 @@ class Contestant:
     within: Sequence[str] = ()
 
     def at(self, checkout: Checkout) -> Contestant:
-        """As L{bench.contest.Contestant}: a switch of another checkout."""
+        """The switch of another checkout, with the same options."""
         name = subject_at(self.name, checkout.commit)
         return replace(self, name=name, kind=partial(_SwitchAt, checkout))
 

@@ -29,7 +29,7 @@ class Named:
     name: str
 
     def at(self, checkout: Checkout) -> Named:
-        """As L{bench.contest.Contestant}."""
+        """One whose name says of which commit it is."""
         return Named(subject_at(self.name, checkout.commit))
 
 
@@ -41,7 +41,7 @@ class Nothing:
     name: str = "case"
 
     def measure(self, contestant: Named) -> Measured:
-        """As L{bench.contest.Case}."""
+        """It cannot be measured."""
         raise NotImplementedError
 
 
