@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from twisted.logger import Logger
 
+from distnet.guestnet import GUEST_MASTER
 from distnet.master.core.counters import Reason, Tally
 from distnet.master.core.events import Episode
 from distnet.master.core.session import Kind, Session
+
+UNREAD_SECONDS: Final = 30.0
+"""How long a kernel may be connected without having read its id before that is said."""
 
 _log = Logger(namespace="distnet")
 
@@ -114,6 +118,52 @@ class NodeLog:
             seconds=self._clock.seconds() - episode.since,
             dropped=str(episode.dropped),
         )
+
+
+class UnreadIdLog:
+    """
+    Says, once for a connection, that a kernel has not read its id for long, and what that may be.
+
+    QEMU does not take the id before its guest connects, so that it stays where it is seen to be
+    unread: on unix sockets, and on TCP on this machine. It is looked for once. What nobody can see
+    is not said: over TLS, from another machine, and of a guest that has connected within its QEMU,
+    which then takes the id whether the guest reads it or not.
+    """
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+        self._looks: dict[Session, Any] = {}
+
+    def connected(self, session: Session) -> None:
+        """It has some time to read its id."""
+        if session.kind is Kind.KERNEL and session.link.observable:
+            self._looks[session] = self._clock.callLater(UNREAD_SECONDS, self._look, session)
+
+    def settled(self, session: Session, by: str) -> None:
+        """It has read its id."""
+        self._forget(session)
+
+    def left(self, session: Session, why: str, discarded: Tally) -> None:
+        """It will not read its id."""
+        self._forget(session)
+
+    def _forget(self, session: Session) -> None:
+        look = self._looks.pop(session, None)
+        if look is not None:
+            look.cancel()
+
+    def _look(self, session: Session) -> None:
+        del self._looks[session]
+        # Nobody may have been told that it has read it: there may be no messages for it.
+        if session.link.unread():
+            _log.info(
+                "{who}: connected for {seconds:.0f} s, and has not read its id: it has not booted"
+                " yet, stands in a debugger, or does not connect to {master}. A zCore with IP=1"
+                " cannot, for it has that address itself: start it with another IP=",
+                who=_who(session),
+                seconds=self._clock.seconds() - session.since,
+                master=GUEST_MASTER,
+            )
 
 
 def _who(session: Session) -> str:

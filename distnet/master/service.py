@@ -31,7 +31,7 @@ from distnet.master.core.router import Router
 from distnet.master.core.session import Kind, Session
 from distnet.master.links import INodes, NodeProtocol
 from distnet.master.listener import NodeListener
-from distnet.master.log import NodeLog
+from distnet.master.log import NodeLog, UnreadIdLog
 from distnet.master.native import PATIENCE_SECONDS, NativeRouter
 from distnet.master.state import Recorder, Remembered, StateFile
 from distnet.master.status import (
@@ -97,7 +97,12 @@ class MasterService(Service):
         self._refusals_said: dict[NodeListener, Once] = {}
         self._stopping = False
         self._last_settled = status.LastSettled()
-        everybody: list[Any] = [NodeLog(reactor), self._last_settled, *observers]
+        everybody: list[Any] = [
+            NodeLog(reactor),
+            UnreadIdLog(reactor),
+            self._last_settled,
+            *observers,
+        ]
         self._way = Way(
             "messages are routed", lambda: NativeRouter(reactor, limits, patience_seconds)
         )

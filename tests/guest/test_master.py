@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import re
 import shlex
 import shutil
 import socket
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from distnet.master.log import UNREAD_SECONDS
 from tests.daemons import PATIENCE, eventually
 from tests.guest import wire
 from tests.guest.conftest import Boot
@@ -76,7 +78,11 @@ def test_three_guests_come_up_together(start_master: Start, boot: Boot) -> None:
 
 
 def test_a_stopped_guest_gets_a_clean_id_much_later(start_master: Start, boot: Boot) -> None:
-    """A QEMU that waits with -S is connected at once; its kernel reads its id when it runs."""
+    """
+    A QEMU that waits with -S is connected at once; its kernel reads its id when it runs.
+
+    That it has not for long is said of it, and not of the others.
+    """
     master = start_master("--port", "0")
     netdev = qemu_args(master)
     stopped = boot(netdev, DFS, name="stopped", stopped=True)
@@ -85,11 +91,13 @@ def test_a_stopped_guest_gets_a_clean_id_much_later(start_master: Start, boot: B
     for guest in others:
         guest.wait_for(r"^DN bcast ")
     eventually("all mail waits", lambda: master.node(0)["waiting"]["messages"] == 8)
-    time.sleep(5)
+    eventually("it is said", lambda: "has not read" in master.log(), 2 * UNREAD_SECONDS)
+    assert re.search(r"node 0: connected for \d+ s, and has not read its id: ", master.log())
     assert master.node(0)["state"] == "unsettled"
     stopped.cont()
     assert_done(stopped, *others)
     assert "DN id=0" in stopped.lines()
+    assert master.log().count("has not read its id") == 1
 
 
 def test_guests_apart_on_a_busy_host(start_master: Start, boot: Boot, busy_host: None) -> None:

@@ -234,4 +234,20 @@ MUTATIONS = (
         "was_read = self._watched.pop(link)\nself._eager.pop(link, None)",
         ("WatchTests.test_hurry_from_the_callback_of_another",),
     ),
+    Mutation(
+        "unread-is-said-of-all",
+        "a node that has been connected for long and has read nothing deserves one line",
+        "UnreadIdLog._look",
+        "if session.link.unread():",
+        "if True:",
+        ("UnreadIdLogTests.test_read",),
+    ),
+    Mutation(
+        "unread-is-said-of-who-has-left",
+        "a node that has been connected for long and has read nothing deserves one line",
+        "UnreadIdLog.left",
+        "self._forget(session)",
+        "pass",
+        ("UnreadIdLogTests.test_gone",),
+    ),
 )

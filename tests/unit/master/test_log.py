@@ -11,20 +11,21 @@ from zope.interface.verify import verifyObject
 
 from distnet.master.core.counters import Reason, Tally
 from distnet.master.core.events import IObserver
+from distnet.master.core.limits import Limits
+from distnet.master.core.router import Router
 from distnet.master.core.session import Kind, Session
-from distnet.master.log import NodeLog
+from distnet.master.log import UNREAD_SECONDS, NodeLog, UnreadIdLog
+from distnet.observers import broadcast
 from distnet.testing import FakeLink
+from distnet.wire import encode_message
 
 
-class NodeLogTests(SynchronousTestCase):
-    """Tests for C{NodeLog}."""
+class LogTestCase(SynchronousTestCase):
+    """What is logged."""
 
     def setUp(self) -> None:
-        """Collect what is logged from a session that began at 0, ten seconds ago."""
+        """Collect it."""
         self.clock = Clock()
-        self.log = NodeLog(self.clock)
-        self.session = Session(3, FakeLink("tcp 127.0.0.1:5"), 0.0)
-        self.clock.advance(10)
         self.events: list[dict[str, Any]] = []
         noted = cast(ILogObserver, self.events.append)
         globalLogPublisher.addObserver(noted)
@@ -38,6 +39,17 @@ class NodeLogTests(SynchronousTestCase):
         line = formatEvent(event)
         self.assertNotIn("\n", line)
         return line
+
+
+class NodeLogTests(LogTestCase):
+    """Tests for C{NodeLog}."""
+
+    def setUp(self) -> None:
+        """Have a session that began at 0, ten seconds ago."""
+        super().setUp()
+        self.log = NodeLog(self.clock)
+        self.session = Session(3, FakeLink("tcp 127.0.0.1:5"), 0.0)
+        self.clock.advance(10)
 
     def test_all_events(self) -> None:
         """Every event has a line."""
@@ -96,3 +108,78 @@ class NodeLogTests(SynchronousTestCase):
             self.log.refused(self.session, 9, reason)
             self.assertIn(f"node 3: sends to 9, {why}", self.said())
             self.assertEqual(self.level, LogLevel.warn)
+
+
+class UnreadIdLogTests(LogTestCase):
+    """Tests for C{UnreadIdLog}, below a router."""
+
+    def setUp(self) -> None:
+        """Have a router that tells it what happens."""
+        super().setUp()
+        observer = broadcast(IObserver, UnreadIdLog(self.clock))
+        self.router = Router(Limits(), observer, self.clock)
+
+    def connect(self, kind: Kind = Kind.KERNEL, *, observable: bool = True) -> FakeLink:
+        """A node that has been told its id."""
+        link = FakeLink(observable=observable)
+        self.router.greet(self.router.connect(link, kind=kind))
+        return link
+
+    def session(self, node: int = 0) -> Session:
+        """The session of a node that is connected."""
+        return self.router.sessions[node]
+
+    def pass_over(self) -> None:
+        """Much time passes; nothing is said, and nothing is left to be done."""
+        self.clock.advance(10 * UNREAD_SECONDS)
+        self.assertEqual(self.events, [])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_not_read(self) -> None:
+        """Of a node that has not read its id one line says so, once, with what it may be."""
+        self.connect()
+        self.clock.advance(UNREAD_SECONDS - 1)
+        self.assertEqual(self.events, [])
+        self.clock.advance(1)
+        said = self.said()
+        self.assertTrue(said.startswith("node 0: connected for 30 s, and has not read its id: "))
+        for cause in ("not booted yet", "in a debugger", "10.0.2.16:1234", "IP=1"):
+            self.assertIn(cause, said)
+        self.pass_over()
+
+    def test_read(self) -> None:
+        """Of a node that has read its id nothing is said, though it sends nothing."""
+        self.connect().read()
+        self.pass_over()
+
+    def test_settled(self) -> None:
+        """Of a node that has sent something nothing is said, whatever it has not read since."""
+        link = self.connect()
+        self.router.received(self.session(), encode_message(0, b"sixteen bytes of"))
+        self.assertTrue(link.unread())
+        self.pass_over()
+
+    def test_gone(self) -> None:
+        """Of a node that has left nothing is said."""
+        self.connect()
+        self.router.lost(self.session(), "closed")
+        self.pass_over()
+
+    def test_resumed(self) -> None:
+        """A node that goes on without a new id has none to read."""
+        link = FakeLink()
+        self.router.resume(self.router.connect(link))
+        link.send(b"something")
+        self.pass_over()
+
+    def test_not_seen(self) -> None:
+        """Where it is not seen what a node has read nothing is said."""
+        self.connect(observable=False)
+        link = self.connect()
+        link.knows_unread = False
+        self.pass_over()
+
+    def test_tools(self) -> None:
+        """A tool is no kernel."""
+        self.connect(Kind.TOOL)
+        self.pass_over()
