@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 from collections.abc import Callable, Iterator
 from ctypes.util import find_library
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from tests.daemons import eventually
 from tests.gateways import Gateway, running_gateway
 from tests.guest import wire
+from tests.guest.burst import assert_reads_a_burst
 from tests.guest.conftest import Boot
 from tests.guest.qemu import Guest
 from tests.masters import Kernel, Master
@@ -125,21 +125,7 @@ def test_a_strict_reader_under_load(
     """A kernel on the switch reads no header in two parts when 5,000 messages come back to back."""
     master = start_master("--port", "0")
     start_gateway(master)
-    count = 5000
-    with Kernel(("127.0.0.1", master.port)) as sender:
-        sender.read_id()
-        guest = plugged(0, f"connect;load:0:{count};quit")
-        guest.wait_for("^DN id=1")
-        sizes = random.Random(count)
-        sender.socket.sendall(
-            b"".join(
-                wire.frame(1, wire.payload(0, number, sizes.randint(16, 600)))
-                for number in range(count)
-            )
-        )
-        loaded = guest.wait_for(r"^DN load .*$")[0]
-        guest.wait_for(r"^DN done ")
-    print(loaded)
-    assert "lost=0 dup=0" in loaded
-    assert "short_headers=0" in loaded
+    assert_reads_a_burst(
+        ("127.0.0.1", master.port), lambda script: plugged(0, script), begins="^DN id=1"
+    )
     eventually("all is delivered", lambda: master.undelivered() == {})

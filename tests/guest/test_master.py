@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import random
 import re
 import shlex
 import shutil
@@ -19,6 +18,7 @@ import pytest
 from distnet.master.log import UNREAD_SECONDS
 from tests.daemons import PATIENCE, eventually
 from tests.guest import wire
+from tests.guest.burst import assert_reads_a_burst
 from tests.guest.conftest import Boot
 from tests.guest.qemu import Guest, guestfwd
 from tests.masters import Kernel, Master
@@ -205,20 +205,8 @@ def test_a_strict_reader_under_load(
     listen = {"tcp": "0", "unix": f"unix:{tmp_path}/kernels"}[kind]
     master = start_master("--port", listen)
     address = ("127.0.0.1", master.port) if kind == "tcp" else f"{tmp_path}/kernels"
-    count = 5000
-    with Kernel(address) as sender:
-        sender.read_id()
-        guest = boot(qemu_args(master), f"connect;load:0:{count};quit", name="strict")
-        guest.wait_for("^DN up")
-        sizes = random.Random(count)
-        sender.socket.sendall(
-            b"".join(
-                wire.frame(1, wire.payload(0, number, sizes.randint(16, 600)))
-                for number in range(count)
-            )
-        )
-        loaded = guest.wait_for(r"^DN load .*$")[0]
-        assert_done(guest)
-    assert "lost=0 dup=0" in loaded
-    assert "short_headers=0" in loaded
+    netdev = qemu_args(master)
+    assert_reads_a_burst(
+        address, lambda script: boot(netdev, script, name="strict"), begins="^DN up"
+    )
     assert master.undelivered() == {}
