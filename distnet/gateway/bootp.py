@@ -126,7 +126,7 @@ def asks(frame: bytes, servers: frozenset[bytes]) -> bool:
 
 
 def read(frame: bytes) -> Request | Refused:
-    """A message from a guest, of a frame of which L{asks} is true."""
+    """A message from a guest, in a frame for which L{asks} is true."""
     payload = _payload(frame)
     if payload is None:
         return Refused.PACKET
@@ -157,6 +157,8 @@ def read(frame: bytes) -> Request | Refused:
 
 def _payload(frame: bytes) -> bytes | None:
     """What is in a frame with UDP; None if it is broken."""
+    if len(frame) < _IP + _IP_SIZE:
+        return None
     size, end = (frame[_IP] & 15) * 4, _IP + int.from_bytes(frame[16:18])
     start = _IP + size
     if (
@@ -226,9 +228,9 @@ def reply(
     """
     A frame that answers a guest.
 
-    It goes to the guest's own MAC address, unless it wants it otherwise, but as long as it has no
-    address, to that of everybody: there are kernels that take nothing else then, and libslirp sends
-    to nobody else.
+    It goes to the guest's own MAC address, unless it wants it otherwise, but as long as it does not
+    use an address, to that of everybody: there are kernels that take nothing else then, and
+    libslirp sends to nobody else.
 
     @param server: our address.
     @param address: the guest's, or L{NOBODY}.
@@ -241,8 +243,9 @@ def reply(
     )  # fmt: skip
     data = b"".join(bytes((option, len(value))) + value for option, value in options)
     message = (fixed + _COOKIE + data + bytes((_END,))).ljust(_SHORTEST, b"\0")
-    target = BROADCAST if current == NOBODY else current
-    alone = current != NOBODY or not request.wants_broadcast
+    uses_it = current not in (NOBODY, BROADCAST) and current == request.source
+    target = current if uses_it else BROADCAST
+    alone = uses_it or not request.wants_broadcast
     udp = struct.pack("!HHHH", SERVER_PORT, CLIENT_PORT, _UDP_SIZE + len(message), 0) + message
     its_sum = _udp_checksum(server + target, udp)
     udp = udp[:6] + (its_sum if its_sum != b"\0\0" else b"\xff\xff") + udp[8:]

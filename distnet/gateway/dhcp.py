@@ -33,8 +33,12 @@ PROBE_SECONDS: Final = 0.25
 """How long others have to say that an address is theirs."""
 MOST_PROBES: Final = 64
 """How many addresses are asked for at once; beyond, only those are given that were just now."""
+MOST_WAITING: Final = 256
+"""How many guests wait until others' addresses have been asked for."""
 PROBES_EACH: Final = 4
 """How many addresses of others are found for one request, before the guest has to ask again."""
+
+_PAUSE_SECONDS: Final = PROBE_SECONDS / MOST_PROBES
 
 _NO: Final = b"requested address not available"
 
@@ -101,7 +105,9 @@ class DhcpServer:
         self._name_server = plan.name_server.packed
         self._servers = frozenset((self._host, BROADCAST))
         self._macs = {mac_of(address.packed) for address in plan.own}
+        # By MAC address: those with a probe under way, and those who wait for one.
         self._searches: dict[bytes, _Search] = {}
+        self._waiting: dict[bytes, _Search] = {}
 
     @property
     def probes(self) -> int:
@@ -144,6 +150,7 @@ class DhcpServer:
     def stop(self) -> None:
         """Forget what is under way: what is still called later does nothing."""
         self._searches.clear()
+        self._waiting.clear()
 
     @staticmethod
     def _refused_unless(accepted: bool) -> Refused | None:
@@ -214,7 +221,7 @@ class DhcpServer:
 
     def _search(self, search: _Search) -> Refused | None:
         mac = search.request.mac
-        before = self._searches.get(mac)
+        before = self._searches.get(mac) or self._waiting.get(mac)
         if before is not None:
             # It is impatient; or does otherwise now, and has to ask again.
             if before.purpose is search.purpose:
@@ -230,7 +237,10 @@ class DhcpServer:
         if choice is not None:
             return self._found(search, choice.address)
         if not may_probe:
-            return Refused.BUSY
+            if len(self._waiting) >= MOST_WAITING:
+                return Refused.BUSY
+            self._waiting[mac] = search
+            return None
         if search.only:
             self._refuse_address(search.request)
             return None
@@ -244,10 +254,19 @@ class DhcpServer:
         del self._searches[mac]
         if self._leases.probed(mac, address):
             self._found(search, address)
-            return
-        search.tries += 1
-        if search.tries < PROBES_EACH:
-            self._search(search)
+        else:
+            search.tries += 1
+            if search.tries < PROBES_EACH:
+                self._search(search)
+        self._next()
+
+    def _next(self) -> None:
+        """Go on for one of those who wait: with all at once, others would have to wait for us."""
+        for mac in self._waiting:
+            self._search(self._waiting.pop(mac))
+            break
+        if self._waiting and not self._searches:
+            self._later(_PAUSE_SECONDS, self._next)
 
     def _found(self, search: _Search, address: bytes) -> Refused | None:
         request = search.request

@@ -35,7 +35,7 @@ QUIET_SECONDS: Final = 60.0
 RECORD_SECONDS: Final = 3600.0
 """How often it is put on record that a guest is still seen with its address."""
 NONE_SECONDS: Final = 0.1
-"""For how long it is not looked for anything again, after nothing was left."""
+"""For how long newcomers are turned away unseen, after nothing was left."""
 
 
 class _Stage(Enum):
@@ -299,7 +299,7 @@ class Leases:
         for place in (its,) if only else (own, its):
             if place is not None and self._fits(place, mac, now, may_probe):
                 return place
-        if only:
+        if only or now < self._none_until:
             return None
         if may_probe:
             for number in self._free:
@@ -308,7 +308,7 @@ class Leases:
         for place in self._offered.values():
             if self._fits(place, mac, now, may_probe):
                 return place
-        if not may_probe or now < self._none_until:
+        if not may_probe:
             return None
         place = min(self._last_resort(mac, now), key=_by_age, default=None)
         if place is None:

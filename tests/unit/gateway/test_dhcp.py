@@ -11,7 +11,13 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.gateway.bootp import Kind, Option, Refused
-from distnet.gateway.dhcp import MOST_PROBES, PROBE_SECONDS, PROBES_EACH, DhcpServer
+from distnet.gateway.dhcp import (
+    MOST_PROBES,
+    MOST_WAITING,
+    PROBE_SECONDS,
+    PROBES_EACH,
+    DhcpServer,
+)
 from distnet.gateway.frames import checksum, mac_of
 from distnet.gateway.leases import DECLINED_SECONDS, SAFE_SECONDS, Leases
 from distnet.gateway.state import State
@@ -374,6 +380,15 @@ class RequestTests(DhcpTestCase):
         self.assertEqual((answer.kind, answer.address), (Kind.ACK, SECOND))
         self.assertEqual(self.leases.holder(SECOND), mac(1))
 
+    def test_an_address_that_it_does_not_use(self) -> None:
+        """One that says it has what it was offered, and does not use it, is answered as before."""
+        self.ask(Message(Kind.DISCOVER, 1))
+        message = Message(Kind.REQUEST, 1, current=FIRST, extra={Option.SERVER: HOST})
+        self.server.take(made(message.head() + message.options(), mac(1)))
+        (answer,) = self.answers()
+        self.assertEqual((answer.kind, answer.current), (Kind.ACK, FIRST))
+        self.assertEqual((answer.to, answer.target), (mac(1), EVERYBODY))
+
     def test_renewing_from_nowhere(self) -> None:
         """One that does not use the address that it says it has is probed as others are."""
         message = Message(Kind.REQUEST, 1, current=SECOND)
@@ -535,8 +550,9 @@ class FloodTests(DhcpTestCase):
             self.take(Message(Kind.DISCOVER, guest))
 
     def test_probes(self) -> None:
-        """No more are under way than the limit, and others are refused."""
-        self.flood(0, MOST_PROBES)
+        """No more are under way than the limit, nor wait; others are refused."""
+        self.flood(0, MOST_PROBES + MOST_WAITING)
+        self.flood(0, MOST_PROBES + MOST_WAITING)
         self.assertEqual(self.take(Message(Kind.DISCOVER, 9999)), Refused.BUSY)
         extra = {Option.ADDRESS: ADDRESSES[-1]}
         self.assertEqual(self.take(Message(Kind.REQUEST, 9999, extra=extra)), Refused.BUSY)
@@ -544,19 +560,40 @@ class FloodTests(DhcpTestCase):
         self.assertEqual(len(self.clock.getDelayedCalls()), MOST_PROBES)
         self.clock.advance(PROBE_SECONDS)
         self.assertEqual(len(self.answers()), MOST_PROBES)
-        self.assertEqual(self.server.probes, 0)
+        self.assertEqual(self.server.probes, MOST_PROBES)
+
+    def test_all_at_once(self) -> None:
+        """Of 256 guests that are started together each has an address after a second."""
+        self.flood(0, 256)
+        for _ in range(4):
+            self.clock.advance(PROBE_SECONDS)
+        self.assertEqual(len({answer.address for answer in self.answers()}), 256)
+        self.assertEqual((self.server.probes, self.clock.getDelayedCalls()), (0, []))
+
+    def test_all_who_wait(self) -> None:
+        """Nobody is forgotten for whom no probe is needed any more when it is his turn."""
+        self.flood(0, MOST_PROBES + MOST_WAITING)
+        for address in ADDRESSES:
+            self.leases._by_address[address].quiet = self.clock.seconds()
+        for _ in range(400):
+            self.clock.advance(PROBE_SECONDS / MOST_PROBES)
+        self.assertEqual(len({answer.mac for answer in self.answers()}), MOST_PROBES + MOST_WAITING)
+        self.assertEqual((self.server.probes, self.clock.getDelayedCalls()), (0, []))
 
     def test_a_real_guest(self) -> None:
         """A guest gets an address all the same, and one that has one gets it at once."""
         self.given(1)
         self.leases.seen(mac(1), FIRST)
-        self.flood(1000, 500)
-        self.clock.advance(PROBE_SECONDS)
-        self.flood(2000, 500)
-        self.answers()
-        self.take(Message(Kind.DISCOVER, 2))
-        (offer,) = self.answers()
-        self.flood(3000, 500)
+        offers: list[Answer] = []
+        for second in range(1, 4):
+            # It is patient, as clients are, and comes last each time.
+            self.flood(second * 1000, 500)
+            self.take(Message(Kind.DISCOVER, 2))
+            for _ in range(4):
+                self.clock.advance(PROBE_SECONDS)
+            offers += [answer for answer in self.answers() if answer.mac == mac(2)]
+        offer = offers[-1]
+        self.flood(4000, 500)
         self.answers()
         self.take(self.selecting(2, offer.address))
         self.take(Message(Kind.DISCOVER, 1))
@@ -574,8 +611,8 @@ class AnythingTests(DhcpTestCase):
         message = Message(Kind.DISCOVER, 1).head()
         for data in (message + COOKIE + options, message + options, options, message[:size]):
             frame = made(data, mac(1))
-            if self.server.wants(frame):
-                self.server.take(frame)
+            self.server.wants(frame)
+            self.server.take(frame)
         self.clock.advance(PROBE_SECONDS)
         self.answers()
 
@@ -605,8 +642,8 @@ class AnythingTests(DhcpTestCase):
                 if at < len(frame):
                     frame[at] = value
             for each in (message.frame(), bytes(frame), bytes(frame[:size])):
-                if self.server.wants(each):
-                    self.server.take(each)
+                self.server.wants(each)
+                self.server.take(each)
             self.clock.advance(PROBE_SECONDS)
             for answer in self.answers():
                 self.assertNotIn(answer.address, [address.packed for address in PLAN.own])
@@ -615,5 +652,5 @@ class AnythingTests(DhcpTestCase):
     def test_any_frame(self, data: bytes, start: bytes) -> None:
         """Whatever comes, nothing is raised."""
         frame = b"\xff" * 6 + mac(1) + start + data
-        if self.server.wants(frame):
-            self.server.take(frame)
+        self.server.wants(frame)
+        self.server.take(frame)
