@@ -89,10 +89,11 @@ class NameServer:
     """A real socket at which queries come."""
 
     def __init__(self, host: str) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.socket.bind((host, 0))
         self.socket.settimeout(PATIENCE)
-        self.server: Server = self.socket.getsockname()
+        self.server: Server = self.socket.getsockname()[:2]
 
     def receive(self) -> tuple[bytes, Any]:
         """The next query, and from where it came."""
@@ -142,6 +143,16 @@ class DnsTests(SynchronousTestCase):
         self.assertEqual(self.sent, [(GUEST, 4000, with_id(answer, 7))])
         self.assertTrue(self.two.is_silent())
         self.assert_nothing_is_left()
+
+    def test_by_ipv6(self) -> None:
+        """A name server is asked by IPv6 if it has such an address."""
+        six = NameServer("::1")
+        self.addCleanup(six.socket.close)
+        self.servers = [six.server]
+        self.ask()
+        answer = six.answer()
+        self.loop.turn()
+        self.assertEqual(self.sent, [(GUEST, 4000, with_id(answer, 7))])
 
     def test_ids_and_ports(self) -> None:
         """Ids are not the guest's, and no two are the same; later queries come from other ports."""
