@@ -10,12 +10,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from distnet import __version__
+from distnet.cli.main import main
 from distnet.qemu import find_version
 from distnet.wire import FIRST_TOOL_ID
 from tests.daemons import PATIENCE, ROOT, eventually
@@ -286,6 +288,15 @@ def qemu_args(master: Master, *words: str) -> str:
     return line
 
 
+def printed_here(*words: str) -> str:
+    """What the command prints, run in this process, as there are many to try."""
+    shown = StringIO()
+    with redirect_stdout(shown):
+        assert main(words) == 0
+    (line,) = shown.getvalue().splitlines()
+    return line
+
+
 def test_qemu_args(start_master: Start, tmp_path: Path) -> None:
     """For each form and listener the exact options are printed."""
     kernels, third = tmp_path / "kernels", tmp_path / "node3"
@@ -317,9 +328,10 @@ def test_qemu_args(start_master: Start, tmp_path: Path) -> None:
     }
     for words, text in expected.items():
         assert qemu_args(master, *words) == text
-        assert qemu_args(master, *words, "--restrict") == text
+        here = ("qemu-args", "--control", master.control, *words)
+        assert printed_here(*here, "--restrict") == text
         free = text.replace("restrict=on,", "")
-        assert qemu_args(master, *words, "--no-restrict") == free != text
+        assert printed_here(*here, "--no-restrict") == free != text
     for words in (("--form", "unix", "--node", "4"), ("--form", "tcp", "--node", "3"),
                   ("--node", "5")):  # fmt: skip
         said = fails(1, "qemu-args", *words, master=master)
@@ -376,7 +388,7 @@ def qemu_saying(directory: Path, version: str, netdevs: str) -> str:
     return str(directory)
 
 
-def test_qemu_args_for_the_switch(tmp_path: Path) -> None:
+def test_qemu_args_for_the_switch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each form is printed without a master, with a MAC of the guest's own, and is explained."""
     path = qemu_saying(tmp_path, "7.2.22", "stream dgram vde")
     device = "-device e1000e,netdev=net1,mac=52:54:00:00:00:03"
@@ -391,11 +403,15 @@ def test_qemu_args_for_the_switch(tmp_path: Path) -> None:
         (("--dgram", "unix:/tmp/d"),
          f"-netdev dgram,id=net1,remote.type=unix,remote.path=/tmp/d,{own}"),
     ):  # fmt: skip
-        for guest in ("--guest", "3"), ("--node", "3"), ("--mac", "52:54:0:0:0:3"):
-            printed = distnet("qemu-args", *words, *guest, "--arch", "riscv64", path=path)
-            assert lines(printed.stdout) == [f"{text} {device}"]
-            (about,) = lines(printed.stderr)
-            assert about.startswith(f"{words[0].removeprefix('--')}: ")
+        printed = distnet("qemu-args", *words, "--guest", "3", "--arch", "riscv64", path=path)
+        assert lines(printed.stdout) == [f"{text} {device}"]
+        (about,) = lines(printed.stderr)
+        assert about.startswith(f"{words[0].removeprefix('--')}: ")
+        with monkeypatch.context() as patched:
+            patched.setenv("PATH", path)
+            for guest in ("--node", "3"), ("--mac", "52:54:0:0:0:3"):
+                options = printed_here("qemu-args", *words, *guest, "--arch", "riscv64")
+                assert options == f"{text} {device}"
     (usual,) = lines(distnet("qemu-args", "--vde", "--guest", "3").stdout)
     where = "/var/run/vde.ctl" if os.geteuid() == 0 else "/tmp/vde.ctl"
     assert usual == f"-netdev vde,id=net1,sock={where} {device}"
