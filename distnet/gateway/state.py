@@ -23,6 +23,7 @@ from typing import Final, Self
 
 from distnet.control.paths import default_directory, make_default_directory
 from distnet.errors import StartupError
+from distnet.gateway.leftover import sweep
 
 MOST_FLOWS: Final = 65536
 """How many connections are remembered; those beyond are not."""
@@ -65,6 +66,8 @@ _DAMAGED: Final = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_
 """What SQLite says of a file that is not, or not any more, what we have made. Tables may lack."""
 _FAILURES: Final = (sqlite3.Error, UnicodeError)
 """What SQLite raises; a message that quotes what is damaged need not be text."""
+_NAMES: Final = "gateway-*.state"
+"""What files are called in the usual place."""
 _READABLE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -105,8 +108,7 @@ def default_state(switch: str) -> str:
     directory = os.path.realpath(switch)
     readable = _READABLE.sub("-", Path(directory).name).strip("-.")[-64:]
     number = hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
-    name = "-".join(filter(None, ("gateway", readable, number)))
-    return str(default_directory() / f"{name}.state")
+    return str(default_directory() / _NAMES.replace("*", f"{readable}-{number}".strip("-")))
 
 
 class State:
@@ -162,7 +164,7 @@ class State:
         state.path = path
         try:
             if Path(path).parent == default_directory():
-                make_default_directory()
+                sweep(make_default_directory(), _NAMES)
             if any(state._try() for _ in range(_TRIES)):
                 return state
             why = "it is not what it was when it was made"

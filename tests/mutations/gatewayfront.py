@@ -312,4 +312,20 @@ MUTATIONS = (
         "if False:",
         ("FloodTests.test_probes",),
     ),
+    Mutation(
+        "state-files-pile-up",
+        "of the state files that nobody uses so many are kept",
+        "gateway.leftover.sweep",
+        "for path in files[: max(len(files) - MOST_LEFT, 0)]:",
+        "for path in files[:0]:",
+        ("LeftoverTests.test_so_many_are_kept",),
+    ),
+    Mutation(
+        "state-files-in-use-are-swept",
+        "a gateway's state file is nobody else's to remove",
+        "gateway.leftover._remove",
+        "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "pass",
+        ("LeftoverTests.test_so_many_are_kept",),
+    ),
 )

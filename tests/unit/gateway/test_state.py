@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.control.paths import default_directory
+from distnet.gateway import leftover
 from distnet.gateway import state as module
 from distnet.gateway.state import MOST_DAMAGED, RETRY_SECONDS, Flow, State, default_state
 
@@ -326,6 +327,31 @@ class FailingTests(StateTestCase):
         state.close()
         self.assertEqual(len(self.opened().flows()), count - 1)
         self.assertEqual(len(self.said), 1)
+
+
+class LeftoverTests(StateTestCase):
+    """Files of switches that may never be there again."""
+
+    def test_so_many_are_kept(self) -> None:
+        """Of those that no gateway uses the newest are kept; those in use, and others', are."""
+        directory = self.path.parent
+        runtime = {"XDG_RUNTIME_DIR": str(directory.absolute())}
+        with patch.dict(os.environ, runtime), patch.object(leftover, "MOST_LEFT", 4):
+            paths = [Path(default_state(f"/nowhere/{number}")) for number in range(8)]
+            states = [self.opened(path) for path in paths]
+            other = paths[0].with_name("control")
+            other.touch()
+            for number, (path, state) in enumerate(zip(paths, states, strict=True)):
+                if number != 1:
+                    state.close()
+                for each in path.parent.glob(f"{path.name}*"):
+                    os.utime(each, (number, number))
+            os.utime(other, (0, 0))
+            self.opened(paths[7])
+            self.assertEqual(set(paths[0].parent.glob("*.state")), {paths[1], *paths[4:]})
+            self.assertTrue(other.exists())
+            self.assertTrue(states[1].kept)
+        self.assertEqual(self.said, [])
 
 
 class PlaceTests(SynchronousTestCase):
