@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
+import signal
 import socket
 import struct
 import subprocess
@@ -13,7 +15,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Self
 
-from tests.daemons import PATIENCE, Daemon, environment, eventually
+from tests.daemons import PATIENCE, Daemon, eventually
 from tests.masters import Kernel
 from tests.switches import BROADCAST, RawClient, Switch
 
@@ -62,12 +64,23 @@ class Gateway(Daemon):
         """Whether the switch has it; it plugs in when all that it needs for guests is there."""
         return self.switch.gateways() > self._before
 
+    def kill_all(self) -> None:
+        """End it and all its processes at once, so that none can say anything."""
+        pids = [self.process.pid]
+        for pid in pids:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+            pids.extend(map(int, children.split()))
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in pids:
+                os.kill(pid, number)
+        self.process.wait()
+
     def launch(self) -> None:
         """Start it."""
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 self.command(),
-                env=environment(),
+                env=self.switch.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

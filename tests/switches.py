@@ -61,7 +61,8 @@ class Switch(Daemon):
 
     def environment(self) -> dict[str, str]:
         """The variables that it is started with."""
-        return environment()
+        # What its gateway remembers is nobody else's.
+        return environment(XDG_RUNTIME_DIR=str(self.home))
 
     def command(self) -> list[str]:
         """How it is started."""

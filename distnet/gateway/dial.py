@@ -5,78 +5,87 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Callable
 from typing import Any, Final
 
-from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThreadPool
-from twisted.python.failure import Failure
-
 from distnet.address import TcpAddress, UnixAddress
-from distnet.sockets.descriptor import Descriptor
+from distnet.gateway.loop import Loop, Timer
 
 CONNECT_SECONDS: Final = 5.0
 """How long a connection may take."""
 
 
-async def dial(reactor: Any, address: TcpAddress | UnixAddress) -> socket.socket:
-    """A connected socket that does not block. Raises OSError."""
-    if isinstance(address, UnixAddress):
-        sock = socket.socket(socket.AF_UNIX)
-        where: Any = address.path
-    else:
-        family, where = await _resolve(reactor, address)
-        sock = socket.socket(family)
-    try:
-        sock.setblocking(False)
-        number = sock.connect_ex(where)
+class Dial:
+    """A connection that is being made, until it is or fails."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        address: TcpAddress | UnixAddress,
+        connected: Callable[[socket.socket], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        """
+        @param address: its host, if it has one, is an IP address.
+        @param connected: called with the socket, which does not block; not before this returns.
+        @param failed: called with the reason, in the place of that.
+        """
+        self._loop = loop
+        self._address = address
+        self._connected = connected
+        self._failed = failed
+        self._socket: socket.socket | None = None
+        self._timer: Timer = loop.call_later(0, self._start)
+
+    def cancel(self) -> None:
+        """Nobody wants it any more; harmless once it is made or has failed."""
+        self._timer.cancel()
+        sock, self._socket = self._socket, None
+        if sock is not None:
+            self._loop.remove_writer(sock.fileno())
+            sock.close()
+
+    def _start(self) -> None:
+        address = self._address
+        where: Any
+        try:
+            if isinstance(address, UnixAddress):
+                sock = socket.socket(socket.AF_UNIX)
+                where = address.path
+            else:
+                sock = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET)
+                where = (address.host, address.port)
+            self._socket = sock
+            sock.setblocking(False)
+            number = sock.connect_ex(where)
+        except OSError as error:
+            # No descriptor is left, or no such address can be.
+            self._fail(error.strerror or str(error))
+            return
         if number == errno.EINPROGRESS:
-            await _Connecting(reactor, sock).done.addTimeout(CONNECT_SECONDS, reactor)
-            number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            self._loop.add_writer(sock.fileno(), self._writable)
+            self._timer = self._loop.call_later(CONNECT_SECONDS, self._fail, None)
+        else:
+            self._over(number)
+
+    def _writable(self) -> None:
+        assert self._socket is not None
+        self._over(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+    def _over(self, number: int) -> None:
+        sock = self._socket
+        assert sock is not None
         if number:
-            raise OSError(number, os.strerror(number))
+            self._fail(os.strerror(number))
+            return
+        self._loop.remove_writer(sock.fileno())
+        self._timer.cancel()
+        self._socket = None
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+        self._connected(sock)
 
-
-async def _resolve(reactor: Any, address: TcpAddress) -> tuple[int, Any]:
-    if isIPAddress(address.host):
-        return socket.AF_INET, (address.host, address.port)
-    if isIPv6Address(address.host):
-        return socket.AF_INET6, (address.host, address.port)
-    found = await deferToThreadPool(
-        reactor,
-        reactor.getThreadPool(),
-        socket.getaddrinfo,
-        address.host,
-        address.port,
-        type=socket.SOCK_STREAM,
-    )
-    return found[0][0], found[0][4]
-
-
-class _Connecting(Descriptor):
-    """A socket that is being connected."""
-
-    prefix = "dial"
-
-    def __init__(self, reactor: Any, sock: socket.socket) -> None:
-        super().__init__(reactor)
-        self.done: Deferred[None] = Deferred(lambda _: self.want_to_write(False))
-        self._socket = sock
-        self.want_to_write(True)
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
-
-    def doWrite(self) -> None:
-        self.want_to_write(False)
-        self.done.callback(None)
-
-    def connectionLost(self, reason: Failure) -> None:
-        # SO_ERROR says why.
-        self.doWrite()
+    def _fail(self, why: str | None) -> None:
+        self.cancel()
+        address = self._address
+        self._failed(f"{address} does not answer" if why is None else f"{address}: {why}")

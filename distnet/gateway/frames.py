@@ -15,17 +15,17 @@ from distnet.guestnet import Plan
 
 LONGEST: Final = 1536
 """Bytes of a frame of zCore's, whose MTU of 1536 counts the Ethernet header."""
-MOST_LEASES: Final = 16
-"""How many addresses the DHCP server of libslirp gives away in its life, NB_BOOTP_CLIENTS."""
 
 FIN: Final = 1
 SYN: Final = 2
 RST: Final = 4
 ACK: Final = 16
 
+IPV4: Final = b"\x08\x00"
+"""The EtherType of IPv4, as frames have it."""
+
 _HEADER_SIZE: Final = 14
 _ARP: Final = b"\x08\x06"
-_IPV4: Final = b"\x08\x00"
 _ARP_HEAD: Final = struct.Struct("!HHBBH")
 _ARP_IPV4: Final = (1, 0x0800, 6, 4)
 _ARP_SIZE: Final = 28
@@ -156,6 +156,21 @@ def show_address(address: bytes) -> str:
     return str(IPv4Address(address))
 
 
+def segment_of(frame: bytes) -> Segment | None:
+    """The TCP segment in a frame of a guest's, wherever it goes; None if there is none whole."""
+    size = (frame[14] & 15) * 4 if len(frame) >= _PLAIN_TCP_SIZE else 0
+    start, total = _HEADER_SIZE + size, int.from_bytes(frame[16:18])
+    if (
+        size < _IPV4_SIZE
+        or frame[12:14] != IPV4
+        or frame[23] != _TCP
+        or int.from_bytes(frame[20:22]) & _MORE_FRAGMENTS_AND_OFFSET
+        or total > len(frame) - _HEADER_SIZE
+    ):
+        return None
+    return _segment(frame, start, total - size, frame[26:30])
+
+
 class Lens:
     """Looks at frames, from the switch and to it, in one network."""
 
@@ -179,11 +194,15 @@ class Lens:
         group = bool(frame[0] & 1)
         if not group and frame[:6] not in self._macs:
             return Seen(mac, None, Refusal.FOREIGN)
-        if kind == _IPV4:
+        if kind == IPV4:
             return self._look_at_ipv4(frame, mac, group)
         if kind == _ARP:
             return self._look_at_arp(frame, mac, group)
         return Seen(mac, None, Refusal.TYPE)
+
+    def is_for_us(self, frame: bytes) -> bool:
+        """Whether a frame is for one of the gateway's own MAC addresses."""
+        return frame[:6] in self._macs
 
     def look_at_whole(self, frame: bytes) -> Seen:
         """Look at what has come in fragments, as one frame of any length."""
@@ -314,7 +333,7 @@ class Lens:
         others are, and send everybody what is for the master.
         """
         mac = self._own_macs.get(frame[26:30])
-        if mac is None or frame[6:12] == mac or frame[12:14] != _IPV4:
+        if mac is None or frame[6:12] == mac or frame[12:14] != IPV4:
             return frame
         return b"".join((frame[:6], mac, frame[12:]))
 
@@ -366,7 +385,7 @@ def bare_segment(
     head = struct.pack("!BBHHHBBH", 0x45, 0, _IPV4_SIZE + len(tcp), 0, 0, 64, _TCP, 0)
     head += addresses
     head = head[:10] + checksum(head) + head[12:]
-    return ethernet + _IPV4 + head + tcp
+    return ethernet + IPV4 + head + tcp
 
 
 def checksum(data: bytes) -> bytes:

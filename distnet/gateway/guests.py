@@ -100,16 +100,17 @@ class Notes:
             f" {remedy}"
         )
 
-    def connects(self, guest: Guest) -> str | None:
-        """A guest connects: what to say if another one had its address just now."""
-        before = self._macs.get(guest.address)
-        if len(self._macs) < MOST_TOLD or before is not None:
-            self._macs[guest.address] = guest.mac
-        if before in (None, guest.mac) or not self._first(guest.address, guest.mac):
+    def seen(self, mac: bytes, address: bytes) -> str | None:
+        """A guest has an address: what to say if another one had it just now."""
+        before = self._macs.get(address)
+        if before == mac:
             return None
-        assert before is not None
+        if len(self._macs) < MOST_TOLD or before is not None:
+            self._macs[address] = mac
+        if before is None or not self._first(address, mac):
+            return None
         return (
-            f"{format_mac(guest.mac)} has the address {show_address(guest.address)}, which"
+            f"{format_mac(mac)} has the address {show_address(address)}, which"
             f" {format_mac(before)} had before: each guest needs an address of its own"
         )
 
@@ -118,8 +119,8 @@ class Notes:
         if not self._first(mac, b"dhcp"):
             return None
         return (
-            f"{format_mac(mac)} gets no address: libslirp's DHCP server has given away all that it"
-            f" has; give it a fixed one in {self.plan.network}"
+            f"{format_mac(mac)} gets no address: all that there are for DHCP in"
+            f" {self.plan.network} belong to guests that are there"
         )
 
     def _first(self, *key: bytes) -> bool:

@@ -5,14 +5,16 @@ No exception leaves a callback: libslirp's own state would be lost in the middle
 
 from __future__ import annotations
 
+import functools
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any, Final
 
 import cffi  # type: ignore[import-untyped]
-from twisted.logger import Logger
 
 from distnet.errors import StartupError
 from distnet.guestnet import Plan
@@ -28,8 +30,6 @@ OUT: Final = 2
 
 QUIET_SECONDS: Final = 10.0
 """How long libslirp's complaints of guests are only counted after the same one was logged."""
-
-_log = Logger(namespace="distnet")
 
 # Of the configuration's later versions we need nothing; every library takes the first.
 _CONFIG_VERSION: Final = 1
@@ -79,16 +79,76 @@ void slirp_input(Slirp *, const uint8_t *, int);
 void slirp_pollfds_fill(Slirp *, uint32_t *, int (*)(int, int, void *), void *);
 void slirp_pollfds_poll(Slirp *, int, int (*)(int, void *), void *);
 int slirp_add_unix(Slirp *, const char *, struct in_addr *, int);
+int slirp_add_hostfwd(Slirp *, int, struct in_addr, int, struct in_addr, int);
+char *slirp_connection_info(Slirp *);
+void free(void *);
 const char *slirp_version_string(void);
 """
 
+_SEND_PACKET: Final = "ssize_t(*)(const void *, size_t, void *)"
+_GUEST_ERROR: Final = "void(*)(const char *, void *)"
+_CLOCK_GET_NS: Final = "int64_t(*)(void *)"
+_TIMER_NEW: Final = "void *(*)(void (*)(void *), void *, void *)"
+_TIMER_FREE: Final = "void(*)(void *, void *)"
+_TIMER_MOD: Final = "void(*)(void *, int64_t, void *)"
+_POLL_FD: Final = "void(*)(int, void *)"
+_NOTIFY: Final = "void(*)(void *)"
+_ADD_POLL: Final = "int(*)(int, int, void *)"
+_GET_REVENTS: Final = "int(*)(int, void *)"
+_POINTERS: Final = ("SlirpConfig *", "SlirpCb *", "uint32_t *", "struct in_addr *")
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """
+    libslirp, as it is used from here.
+
+    @ivar ffi: of cffi.
+    @ivar functions: those of libslirp.h, and free(3).
+    @ivar version: as it says it.
+    """
+
+    ffi: Any
+    functions: Any
+    version: str
+
+
+@functools.cache
+def load() -> Library:
+    """
+    The library. Raises StartupError if there is no usable one here.
+
+    What it needs once is done then: parsing its types takes longer, and more memory, than a
+    network does that is made afterwards, and processes that are forked share it.
+    """
+    ffi = cffi.FFI()
+    ffi.cdef(_DEFINITIONS)
+    try:
+        functions = ffi.dlopen(LIBRARY)
+    except OSError as error:
+        raise StartupError(
+            f"the gateway needs libslirp, and there is no {LIBRARY} ({error}): on Debian,"
+            f" apt-get install libslirp0"
+        ) from None
+    version: str = ffi.string(functions.slirp_version_string()).decode()
+    _check_version(version)
+    for kind in (
+        *(_SEND_PACKET, _GUEST_ERROR, _CLOCK_GET_NS, _TIMER_NEW, _TIMER_FREE, _TIMER_MOD),
+        *(_POLL_FD, _NOTIFY, _ADD_POLL, _GET_REVENTS),
+        *_POINTERS,
+    ):
+        ffi.typeof(kind)
+    for name in (
+        *("slirp_new", "slirp_cleanup", "slirp_input", "slirp_pollfds_fill"),
+        *("slirp_pollfds_poll", "slirp_add_unix", "slirp_add_hostfwd", "slirp_connection_info"),
+        "free",
+    ):
+        getattr(functions, name)
+    return Library(ffi, functions, version)
+
 
 class Network:
-    """
-    One network of libslirp's. Not thread-safe, like libslirp.
-
-    @ivar version: of the library.
-    """
+    """One network of libslirp's. Not thread-safe, like libslirp."""
 
     def __init__(
         self,
@@ -98,19 +158,20 @@ class Network:
         clock_ns: Callable[[], int],
         send: Callable[[bytes], None],
         descriptor_closes: Callable[[int], None],
+        say: Callable[[str], None],
     ) -> None:
         """
         @param nat: let guests reach what this machine reaches, but for itself.
         @param clock_ns: a clock that only goes forward, in nanoseconds.
         @param send: called with each frame for the guests.
         @param descriptor_closes: called with each descriptor that is about to be closed.
+        @param say: called with a line for the log.
         @raise StartupError: there is no usable libslirp here.
         """
-        self._ffi = ffi = cffi.FFI()
-        ffi.cdef(_DEFINITIONS)
-        self._library = _load(ffi)
-        self.version: str = ffi.string(self._library.slirp_version_string()).decode()
-        _check_version(self.version)
+        loaded = load()
+        self._ffi = ffi = loaded.ffi
+        self._library = loaded.functions
+        self._say = say
         self._asked: list[tuple[int, int]] = []
         self._revents: Mapping[int, int] = {}
         self._complaints = Once(seconds=lambda: clock_ns() / 1e9, again=QUIET_SECONDS)
@@ -121,11 +182,11 @@ class Network:
         self._configure(plan, nat)
         self._callbacks = ffi.new("SlirpCb *")
         self._fill_in(clock_ns, send, descriptor_closes)
-        self._add_poll = self._callback("int(int, int, void *)", self._on_add_poll, -1)
-        self._get_revents = self._callback("int(int, void *)", self._on_get_revents, 0)
+        self._add_poll = self._callback(_ADD_POLL, self._on_add_poll, -1)
+        self._get_revents = self._callback(_GET_REVENTS, self._on_get_revents, 0)
         self._slirp = self._library.slirp_new(self._config, self._callbacks, ffi.NULL)
         if not self._slirp:
-            raise StartupError(f"libslirp {self.version} does not start: use another version")
+            raise StartupError(f"libslirp {loaded.version} does not start: use another version")
 
     def forward(self, path: bytes, address: IPv4Address, port: int) -> None:
         """Lead guests who connect to an address and port to a unix socket. Raises ValueError."""
@@ -159,6 +220,35 @@ class Network:
         self._revents = ready
         self._library.slirp_pollfds_poll(self._slirp, 0, self._get_revents, self._ffi.NULL)
 
+    def forward_from_host(
+        self, is_udp: bool, host: tuple[IPv4Address, int], guest: tuple[IPv4Address, int]
+    ) -> None:
+        """
+        Lead who connects to an address and port of this machine to those of a guest.
+
+        Raises OSError if this machine does not let anybody listen there.
+        """
+        addresses = []
+        for address, _ in (host, guest):
+            where = self._ffi.new("struct in_addr *")
+            where.s_addr = _in_network_order(address)
+            addresses.append(where[0])
+        self._ffi.errno = 0
+        if self._library.slirp_add_hostfwd(
+            self._slirp, is_udp, addresses[0], host[1], addresses[1], guest[1]
+        ):
+            number = self._ffi.errno
+            raise OSError(number, os.strerror(number))
+
+    def connections(self) -> str:
+        """All sockets that it has, as it tells people of them."""
+        text = self._library.slirp_connection_info(self._slirp)
+        try:
+            said: str = self._ffi.string(text).decode()
+            return said
+        finally:
+            self._library.free(text)
+
     def close(self) -> None:
         """End the stack, and all connections of its guest. May be called again."""
         if self._slirp:
@@ -183,7 +273,7 @@ class Network:
         send: Callable[[bytes], None],
         descriptor_closes: Callable[[int], None],
     ) -> None:
-        ffi, callbacks, make = self._ffi, self._callbacks, self._callback
+        ffi, callbacks, make, say = self._ffi, self._callbacks, self._callback, self._say
 
         def send_packet(data: Any, size: int, _: Any) -> int:
             send(bytes(ffi.buffer(data, size)))
@@ -194,32 +284,31 @@ class Network:
             # Any guest can make any number of them.
             unsaid = self._complaints.say(said)
             if unsaid is not None:
-                _log.warn(
-                    "libslirp, of a guest: {message} ({count} times)",
-                    message=said,
-                    count=unsaid + 1,
-                )
+                say(f"libslirp: {said} ({unsaid + 1} times)")
 
-        callbacks.send_packet = make("ssize_t(const void *, size_t, void *)", send_packet, 0)
-        callbacks.guest_error = make("void(const char *, void *)", guest_error)
-        callbacks.clock_get_ns = make("int64_t(void *)", lambda _: clock_ns(), 0)
+        callbacks.send_packet = make(_SEND_PACKET, send_packet, 0)
+        callbacks.guest_error = make(_GUEST_ERROR, guest_error)
+        callbacks.clock_get_ns = make(_CLOCK_GET_NS, lambda _: clock_ns(), 0)
         # Timers are for router advertisements, of IPv6, which is off.
-        callbacks.timer_new = make(
-            "void *(void (*)(void *), void *, void *)", lambda *_: ffi.NULL, ffi.NULL
-        )
-        callbacks.timer_free = make("void(void *, void *)", lambda *_: None)
-        callbacks.timer_mod = make("void(void *, int64_t, void *)", lambda *_: None)
-        callbacks.register_poll_fd = make("void(int, void *)", lambda *_: None)
+        callbacks.timer_new = make(_TIMER_NEW, lambda *_: ffi.NULL, ffi.NULL)
+        callbacks.timer_free = make(_TIMER_FREE, lambda *_: None)
+        callbacks.timer_mod = make(_TIMER_MOD, lambda *_: None)
+        callbacks.register_poll_fd = make(_POLL_FD, lambda *_: None)
         callbacks.unregister_poll_fd = make(
-            "void(int, void *)", lambda descriptor, _: descriptor_closes(descriptor)
+            _POLL_FD, lambda descriptor, _: descriptor_closes(descriptor)
         )
         # Every input is followed by a poll anyway.
-        callbacks.notify = make("void(void *)", lambda _: None)
+        callbacks.notify = make(_NOTIFY, lambda _: None)
 
     def _callback(self, kind: str, function: Callable[..., Any], on_error: Any = None) -> Any:
-        made = self._ffi.callback(kind, function, error=on_error, onerror=_log_error)
+        made = self._ffi.callback(kind, function, error=on_error, onerror=self._failed)
         self._kept.append(made)
         return made
+
+    def _failed(self, kind: type[BaseException], error: BaseException, traceback: Any) -> bool:
+        where = traceback and f"{traceback.tb_frame.f_code.co_name}:{traceback.tb_lineno}"
+        self._say(f"a callback of libslirp failed: {error!r} ({where})")
+        return True
 
     def _on_add_poll(self, descriptor: int, events: int, _: Any) -> int:
         self._asked.append((descriptor, events))
@@ -233,13 +322,6 @@ class Network:
         return only_asked(self._revents.get(descriptor, 0), asked)
 
 
-def check() -> None:
-    """Raises StartupError if there is no usable libslirp here."""
-    ffi = cffi.FFI()
-    ffi.cdef(_DEFINITIONS)
-    _check_version(ffi.string(_load(ffi).slirp_version_string()).decode())
-
-
 def only_asked(events: int, asked: int) -> int:
     """
     What libslirp may be told of a descriptor.
@@ -248,16 +330,6 @@ def only_asked(events: int, asked: int) -> int:
     libslirp would then read, and never write: it would be told the same for ever.
     """
     return events if asked & IN else events & asked
-
-
-def _load(ffi: Any) -> Any:
-    try:
-        return ffi.dlopen(LIBRARY)
-    except OSError as error:
-        raise StartupError(
-            f"the gateway needs libslirp, and there is no {LIBRARY} ({error}): on Debian,"
-            f" apt-get install libslirp0"
-        ) from None
 
 
 def _check_version(version: str) -> None:
@@ -273,8 +345,3 @@ def _check_version(version: str) -> None:
 
 def _in_network_order(address: IPv4Address) -> int:
     return int.from_bytes(address.packed, sys.byteorder)
-
-
-def _log_error(kind: type[BaseException], error: BaseException, traceback: object) -> bool:
-    _log.critical("a callback of libslirp failed: {error!r}", error=error)
-    return True

@@ -98,6 +98,12 @@ class Plug(RetriedDescriptor):
             cast(Any, self._control.transport).loseConnection()
         self._release()
 
+    @property
+    def socket(self) -> socket.socket:
+        """What frames are sent to, while we are plugged in."""
+        assert self._data is not None
+        return self._data
+
     def send(self, frame: bytes) -> None:
         """Send a frame; it is dropped if there is no switch, or no room."""
         if self._data is None:
@@ -192,7 +198,9 @@ class Plug(RetriedDescriptor):
             self._waiting.popleft()
 
     def connectionLost(self, reason: Failure) -> None:
-        """The socket is given up: the end of the control connection says so too."""
+        """The socket is given up; whatever the reason, another one is wanted."""
+        if self._control is not None and self._data is not None:
+            self._control.give_up(reason.getErrorMessage())
 
     def _send_now(self, frame: bytes) -> bool:
         assert self._data is not None
@@ -229,12 +237,12 @@ class _Control(Protocol):
     def connectionMade(self) -> None:
         """There is a switch."""
         self._timeout = self._plug._reactor.callLater(
-            REPLY_SECONDS, self._give_up, "it does not answer, perhaps it has no free port"
+            REPLY_SECONDS, self.give_up, "it does not answer, perhaps it has no free port"
         )
         try:
             cast(Any, self.transport).write(self._plug.request())
         except (OSError, ValueError) as error:
-            self._give_up(f"cannot make a socket there: {error}")
+            self.give_up(f"cannot make a socket there: {error}")
 
     def dataReceived(self, data: bytes) -> None:
         """The reply has come, or a part of it."""
@@ -246,7 +254,7 @@ class _Control(Protocol):
         try:
             self._plug.answered(parse_reply(self._reply))
         except (OSError, PeerError, ValueError) as error:
-            self._give_up(str(error))
+            self.give_up(str(error))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The switch has gone, or has refused us."""
@@ -259,7 +267,8 @@ class _Control(Protocol):
         cause = error.__cause__ or error
         self._plug.lost(os.strerror(number) if isinstance(number, int) else str(cause))
 
-    def _give_up(self, why: str) -> None:
+    def give_up(self, why: str) -> None:
+        """Leave the switch, and be told that it is lost."""
         self._why = why
         cast(Any, self.transport).abortConnection()
 

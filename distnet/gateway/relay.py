@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
-
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.defer import TimeoutError as DeferredTimeout
-from twisted.internet.task import deferLater
-from twisted.logger import Logger
-from twisted.python.failure import Failure
+from collections.abc import Callable
+from typing import Final
 
 from distnet.address import TcpAddress, UnixAddress
-from distnet.errors import DistnetError
 from distnet.gateway.backoff import Backoff
-from distnet.gateway.dial import dial
+from distnet.gateway.dial import Dial
 from distnet.gateway.frames import Progress
 from distnet.gateway.guests import Guest
+from distnet.gateway.loop import Loop, Timer
 from distnet.once import Once
-from distnet.sockets.descriptor import Descriptor
 from distnet.wire import MAX_ID_DIGITS
 
 READ_SIZE: Final = 64 * 1024
@@ -33,25 +26,37 @@ MOST_SECONDS: Final = 1.0
 LINGER_SECONDS: Final = 2.0
 """How long a guest has to close its side after the master has closed the connection."""
 
-_log = Logger(namespace="distnet")
 
-
-class _End(Descriptor):
+class _End:
     """One side of a relay: a connected socket."""
 
-    prefix = "relay"
+    __slots__ = ("_loop", "_readable", "_writable", "socket")
 
     def __init__(
         self,
-        reactor: Any,
+        loop: Loop,
         sock: socket.socket,
         readable: Callable[[], None],
         writable: Callable[[], None],
     ) -> None:
-        super().__init__(reactor)
         self.socket = sock
+        self._loop = loop
         self._readable = readable
         self._writable = writable
+
+    def want_to_read(self, wanted: bool) -> None:
+        """Have it read whenever there is something, or not any more."""
+        if wanted:
+            self._loop.add_reader(self.socket.fileno(), self._readable)
+        else:
+            self._loop.remove_reader(self.socket.fileno())
+
+    def want_to_write(self, wanted: bool) -> None:
+        """Have it written whenever there is room, or not any more."""
+        if wanted:
+            self._loop.add_writer(self.socket.fileno(), self._writable)
+        else:
+            self._loop.remove_writer(self.socket.fileno())
 
     def shut(self) -> None:
         """Tell the other end that nothing more will be sent."""
@@ -63,24 +68,6 @@ class _End(Descriptor):
         self.want_to_read(False)
         self.want_to_write(False)
         self.socket.close()
-
-    def fileno(self) -> int:
-        return self.socket.fileno()
-
-    def doRead(self) -> None:
-        self._readable()
-
-    def doWrite(self) -> None:
-        self._writable()
-
-    def connectionLost(self, reason: Failure) -> None:
-        """The other side is gone: reading says how, when it is its turn."""
-        self.want_to_write(False)
-        self._reactor.callLater(0, self._look)
-
-    def _look(self) -> None:
-        if self.socket.fileno() >= 0:
-            self.doRead()
 
 
 class Relay:
@@ -100,31 +87,34 @@ class Relay:
 
     def __init__(
         self,
-        reactor: Any,
+        loop: Loop,
         guest: Guest,
         progress: Progress,
         sock: socket.socket,
         *,
-        find: Callable[[Guest], Awaitable[TcpAddress | UnixAddress]],
+        find: Callable[[Relay], None],
+        say: Callable[[str, bool], None],
         hand_over: Callable[[], None],
         reset: Callable[[Relay, bool], None],
         over: Callable[[Relay], None],
     ) -> None:
         """
         @param sock: libslirp's connection.
-        @param find: says where the master is; raises L{DistnetError}.
+        @param find: asks where the master is; L{found} or L{not_found} follows.
+        @param say: called with a line for the log, and whether somebody should do something.
         @param hand_over: has libslirp take what was written to C{sock}.
         @param reset: has libslirp, and perhaps the guest, take the connection for ended.
         @param over: called once, when both connections are closed.
         """
         self.guest = guest
         self.progress = progress
-        self._reactor = reactor
+        self._loop = loop
         self._find = find
+        self._say = say
         self._hand_over = hand_over
         self._reset = reset
         self._over = over
-        self._near = _End(reactor, sock, self.read_guest, self._write_guest)
+        self._near = _End(loop, sock, self.read_guest, self._write_guest)
         self._far: _End | None = None
         self._to_master = bytearray()
         self._to_guest = bytearray()
@@ -136,8 +126,8 @@ class Relay:
         self._waits = False
         self._said = Once()
         self._backoff = Backoff(FIRST_SECONDS, MOST_SECONDS)
-        self._linger: Any = None
-        self._reaching: Deferred[None] | None = None
+        self._linger: Timer | None = None
+        self._reaching: Timer | Dial | None = None
         sock.setblocking(False)
         self._near.want_to_read(True)
         self._reach(0)
@@ -150,7 +140,7 @@ class Relay:
         @param to_guest: the guest is to know.
         """
         if not self._ended:
-            _log.info("{guest}: {why}", guest=self.guest, why=why)
+            self._log(why)
             self._reset(self, to_guest)
             self._end()
 
@@ -162,39 +152,35 @@ class Relay:
 
     # Finding the master
 
+    def found(self, address: TcpAddress | UnixAddress) -> None:
+        """This is where the master is."""
+        if not self._ended:
+            self._reaching = Dial(
+                self._loop,
+                address,
+                lambda sock: self._connected(address, sock),
+                self.not_found,
+            )
+
+    def not_found(self, why: str) -> None:
+        """There is no master for now."""
+        if not self._ended:
+            self._hold(why)
+            self._reach(self._backoff.next())
+
     def _reach(self, delay: float) -> None:
-        self._reaching = Deferred.fromCoroutine(self._try(delay))
-        self._reaching.addErrback(self._failed)
+        self._reaching = self._loop.call_later(delay, self._find, self)
 
-    def _failed(self, failure: Failure) -> None:
-        if failure.check(CancelledError) is None:
-            _log.failure("{guest}: cannot connect", failure, guest=self.guest)
-            self.abort("ended", to_guest=True)
-
-    async def _try(self, delay: float) -> None:
-        while True:
-            await deferLater(self._reactor, delay)
-            delay = self._backoff.next()
-            address = None
-            try:
-                address = await self._find(self.guest)
-                sock = await dial(self._reactor, address)
-            except (OSError, DistnetError, DeferredTimeout) as error:
-                self._hold(_why(address, error))
-            else:
-                break
-        self._far = _End(self._reactor, sock, self._read_master, self._write_master)
+    def _connected(self, address: TcpAddress | UnixAddress, sock: socket.socket) -> None:
+        self._reaching = None
+        self._far = _End(self._loop, sock, self._read_master, self._write_master)
         self._far.want_to_read(True)
-        _log.info(
-            "{guest}: connected to the master at {address}{own}",
-            guest=self.guest,
-            address=address,
-            own=f" from port {sock.getsockname()[1]}" if isinstance(address, TcpAddress) else "",
-        )
+        own = f" from port {sock.getsockname()[1]}" if isinstance(address, TcpAddress) else ""
+        self._log(f"connected to the master at {address}{own}")
 
     def _hold(self, why: str) -> None:
         if self._said.say(why) is not None:
-            _log.warn("{guest}: waits for the master ({why})", guest=self.guest, why=why)
+            self._say(f"{self.guest}: waits for the master ({why})", True)
 
     # From the guest to the master
 
@@ -215,7 +201,7 @@ class Relay:
             self._guest_done = True
             self._near.want_to_read(False)
             if not self._greeted or self._master_done:
-                self._log_end("has ended the connection")
+                self._log("has ended the connection")
                 self._end()
                 return
         self._write_master()
@@ -273,7 +259,7 @@ class Relay:
     def _greet(self, data: bytes) -> None:
         self._greeted = True
         if data.isdigit() and len(data) <= MAX_ID_DIGITS:
-            _log.info("{guest}: is node {node}", guest=self.guest, node=int(data))
+            self._log(f"is node {int(data)}")
 
     def _write_guest(self) -> None:
         if self._ended:
@@ -284,7 +270,7 @@ class Relay:
             pass
         except OSError:
             # libslirp has closed its end: the guest has reset the connection.
-            self._log_end("has reset the connection")
+            self._log("has reset the connection")
             self._end()
             return
         self._near.want_to_write(bool(self._to_guest))
@@ -301,28 +287,29 @@ class Relay:
         elif by_reset:
             self.abort(why, to_guest=True)
         elif self._guest_done:
-            self._log_end("has ended the connection")
+            self._log("has ended the connection")
             self._end()
         else:
-            _log.info("{guest}: {why}", guest=self.guest, why=why)
+            self._log(why)
             self._master_done = True
             self._far.want_to_read(False)
             self._near.shut()
-            self._linger = self._reactor.callLater(
-                LINGER_SECONDS, self.abort, "does not close its side: reset", to_guest=True
-            )
+            self._linger = self._loop.call_later(LINGER_SECONDS, self._close_late)
             self._hand_over()
 
     # The end
 
-    def _log_end(self, what: str) -> None:
-        _log.info("{guest}: {what}", guest=self.guest, what=what)
+    def _close_late(self) -> None:
+        self.abort("does not close its side: reset", to_guest=True)
+
+    def _log(self, what: str) -> None:
+        self._say(f"{self.guest}: {what}", False)
 
     def _end(self) -> None:
         if self._ended:
             return
         self._ended = True
-        if self._linger is not None and self._linger.active():
+        if self._linger is not None:
             self._linger.cancel()
         if self._reaching is not None:
             self._reaching.cancel()
@@ -330,10 +317,3 @@ class Relay:
         if self._far is not None:
             self._far.close()
         self._over(self)
-
-
-def _why(address: TcpAddress | UnixAddress | None, error: Exception) -> str:
-    if isinstance(error, DeferredTimeout):
-        return f"{address} does not answer"
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return f"{address}: {reason}" if isinstance(error, OSError) else reason

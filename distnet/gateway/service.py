@@ -1,29 +1,50 @@
-"""The gateway as a service: the plug, libslirp, and the guests' connections to the master."""
+"""The gateway as a service: the plug, what it answers itself, and a process for each guest."""
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from distnet.gateway.forward import Forward
-from distnet.gateway.fragments import Fragments
-from distnet.gateway.frames import RST, SYN, Lens, Progress, Refusal, Seen, Segment
+from distnet.address import TcpAddress
+from distnet.errors import DistnetError
+from distnet.gateway import libslirp
+from distnet.gateway.answers import Answers
+from distnet.gateway.bootp import Refused
+from distnet.gateway.budget import Budget
+from distnet.gateway.children import Child, Children, What
+from distnet.gateway.dhcp import DhcpServer
+from distnet.gateway.dns import ResolvConf
+from distnet.gateway.frames import ACK, IPV4, RST, SYN, Lens, Refusal, segment_of
 from distnet.gateway.guests import Guest, Notes
+from distnet.gateway.leases import Leases
 from distnet.gateway.management import Management
 from distnet.gateway.masters import Masters, Near
 from distnet.gateway.plug import Plug
-from distnet.gateway.relay import Relay
-from distnet.gateway.stack import Stack
+from distnet.gateway.resets import question, reset_for
+from distnet.gateway.state import Flow, State, default_state
 from distnet.guestnet import PLAN, Plan
+from distnet.once import Once
 
-SWITCH_GONE_SECONDS: Final = 30.0
-"""How long a guest may be silent after its switch has gone, before its connection is closed."""
+ASK_SECONDS: Final = 1.0
+ASK_TIMES: Final = 3
+"""How often a guest is asked at a connection that is no more, and how long it has to answer."""
+AGAIN_SECONDS: Final = 60.0
+"""How long frames that are not taken for one reason are only counted."""
 
+_ICMP: Final = 1
+_TCP: Final = 6
+# One of these numbers is out of any window.
+_NUMBERS_APART: Final = 1 << 30
 _log = Logger(namespace="distnet")
 
 
@@ -57,19 +78,24 @@ class GatewayService(Service):
     """
     A gateway on a switch.
 
-    @ivar refused: how many frames did not get into libslirp, by the reason.
-    @ivar relays: the connections to the master, by the guest's address and port.
+    What takes a guest's TCP, and NAT, is a process for each guest, which this one hands the
+    guest's frames: see L{distnet.gateway.guest_process}.
+
+    @ivar refused: how many frames were not taken, by the reason.
+    @ivar children: the guests' processes.
     """
 
     def __init__(self, reactor: Any, settings: Settings) -> None:
+        plan = settings.plan
         self.refused: Counter[Refusal] = Counter()
-        self.relays: dict[tuple[bytes, int], Relay] = {}
         self.settings = settings
+        self.children = Children(reactor, What(settings.nat, frozenset(settings.nodes)), self)
         self._reactor = reactor
-        self._lens = Lens(settings.plan)
-        self._fragments = Fragments()
-        self._notes = Notes(settings.plan)
+        self._lens = Lens(plan)
+        self._notes = Notes(plan)
+        self._said = Once(seconds=reactor.seconds, again=AGAIN_SECONDS)
         self._masters = Masters(reactor, settings.control, settings.master, settings.nodes)
+        self._answers = Answers(plan, settings.nat)
         self._plug = Plug(
             reactor,
             settings.directory,
@@ -81,45 +107,65 @@ class GatewayService(Service):
         self._management: Management | None = None
         if settings.management is not None:
             self._management = Management(reactor, settings.management, self._gone)
-        self._stack: Stack | None = None
-        self._forward: Forward | None = None
-        self._leased = False
-        self._silent: set[Relay] = set()
-        self._switch_gone: Any = None
+        # Each costs so much more than another frame that it could be everybody's time.
+        self._requests = Budget(20, 1000, time.monotonic)
+        self._pings = Budget(200, 2000, time.monotonic)
+        self._own = {address.packed for address in plan.own}
+        self._master = plan.master.packed
+        self._running = self.children.running
+        # Connections that are no more, of which the guest has not been told.
+        self._stale: dict[Flow, int] = {}
+        self._asking: Any = None
+        self._began = False
 
     def startService(self) -> None:
         """Plug in, as soon as there is a switch. Raises StartupError."""
         super().startService()
         settings, plan = self.settings, self.settings.plan
-        stack = self._stack = Stack(
-            self._reactor, plan, nat=settings.nat, clock_ns=time.monotonic_ns, send=self._send
+        version = libslirp.load().version
+        self._state = State.open(default_state(settings.directory), self._warn)
+        self._leases = Leases(plan, self._state, time.monotonic)
+        servers = ResolvConf()
+        self._dhcp = DhcpServer(
+            plan,
+            self._leases,
+            nat=settings.nat,
+            has_dns=lambda: settings.nat and bool(servers()),
+            send=self._plug.send,
+            later=self._reactor.callLater,
+            none_left=lambda mac: self._say(self._notes.no_lease(mac)),
         )
-        forward = self._forward = Forward()
-        stack.forward(forward.path, plan.master, plan.port)
+        offers = ["DHCP"]
+        if settings.nat:
+            offers += ["DNS", "NAT"] if servers() else ["NAT"]
+        *first, last = offers
         _log.info(
-            "libslirp {version}: {host} with DHCP{nat}",
-            version=stack.network.version,
+            "libslirp {version}: {host} with {offers}",
+            version=version,
             host=plan.host,
-            nat=", DNS and NAT" if settings.nat else "",
+            offers=f"{', '.join(first)} and {last}" if first else last,
         )
+        self.children.start()
         if self._management is not None:
             self._management.start()
         self._plug.start()
 
-    def stopService(self) -> None:
-        """Leave the switch; all connections end."""
+    def stopService(self) -> Deferred[None]:
+        """Leave the switch; all connections end. Fires when all guests' processes have."""
         super().stopService()
-        for relay in list(self.relays.values()):
-            relay.abort("ended, since the gateway stops", to_guest=True)
-        if self._switch_gone is not None and self._switch_gone.active():
-            self._switch_gone.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
+            self._asking = None
+        self._dhcp.stop()
+        stopped = self.children.stop("ended, since the gateway stops")
+        stopped.addCallback(lambda _: self._stopped())
+        return stopped
+
+    def _stopped(self) -> None:
         self._plug.stop()
         if self._management is not None:
             self._management.stop()
-        if self._stack is not None:
-            self._stack.close()
-        if self._forward is not None:
-            self._forward.close()
+        self._state.close()
         told = {str(reason): count for reason, count in self.refused.items()}
         for what, counts in (("not taken", told), ("not sent", dict(self._plug.dropped))):
             if counts:
@@ -129,149 +175,244 @@ class GatewayService(Service):
     # Frames
 
     def _received(self, frames: list[bytes]) -> None:
-        stack = self._stack
-        assert stack is not None
-        touched = []
+        running = self._running
         for frame in frames:
-            seen, packet = self._lens.look(frame), frame
-            if seen.is_fragment:
-                whole = self._fragments.add(frame, time.monotonic())
-                if whole is None:
-                    continue
-                seen, packet = self._lens.look_at_whole(whole), whole
-            if seen.refusal is not None:
-                self._refuse(seen)
-            elif seen.segment is not None:
-                touched.append(self._segment(stack, packet, seen, seen.segment))
-            elif seen.dhcp:
-                self._dhcp(stack, packet, seen)
+            # A segment of TCP, of a guest with a process: nothing else comes often.
+            child = running.get(frame[6:12])
+            if (
+                child is not None
+                and frame[12:14] == IPV4
+                and frame[23:24] == b"\x06"
+                and self._lens.is_for_us(frame)
+            ):
+                child.input(frame)
             else:
-                stack.input(packet)
-        for relay in touched:
-            if relay is not None:
-                relay.read_guest()
-        self._turn()
+                try:
+                    self._look(frame)
+                except Exception:
+                    # Nobody else's frames may depend on this one.
+                    _log.failure("a frame could not be looked at: {frame}", frame=frame[:64].hex())
 
-    def _refuse(self, seen: Seen) -> None:
-        assert seen.refusal is not None
-        self.refused[seen.refusal] += 1
-        if seen.refusal is Refusal.DUPLICATE:
-            self._say(self._notes.owner_of_ours(seen.mac, seen.address))
-
-    def _segment(self, stack: Stack, packet: bytes, seen: Seen, segment: Segment) -> Relay | None:
-        """Hand libslirp a segment for the master; the relay that may have to read it then."""
-        relay = self.relays.get((segment.address, segment.port))
-        if relay is not None and relay.progress.begins_anew(segment):
-            # It was started again and has the same port, or libslirp would be puzzled.
-            relay.abort("begins anew", to_guest=False)
-            relay = None
-        if relay is not None:
-            relay.progress.guest_sent(segment)
-            self._silent.discard(relay)
-        stack.input(packet)
-        if relay is None and not segment.flags & (SYN | RST):
-            self._accept(Guest(segment.address, seen.mac), Progress(segment))
-        return relay
-
-    def _dhcp(self, stack: Stack, frame: bytes, seen: Seen) -> None:
-        self._leased = False
-        stack.input(frame)
-        if not self._leased:
-            self._say(self._notes.no_lease(seen.mac))
-
-    def _send(self, frame: bytes) -> None:
-        segment = self._lens.from_master(frame)
-        if segment is not None:
-            relay = self.relays.get((segment.address, segment.port))
-            if relay is not None:
-                relay.progress.master_sent(segment)
-                relay.went_on()
-        else:
-            self._leased = True
-        self._plug.send(self._lens.with_own_mac(frame))
-
-    def _turn(self) -> None:
-        stack = self._stack
-        if stack is not None:
-            stack.turn()
-
-    # Connections
-
-    def _accept(self, guest: Guest, progress: Progress) -> None:
-        assert self._forward is not None
-        sock = self._forward.accept()
-        if sock is None:
+    def _look(self, frame: bytes) -> None:
+        seen = self._lens.look(frame)
+        if seen.refusal is Refusal.FORBIDDEN and self._refuse_connection(frame):
             return
-        self._say(self._notes.connects(guest))
-        fixed = guest.address in self.settings.nodes
-        for old in self._relays_of(guest.address):
-            if fixed:
-                # The master lets a fixed node in once; this one was started again.
-                old.abort("connects again", to_guest=False)
+        if seen.refusal is not None and seen.refusal is not Refusal.UNWANTED:
+            self._refuse(seen.refusal, seen.mac, seen.address)
+            return
+        if seen.address is not None and any(seen.address):
+            self._leases.seen(seen.mac, seen.address)
+            self._say(self._notes.seen(seen.mac, seen.address))
+        if seen.refusal is not None:
+            self.refused[seen.refusal] += 1
+        elif self._dhcp.wants(frame):
+            self._take_dhcp(frame)
+        elif (answer := self._answers.arp(frame)) is not None:
+            self._plug.send(answer)
+        elif frame[12:14] == IPV4:
+            self._take_packet(seen.mac, frame)
+
+    def _take_packet(self, mac: bytes, frame: bytes) -> None:
+        if frame[23] == _ICMP and frame[30:34] in self._own:
+            answer = self._answers.echo(frame) if self._pings.allows(mac) else None
+            if answer is not None:
+                self._plug.send(answer)
+        else:
+            self._to_child(mac, frame)
+
+    def _refuse(self, refusal: Refusal, mac: bytes, address: bytes | None) -> None:
+        self.refused[refusal] += 1
+        if refusal is Refusal.DUPLICATE:
+            self._say(self._notes.owner_of_ours(mac, address))
+
+    def _take_dhcp(self, frame: bytes) -> None:
+        if not self._requests.allows(frame[6:12]):
+            self._warn_once("requests", "there are too many requests for addresses")
+            return
+        refusal = self._dhcp.take(frame)
+        if refusal is not None and refusal is not Refused.NONE_LEFT:
+            self._warn_once(refusal, f"DHCP of {frame[6:12].hex(':')}: {refusal}")
+
+    def _to_child(self, mac: bytes, frame: bytes) -> None:
+        """Hand a packet to the process of its guest, which is started if it begins something."""
+        child = self._running.get(mac)
+        if child is not None:
+            child.input(frame)
+            return
+        if frame[23] != _TCP:
+            # UDP and the like: to others, since nothing here answers it.
+            if self.settings.nat:
+                self.children.input(mac, frame)
             else:
-                # It may have been started again too, and then answers with a reset.
-                self._plug.send(self._lens.probe(old.guest.mac, old.progress))
-        relay = Relay(
-            self._reactor,
-            guest,
-            progress,
-            sock,
-            find=self._masters.find,
-            hand_over=self._turn,
-            reset=self._reset,
-            over=self._over,
+                self.refused[Refusal.FORBIDDEN] += 1
+            return
+        segment = segment_of(frame)
+        if segment is None:
+            self.refused[Refusal.BROKEN] += 1
+            return
+        may_connect = self.settings.nat or frame[30:34] == self._master
+        if segment.flags & (SYN | ACK | RST) == SYN and may_connect:
+            self.children.input(mac, frame)
+        elif not segment.flags & RST:
+            # Of a connection whose process has ended, or of another gateway before this one.
+            self._reset(frame)
+            self._told(mac, segment.address, segment.port)
+
+    def _refuse_connection(self, frame: bytes) -> bool:
+        """Answer a connection to where nobody may connect, as a machine would; if it is one."""
+        segment = segment_of(frame) if frame[30:34] in self._own else None
+        if segment is None or segment.flags & RST:
+            return False
+        self._reset(frame)
+        self.refused[Refusal.FORBIDDEN] += 1
+        return True
+
+    def _reset(self, frame: bytes) -> None:
+        reset = reset_for(frame)
+        if reset is not None:
+            self._plug.send(reset)
+
+    # What guests' processes want; see children.Parent
+
+    def find(self, child: Child, number: int, address: bytes) -> None:
+        """Find the master for one of a guest's addresses, and tell its process."""
+        found = Deferred.fromCoroutine(self._find(Guest(address, child.mac)))
+        found.addCallbacks(
+            lambda where: child.tell({"found": number, **where}),
+            lambda failure: child.tell({"found": number, "why": _why(failure)}),
         )
-        self.relays[progress.address, progress.port] = relay
+
+    async def _find(self, guest: Guest) -> dict[str, Any]:
+        address = await self._masters.find(guest)
+        if not isinstance(address, TcpAddress):
+            return {"path": address.path}
+        host = await self._resolved(address)
+        return {"host": host, "port": address.port}
+
+    async def _resolved(self, address: TcpAddress) -> str:
+        try:
+            return str(ipaddress.ip_address(address.host))
+        except ValueError:
+            found: Any = await deferToThreadPool(
+                self._reactor,
+                self._reactor.getThreadPool(),
+                socket.getaddrinfo,
+                address.host,
+                address.port,
+                type=socket.SOCK_STREAM,
+            )
+            return str(found[0][4][0])
+
+    def opened(self, child: Child, address: bytes, port: int) -> None:
+        """A guest has connected to the master."""
+        self._state.add_flow(self._flow(child.mac, address, port))
+        for other in self._running.values():
+            # It may have another MAC address since it was started again.
+            if other is not child and any(address == each for each, _ in other.open):
+                other.tell({"again": address.hex()})
         if self._management is not None:
-            self._management.whereabouts.follow(guest.mac)
+            self._management.whereabouts.follow(child.mac)
 
-    def _relays_of(self, address: bytes) -> list[Relay]:
-        return [relay for relay in self.relays.values() if relay.guest.address == address]
+    def closed(self, child: Child, address: bytes, port: int) -> None:
+        """A guest's connection to the master has ended."""
+        self._state.drop_flow(self._flow(child.mac, address, port))
+        if not child.open:
+            self._forget(child.mac)
 
-    def _reset(self, relay: Relay, to_guest: bool) -> None:
-        assert self._stack is not None
-        mac, progress = relay.guest.mac, relay.progress
-        self._stack.input(self._lens.reset(mac, progress, to_guest=False))
-        if to_guest:
-            self._plug.send(self._lens.reset(mac, progress, to_guest=True))
+    def gone(self, child: Child, expected: bool) -> None:
+        """A guest's process has ended; if that was not expected, its guest does not know yet."""
+        flows = [self._flow(child.mac, *each) for each in child.open]
+        child.open.clear()
+        self._forget(child.mac)
+        if not expected:
+            self._ask_at(flows)
+        for flow in flows:
+            if expected:
+                self._state.drop_flow(flow)
 
-    def _over(self, relay: Relay) -> None:
-        key = relay.progress.address, relay.progress.port
-        if self.relays.get(key) is relay:
-            del self.relays[key]
-        self._silent.discard(relay)
-        mac = relay.guest.mac
-        if self._management is not None and not any(
-            other.guest.mac == mac for other in self.relays.values()
-        ):
+    def _flow(self, mac: bytes, address: bytes, port: int) -> Flow:
+        plan = self.settings.plan
+        return Flow(mac, address, port, plan.master.packed, plan.port)
+
+    def _forget(self, mac: bytes) -> None:
+        if self._management is not None:
             self._management.whereabouts.forget(mac)
-        self._turn()
+
+    # Connections that are no more
+
+    def _ask_at(self, flows: list[Flow]) -> None:
+        """
+        Have guests tell how far they are with connections that are no more, to be reset there.
+
+        Nobody knows the numbers any more that a reset needs. A segment that is out of window is
+        answered with them (RFC 9293, 3.10.7.4), and that answer, being of no connection, is
+        answered with the reset.
+        """
+        for flow in flows:
+            self._stale[flow] = ASK_TIMES
+        if self._asking is None and self._stale and self._plug.port is not None:
+            self._ask()
+
+    def _ask(self) -> None:
+        self._asking = None
+        for flow, times in list(self._stale.items()):
+            if not times or flow.mac in self._running:
+                # It is not there, or has begun anew, and then answers by itself.
+                self._forget_flow(flow)
+                continue
+            self._stale[flow] = times - 1
+            number = times * _NUMBERS_APART
+            self._plug.send(question(self.settings.plan, flow.mac, flow.address, flow.port, number))
+        if self._stale:
+            self._asking = self._reactor.callLater(ASK_SECONDS, self._ask)
+
+    def _told(self, mac: bytes, address: bytes, port: int) -> None:
+        flow = self._flow(mac, address, port)
+        if flow in self._stale:
+            _log.info("{guest}: its connection is no more: reset", guest=Guest(address, mac))
+            self._forget_flow(flow)
+
+    def _forget_flow(self, flow: Flow) -> None:
+        self._stale.pop(flow, None)
+        self._state.drop_flow(flow)
 
     # The switch
 
     def _gone(self, mac: bytes, port: int | None) -> None:
-        for relay in list(self.relays.values()):
-            if relay.guest.mac == mac:
-                relay.abort(
-                    f"has left the switch{f' (port {port})' if port is not None else ''}",
-                    to_guest=False,
-                )
+        child = self._running.get(mac)
+        if child is not None:
+            where = f" (port {port})" if port is not None else ""
+            self.children.end(child, f"has left the switch{where}", reset=False)
 
     def _plugged(self) -> None:
         plan = self.settings.plan
+        self.children.plugged(self._plug.socket)
         _log.info("ready: the master is at {host}:{port}", host=plan.master, port=plan.port)
+        if not self._began:
+            # Of a gateway that was killed.
+            self._began = True
+            self._ask_at(self._state.flows())
 
     def _unplugged(self) -> None:
-        # Most clients of VDE do not plug in again; one that does sends what was not acknowledged.
-        self._silent = set(self.relays.values())
-        if self._switch_gone is not None and self._switch_gone.active():
-            self._switch_gone.cancel()
-        self._switch_gone = self._reactor.callLater(SWITCH_GONE_SECONDS, self._give_up_silent)
+        self.children.plugged(None)
 
-    def _give_up_silent(self) -> None:
-        for relay in list(self._silent):
-            relay.abort("was not heard of since the switch had gone", to_guest=False)
+    # The log
 
     def _say(self, line: str | None) -> None:
         if line is not None:
-            _log.warn("{line}", line=line)
+            self._warn(line)
+
+    def _warn(self, line: str) -> None:
+        _log.warn("{line}", line=line)
+
+    def _warn_once(self, key: object, line: str) -> None:
+        unsaid = self._said.say(key)
+        if unsaid is not None:
+            self._warn(f"{line} ({unsaid + 1} times)" if unsaid else line)
+
+
+def _why(failure: Failure) -> str:
+    error: Any = failure.value
+    if not isinstance(error, OSError | DistnetError):
+        _log.failure("where the master is cannot be found out", failure)
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,4 +1,4 @@
-"""libslirp in Twisted's reactor: one descriptor for all of libslirp's, and one timer."""
+"""libslirp in a loop: one descriptor for all of libslirp's, and one timer."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ from ipaddress import IPv4Address
 from typing import Any, Final
 
 from distnet.gateway.libslirp import Network
+from distnet.gateway.loop import Loop, Timer
 from distnet.guestnet import Plan
-from distnet.sockets.descriptor import Descriptor
 
 ROUNDS: Final = 16
 """How often libslirp goes on in one turn, before others have theirs."""
+QUIET_SECONDS: Final = 10.0
+"""
+After so long without a frame or a byte libslirp's timers may be late, by as much as the silence has
+lasted so far: of a connection where all is acknowledged, as after such a time it is or its guest is
+gone, they do nothing, twice a second.
+"""
+LATEST_SECONDS: Final = 60.0
+"""The most that they may be late."""
 
 # libslirp's numbers are its own.
 _EVENTS: Final = (
@@ -24,11 +32,12 @@ _EVENTS: Final = (
 )
 
 
-class Stack(Descriptor):
+class Stack:
     """
-    A network of libslirp's that goes on by itself.
+    A network of libslirp's that goes on by itself. It can be made before a fork(2), and begin in
+    the child.
 
-    Its descriptors are in an epoll(7) of their own, which the reactor waits for as if it were one:
+    Its descriptors are in an epoll(7) of their own, which the loop waits for as if it were one:
     what libslirp waits for changes with every frame, and what it does not wait for (a hang-up,
     always) must not wake anybody.
 
@@ -36,39 +45,47 @@ class Stack(Descriptor):
     @ivar turns: how often it went on.
     """
 
-    prefix = "libslirp"
-
     def __init__(
         self,
-        reactor: Any,
+        loop: Loop,
         plan: Plan,
         *,
         nat: bool,
         clock_ns: Callable[[], int],
         send: Callable[[bytes], None],
+        say: Callable[[str], None],
     ) -> None:
         """Raises StartupError if there is no usable libslirp here."""
-        super().__init__(reactor)
-        self._epoll = select.epoll()
+        self._loop = loop
+        self._epoll: Any = None
         self._registered: dict[int, int] = {}
-        self._timer: Any = None
+        self._timer: Timer | None = None
         self._turning = False
+        self._active = loop.seconds()
         self.turns = 0
         self.network = Network(
-            plan, nat=nat, clock_ns=clock_ns, send=send, descriptor_closes=self._forget
+            plan, nat=nat, clock_ns=clock_ns, send=send, descriptor_closes=self._forget, say=say
         )
-        self.want_to_read(True)
+
+    def begin(self) -> None:
+        """Be ready for descriptors, in this process and no other."""
+        self._epoll = select.epoll()
+        self._loop.add_reader(self._epoll.fileno(), self.turn)
 
     def forward(self, path: bytes, address: IPv4Address, port: int) -> None:
         """Lead guests who connect to an address and port to a unix socket. Raises ValueError."""
         self.network.forward(path, address, port)
 
     def input(self, frame: bytes) -> None:
-        """A frame has come from a guest; L{turn} must follow, sooner or later."""
+        """A frame has come from the guest; L{turn} must follow, sooner or later."""
         self.network.input(frame)
 
     def turn(self) -> None:
         """Let libslirp go on with what it can."""
+        self._active = self._loop.seconds()
+        self._turn()
+
+    def _turn(self) -> None:
         if self._turning:
             return
         self._turning = True
@@ -87,7 +104,7 @@ class Stack(Descriptor):
 
     def close(self) -> None:
         """Let go of libslirp."""
-        self.want_to_read(False)
+        self._loop.remove_reader(self._epoll.fileno())
         self._wait(None)
         self.network.close()
         self._epoll.close()
@@ -119,20 +136,12 @@ class Stack(Descriptor):
 
     def _wait(self, seconds: float | None) -> None:
         timer, self._timer = self._timer, None
-        if timer is not None and timer.active():
+        if timer is not None:
             timer.cancel()
         if seconds is not None:
-            self._timer = self._reactor.callLater(seconds, self.turn)
-
-    # What the reactor calls
-
-    def fileno(self) -> int:
-        """The descriptor of the epoll(7)."""
-        return self._epoll.fileno()
-
-    def doRead(self) -> None:
-        """Something that libslirp waits for has come."""
-        self.turn()
+            silent = self._loop.seconds() - self._active
+            late = min(silent, LATEST_SECONDS) if silent > QUIET_SECONDS else 0
+            self._timer = self._loop.call_later(max(seconds, late), self._turn)
 
 
 def _translated(events: int) -> int:

@@ -61,7 +61,7 @@ class GatewayProcess(Service):
     def startService(self) -> None:
         """Start it when the reactor runs. Raises StartupError without a usable libslirp."""
         super().startService()
-        libslirp.check()
+        libslirp.load()
         # Not before the reactor runs: it is what notices that a process ends.
         self._reactor.callWhenRunning(self._start)
 

@@ -11,9 +11,7 @@ import time
 from collections.abc import Iterator
 from ctypes.util import find_library
 from pathlib import Path
-from typing import Any
 
-import cffi  # type: ignore[import-untyped]
 import pytest
 
 from distnet.gateway.flows import (
@@ -25,7 +23,7 @@ from distnet.gateway.flows import (
     Socket,
     parse_connection_info,
 )
-from distnet.gateway.libslirp import LIBRARY, Network
+from distnet.gateway.libslirp import Network
 from distnet.gateway.resets import question, reset_for
 from distnet.guestnet import PLAN
 from tests.daemons import PATIENCE
@@ -70,14 +68,12 @@ class Stack:
             clock_ns=lambda: int(self.now() * 1e9),
             send=self.sent.append,
             descriptor_closes=lambda _: None,
+            say=lambda _: None,
         )
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(directory / "s"))
         self.listener.listen(100)
         self.network.forward(bytes(directory / "s"), PLAN.master, PLAN.port)
-        self._ffi = ffi = cffi.FFI()
-        ffi.cdef("char *slirp_connection_info(void *); void free(void *);")
-        self._library, self._c = ffi.dlopen(LIBRARY), ffi.dlopen(None)
         self.flows = Flows(PLAN, listed=self.listed, inject=self.network.input)
         self.guest = FrameGuest(self.take, self.receive)
         self.take_all()
@@ -89,15 +85,7 @@ class Stack:
 
     def listed(self) -> str:
         """What libslirp says that it has."""
-        network = self.network
-        number = int(network._ffi.cast("intptr_t", network._slirp))
-        slirp = self._ffi.cast("void *", number)
-        said: Any = self._library.slirp_connection_info(slirp)
-        try:
-            text: str = self._ffi.string(said).decode()
-        finally:
-            self._c.free(said)
-        return text
+        return self.network.connections()
 
     def sockets(self, protocol: str = "TCP") -> list[Socket]:
         """What libslirp has."""
@@ -243,8 +231,7 @@ def test_a_reset_without_any_number(tmp_path: Path) -> None:
             master = cleanup.enter_context(listener.accept()[0])
             master.send(b"hello")
             assert guest.recv(5) == b"hello"
-            gateway.process.kill()
-            gateway.process.wait()
+            gateway.kill_all()
         address, port = packed("10.0.2.15"), guest.getsockname()[1]
         client = cleanup.enter_context(RawClient(switch.sock).plug())
         client.send(question(PLAN, mac, address, port))

@@ -13,10 +13,9 @@ from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
-from twisted.logger import capturedLogs, formatEvent
 
-from distnet.gateway.frames import MOST_LEASES
 from distnet.gateway.libslirp import Network
+from distnet.gateway.loop import Loop
 from distnet.gateway.stack import Stack
 from distnet.guestnet import PLAN
 from distnet.master.unread import unsent
@@ -35,7 +34,6 @@ from tests.gateways import (
     running_gateway,
 )
 from tests.switches import BROADCAST, RawClient, Switch, frame, mac, switches
-from tests.unit.gateway.reactors import PollingReactor
 
 pytestmark = pytest.mark.skipif(find_library("slirp") is None, reason="no libslirp0 here")
 
@@ -183,22 +181,20 @@ def test_another_gateway_is_noticed(start_gateway: OnSwitch) -> None:
 
 
 def test_dhcp(start_gateway: OnSwitch, client: RawClient) -> None:
-    """Addresses are given away beyond those of zCore's kernels; who gets none is told of."""
-    gateway = start_gateway()
+    """Addresses are given away beyond those of zCore's kernels, to any number of guests."""
+    start_gateway()
     given = []
-    for number in range(MOST_LEASES + 1):
+    for number in range(20):
         guest = FrameGuest.on(client, "0.0.0.0", mac(100 + number))
         dhcp_discover(guest)
-        if number == MOST_LEASES:
-            break
         offer = None
         while offer is None:
             offer = dhcp_offer(client.receive(), guest.mac)
         given.append(offer[0])
         assert offer[1] == packed("255.255.254.0")
         assert 3 not in offer  # A router, without --nat.
-    assert given == [packed(f"10.0.2.{31 + number}") for number in range(MOST_LEASES)]
-    gateway.wait_for_log(f"{mac(100 + MOST_LEASES).hex(':')} gets no address")
+    assert len(set(given)) == 20
+    assert min(given) == packed("10.0.2.31")
 
 
 def test_dhcp_with_nat(start_gateway: OnSwitch, client: RawClient) -> None:
@@ -322,18 +318,24 @@ def test_no_more_is_read_than_the_guest_has_room_for(
 def test_complaints_do_not_fill_the_log() -> None:
     """What libslirp says of guests is logged once in a while, but none hides another."""
     now = 0
+    said: list[str] = []
     network = Network(
-        PLAN, nat=False, clock_ns=lambda: now, send=_ignore, descriptor_closes=_ignore
+        PLAN,
+        nat=False,
+        clock_ns=lambda: now,
+        send=_ignore,
+        descriptor_closes=_ignore,
+        say=said.append,
     )
     ffi = network._ffi
 
-    def complain(*messages: bytes) -> list[str | None]:
-        with capturedLogs() as events:
-            for message in messages:
-                network._callbacks.guest_error(ffi.new("char[]", message), ffi.NULL)
-        return list(map(formatEvent, events))
+    def complain(*messages: bytes) -> list[str]:
+        said.clear()
+        for message in messages:
+            network._callbacks.guest_error(ffi.new("char[]", message), ffi.NULL)
+        return said
 
-    one, other = "libslirp, of a guest: one", "libslirp, of a guest: oth?er"
+    one, other = "libslirp: one", "libslirp: oth?er"
     assert complain(b"one\n", b"one\n", b"oth\x1ber") == [f"{one} (1 times)", f"{other} (1 times)"]
     now = 10**10
     assert complain(b"one\n", b"one\n") == [f"{one} (2 times)"]
@@ -347,8 +349,17 @@ def _ignore(_: object) -> None:
 def test_no_spin_on_a_connection_that_nobody_reads(tmp_path: Path) -> None:
     """A peer that is gone when its guest sends makes libslirp end, not go round for ever."""
     frames: list[bytes] = []
-    reactor = PollingReactor()
-    stack = Stack(reactor, PLAN, nat=False, clock_ns=time.monotonic_ns, send=frames.append)
+    loop = Loop()
+    stack = Stack(
+        loop, PLAN, nat=False, clock_ns=time.monotonic_ns, send=frames.append, say=_ignore
+    )
+    loop.begin()
+    stack.begin()
+
+    def run(seconds: float) -> None:
+        loop.call_later(seconds, loop.stop)
+        loop.run()
+
     path = tmp_path / "forward"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
@@ -364,11 +375,11 @@ def test_no_spin_on_a_connection_that_nobody_reads(tmp_path: Path) -> None:
         guest.connect()
         peer, _ = listener.accept()
         peer.close()
-        reactor.run(0.1)
+        run(0.1)
         guest.until(lambda: guest.ended)
         # libslirp cannot write it, and has nothing more to read.
         guest.tcp(ACK, b"sixteen bytes of")
         before = stack.turns
-        reactor.run(1.0)
+        run(1.0)
         assert stack.turns - before < 50
     stack.close()

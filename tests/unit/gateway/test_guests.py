@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.address import TlsAddress
 from distnet.gateway.backoff import Backoff
-from distnet.gateway.guests import MOST_TOLD, Guest, Notes, parse_maps
+from distnet.gateway.guests import MOST_TOLD, Notes, parse_maps
 from distnet.gateway.libslirp import IN, OUT, only_asked
 from distnet.gateway.masters import NoListener, near
 from distnet.guestnet import PLAN
@@ -64,13 +64,12 @@ class NoteTests(SynchronousTestCase):
         self.assertIsNotNone(notes.owner_of_ours(OTHER, packed("10.0.2.2")))
 
     def test_two_guests_with_one_address(self) -> None:
-        """Two machines that connect from one address are told of once."""
-        notes = Notes(PLAN)
-        one, other = (Guest(packed("10.0.2.15"), mac) for mac in (MAC, OTHER))
-        self.assertEqual([notes.connects(one), notes.connects(one)], [None, None])
-        self.assertIn("each guest needs an address of its own", str(notes.connects(other)))
-        notes.connects(one)
-        self.assertIsNone(notes.connects(other))
+        """Two machines with one address are told of once."""
+        notes, address = Notes(PLAN), packed("10.0.2.15")
+        self.assertEqual([notes.seen(MAC, address), notes.seen(MAC, address)], [None, None])
+        self.assertIn("each guest needs an address of its own", str(notes.seen(OTHER, address)))
+        notes.seen(MAC, address)
+        self.assertIsNone(notes.seen(OTHER, address))
 
     def test_the_limit(self) -> None:
         """No more is remembered than there is room for."""

@@ -1,0 +1,90 @@
+"""
+What the gateway and a guest's process tell each other, over a SOCK_SEQPACKET socket.
+
+Each message is one JSON object, perhaps with descriptors (SCM_RIGHTS, unix(7)). Both sides are ours
+and of one version: the gateway starts the process that is forked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from typing import Any, Final
+
+MAX_MESSAGE: Final = 60_000
+"""Bytes of a message."""
+MAX_DESCRIPTORS: Final = 4
+
+Message = dict[str, Any]
+
+
+class Channel:
+    """
+    One end.
+
+    @ivar socket: a connected one, which does not block.
+    @ivar lost: how many messages there was no room for.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket = sock
+        self.lost = 0
+
+    def send(self, message: Message, *descriptors: int) -> bool:
+        """
+        Send a message.
+
+        @return: False if the other end has gone, or reads so slowly that there is no room.
+        """
+        try:
+            socket.send_fds(self.socket, [json.dumps(message).encode()], descriptors)
+        except OSError:
+            self.lost += 1
+            return False
+        return True
+
+    def receive(self) -> tuple[Message, list[int]] | None:
+        """
+        The next message, with its descriptors, which are the caller's to close.
+
+        @raise BlockingIOError: there is none yet.
+        @return: None if the other end has gone.
+        """
+        try:
+            data, descriptors, _, _ = socket.recv_fds(
+                self.socket, MAX_MESSAGE, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
+            )
+        except BlockingIOError:
+            raise
+        except OSError:
+            return None
+        if not data:
+            return None
+        try:
+            message = json.loads(data)
+        except ValueError:
+            # It was cut, being too long.
+            close_all(descriptors)
+            return {}, []
+        return message, descriptors
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self.socket.close()
+
+
+def close_all(descriptors: list[int]) -> None:
+    """Close descriptors that came with a message which nobody wants."""
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected ends of messages, which do not block. Raises OSError."""
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    its.setblocking(False)
+    return ours, its
