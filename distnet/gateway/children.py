@@ -196,6 +196,8 @@ class Children:
         self._waiting.clear()
         for child in list(self.running.values()):
             self.end(child, why, reset=True)
+        if self._later is not None:
+            self._later.cancel()
         self._later = self._reactor.callLater(STOP_SECONDS, self._kill_all)
         self._look_whether_all_ended()
         return stopped

@@ -27,10 +27,11 @@ from distnet.gateway.dnsmessage import frame_to
 from distnet.gateway.flows import Excess, Flows
 from distnet.gateway.forward import Forward, path_of
 from distnet.gateway.fragments import Fragments
-from distnet.gateway.frames import RST, SYN, Lens, Progress, Segment
+from distnet.gateway.frames import RST, SYN, Lens, Progress, Refusal, Segment
 from distnet.gateway.guests import Guest
 from distnet.gateway.loop import Loop, Timer
 from distnet.gateway.relay import Relay
+from distnet.gateway.resets import reset_for
 from distnet.gateway.stack import Stack
 from distnet.guestnet import PLAN
 from distnet.mac import format_mac
@@ -69,6 +70,7 @@ NAME: Final = 6
 _SAID: Final = 32
 _UDP: Final = 17
 _UDP_HEAD: Final = struct.Struct("!HHHH")
+_OWN: Final = frozenset(address.packed for address in PLAN.own)
 _NAME_SERVER: Final = PLAN.name_server.packed
 _ANNOUNCEMENT: Final = b"\xff" * 6 + b"%b\x08\x06\x00\x01\x08\x00\x06\x04\x00\x01%b%b"
 
@@ -253,6 +255,10 @@ class GuestProcess:
                 frame = whole
                 seen = self._lens.look_at_whole(frame)
             if seen.refusal is not None:
+                if seen.refusal is Refusal.FORBIDDEN and frame[30:34] in _OWN:
+                    reset = reset_for(frame)
+                    if reset is not None:
+                        self._put(reset)
                 self.dropped[str(seen.refusal)] += 1
                 self._complain(f"frames are not taken: {seen.refusal}")
                 return

@@ -33,6 +33,7 @@ from distnet.gateway.plug import Plug
 from distnet.gateway.resets import question, reset_for
 from distnet.gateway.state import Flow, State, default_state
 from distnet.guestnet import PLAN, Plan
+from distnet.mac import format_mac
 from distnet.once import Once
 
 ASK_SECONDS: Final = 1.0
@@ -41,6 +42,8 @@ ASK_TIMES: Final = 3
 AGAIN_SECONDS: Final = 60.0
 """How long frames that are not taken for one reason are only counted."""
 
+# A switch sends everybody what it does not know, and guests speak IPv6: neither is worth a line.
+_TOLD: Final = (Refusal.SIZE, Refusal.BROKEN, Refusal.FORBIDDEN)
 _ICMP: Final = 1
 _TCP: Final = 6
 # One of these numbers is out of any window.
@@ -224,6 +227,8 @@ class GatewayService(Service):
         self.refused[refusal] += 1
         if refusal is Refusal.DUPLICATE:
             self._say(self._notes.owner_of_ours(mac, address))
+        elif refusal in _TOLD:
+            self._warn_once(refusal, f"{format_mac(mac)}: frames are not taken: {refusal}")
 
     def _take_dhcp(self, frame: bytes) -> None:
         if not self._requests.allows(frame[6:12]):
@@ -231,7 +236,7 @@ class GatewayService(Service):
             return
         refusal = self._dhcp.take(frame)
         if refusal is not None and refusal is not Refused.NONE_LEFT:
-            self._warn_once(refusal, f"DHCP of {frame[6:12].hex(':')}: {refusal}")
+            self._warn_once(refusal, f"DHCP of {format_mac(frame[6:12])}: {refusal}")
 
     def _to_child(self, mac: bytes, frame: bytes) -> None:
         """Hand a packet to the process of its guest, which is started if it begins something."""

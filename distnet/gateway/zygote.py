@@ -36,8 +36,9 @@ OWN: Final = 16
 
 def main(words: Sequence[str]) -> int:
     """Fork when asked, until nobody can ask any more. C{words}: C{--nat}, and fixed addresses."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        # Of a terminal: the gateway ends this process and those that it has forked.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        # Of a terminal, or systemd's to all of a service: the gateway ends this process and those
+        # that it has forked, when guests have been told.
         signal.signal(number, signal.SIG_IGN)
     fixed = frozenset(bytes.fromhex(word) for word in words if word != "--nat")
     try:
@@ -93,8 +94,9 @@ def main(words: Sequence[str]) -> int:
 
 def _moved(descriptor: int, number: int) -> int:
     """Give a descriptor another number."""
-    os.dup2(descriptor, number, inheritable=False)
-    os.close(descriptor)
+    if descriptor != number:
+        os.dup2(descriptor, number, inheritable=False)
+        os.close(descriptor)
     return number
 
 
