@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import resource
 import signal
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 
+from distnet.daemon.limits import allow_all_descriptors
 from distnet.errors import StartupError
 
 _log = Logger(namespace="distnet")
@@ -44,9 +44,8 @@ class Daemon(MultiService):
             super().privilegedStartService()
 
     def startService(self) -> None:
-        """Start; a connection is a file descriptor, so allow as many as the machine lets us."""
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        """Start, with as many descriptors as this process may have."""
+        allow_all_descriptors()
         with self._one_line_errors():
             super().startService()
         self._let_go_of_stderr()

@@ -12,6 +12,7 @@ from twisted.internet.stdio import StandardIO
 from twisted.logger import FileLogObserver, formatEvent, globalLogBeginner, textFileLogObserver
 from twisted.python.failure import Failure
 
+from distnet.daemon.limits import allow_all_descriptors
 from distnet.gateway.service import GatewayService, Settings
 
 
@@ -28,6 +29,8 @@ def run_gateway(settings: Settings, *, supervised: bool) -> None:
     if supervised:
         observer = FileLogObserver(sys.stdout, lambda event: f"{formatEvent(event)}\n")
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+    # A guest's process costs two, and what is without one here serves nobody.
+    allow_all_descriptors()
     service = GatewayService(reactor, settings)
     service.startService()
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)

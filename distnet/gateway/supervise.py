@@ -83,16 +83,20 @@ class GatewayProcess(Service):
         if not self.running:
             return
         self._started = self._reactor.seconds()
-        ours, its = socket.socketpair()
-        with ours, its:
-            self._reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, self._console)
-            self._process = self._reactor.spawnProcess(
-                _Lines(self._has_ended),
-                self._words[0],
-                self._words,
-                env=None,
-                childFDs={0: "w", 1: "r", 2: "r", CONSOLE_DESCRIPTOR: its.fileno()},
-            )
+        try:
+            ours, its = socket.socketpair()
+            with ours, its:
+                self._reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, self._console)
+                self._process = self._reactor.spawnProcess(
+                    _Lines(self._has_ended),
+                    self._words[0],
+                    self._words,
+                    env=None,
+                    childFDs={0: "w", 1: "r", 2: "r", CONSOLE_DESCRIPTOR: its.fileno()},
+                )
+        except OSError as error:
+            # No descriptor, process or memory is left, or it may not be run: that may pass.
+            self._start_later("cannot be started", error.strerror or str(error))
 
     def _signal(self, number: int) -> None:
         if self._process is not None:
@@ -106,11 +110,15 @@ class GatewayProcess(Service):
         if self._ended is not None:
             self._ended.callback(None)
             return
+        self._start_later("has ended", why)
+
+    def _start_later(self, what: str, why: str) -> None:
         if self._reactor.seconds() - self._started > MOST_SECONDS:
             self._backoff.reset()
         seconds = self._backoff.next()
         _log.error(
-            "gateway: it has ended ({why}), and is started again in {seconds:g} s",
+            "gateway: it {what} ({why}), and is started again in {seconds:g} s",
+            what=what,
             why=why,
             seconds=seconds,
         )

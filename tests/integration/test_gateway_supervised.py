@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -121,6 +122,23 @@ def distnet_gateway(*words: str, **environment: str) -> subprocess.CompletedProc
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True, text=True, check=False, timeout=PATIENCE,
     )  # fmt: skip
+
+
+def test_as_many_descriptors_as_it_may_have(tmp_path: Path) -> None:
+    """A gateway alone raises its soft limit of descriptors, as a switch's has it raised already."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    words = ["-m", "distnet.cli", "gateway", "--sock", str(tmp_path / "switch")]
+    process = subprocess.Popen(
+        ["sh", "-c", 'ulimit -S -n 64; exec "$@"', "sh", sys.executable, *words],
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        limits = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        process.terminate()
+    assert b"libslirp" in line
+    assert limits == (hard, hard)
 
 
 def test_without_libslirp(tmp_path: Path) -> None:

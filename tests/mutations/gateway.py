@@ -344,7 +344,7 @@ MUTATIONS = (
     Mutation(
         "gateway-is-not-started-again",
         "restart with backoff; the switch lives on",
-        "GatewayProcess._has_ended",
+        "GatewayProcess._start_later",
         "self._later = self._reactor.callLater(seconds, self._start)",
         "",
         ("test_the_gateway_is_started_again",),
@@ -427,7 +427,7 @@ MUTATIONS = (
     Mutation(
         "gateway-killed-for-good",
         "the gateway killed in the middle: new connections to the master work",
-        "GatewayProcess._has_ended",
+        "GatewayProcess._start_later",
         "self._later = self._reactor.callLater(seconds, self._start)",
         "",
         ("test_the_gateway_is_killed_meanwhile",),
