@@ -47,6 +47,7 @@ class Answers:
             own: (mac_of(own) + _ARP_REPLY + mac_of(own) + own, bytes(_SHORTEST - _ARP_END))
             for own in self.own
         }
+        self._host = plan.host.packed
         self._macs = {mac_of(own) for own in self.own}
         # Nobody can be answered there.
         self._nobody = self.own | {plan.network.broadcast_address.packed}
@@ -70,6 +71,12 @@ class Answers:
             return None
         head, padding = reply
         return asking + head + asking + frame[28:32] + padding
+
+    def who_has(self, address: bytes, mac: bytes) -> bytes:
+        """A frame that asks a machine whether it has an address, from the gateway's own."""
+        own = mac_of(self._host)
+        asking = own + self._host + bytes(6) + address
+        return mac + own + _ARP_REQUEST + asking + bytes(_SHORTEST - _ARP_END)
 
     def echo(self, frame: bytes) -> bytes | None:
         """

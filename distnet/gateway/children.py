@@ -25,10 +25,14 @@ from distnet.sockets.descriptor import Descriptor
 
 MOST_UNPROVEN: Final = 16
 """Processes of guests that have not answered yet: anybody can make up so many."""
-UNPROVEN_SECONDS: Final = 1.0
+UNPROVEN_SECONDS: Final = 0.5
 """How long such a guest has, while others wait for its place."""
+MOST_UNPROVEN_SECONDS: Final = 10.0
+"""How long it has while nobody does."""
 MOST_WAITING: Final = 512
 """Guests that wait until one can be started."""
+MOST_FRAMES: Final = 4
+"""The last of their frames, which they have then."""
 MOST_CHILDREN: Final = 1024
 STUCK_SECONDS: Final = 5.0
 """How long a process may take nothing at all while there is something for it."""
@@ -44,6 +48,9 @@ _log = Logger(namespace="distnet")
 
 class Parent(Protocol):
     """What the gateway does for a guest's process."""
+
+    def started(self, child: Child) -> None:
+        """It is being started."""
 
     def find(self, child: Child, number: int, address: bytes) -> None:
         """It asks where the master is for one of its guest's addresses."""
@@ -196,9 +203,7 @@ class Children:
         self._waiting.clear()
         for child in list(self.running.values()):
             self.end(child, why, reset=True)
-        if self._later is not None:
-            self._later.cancel()
-        self._later = self._reactor.callLater(STOP_SECONDS, self._kill_all)
+        self._set_later(STOP_SECONDS, self._kill_all)
         self._look_whether_all_ended()
         return stopped
 
@@ -213,11 +218,13 @@ class Children:
         child = self.running.get(mac)
         if child is not None:
             child.input(frame)
-        elif mac in self._waiting:
-            self._waiting[mac].append(frame)
-        elif len(self._waiting) < MOST_WAITING:
-            # It sends again if this is in vain. The last few are worth more than the first.
-            self._waiting[mac] = deque([frame], maxlen=4)
+        else:
+            # Who comes last is the first: of a flood of guests that are none, others come after it.
+            frames = self._waiting.pop(mac, None) or deque(maxlen=MOST_FRAMES)
+            frames.append(frame)
+            self._waiting[mac] = frames
+            if len(self._waiting) > MOST_WAITING:
+                del self._waiting[next(iter(self._waiting))]
             self._start_waiting()
 
     def end(self, child: Child, why: str, *, reset: bool) -> None:
@@ -231,7 +238,7 @@ class Children:
         while self._waiting and self._zygote.is_there and self._stopped is None:
             if not self._has_room():
                 return
-            mac = next(iter(self._waiting))
+            mac = next(reversed(self._waiting))
             if not self._start(mac):
                 return
             frames = self._waiting.pop(mac)
@@ -244,18 +251,31 @@ class Children:
             return False
         if len(self._unproven) < MOST_UNPROVEN:
             return True
-        oldest = next(iter(self._unproven.values()))
-        left = oldest.since + UNPROVEN_SECONDS - self._reactor.seconds()
-        if left > 0:
-            self._later = self._later or self._reactor.callLater(left, self._try_again)
-            return False
-        del self._unproven[oldest.mac]
-        self.end(oldest, "has not answered", reset=False)
-        return True
+        return self._end_unproven(UNPROVEN_SECONDS)
 
-    def _try_again(self) -> None:
+    def _end_unproven(self, seconds: float) -> bool:
+        """End the oldest that is unproven for so long; if there is none, have it done then."""
+        oldest = next(iter(self._unproven.values()))
+        left = oldest.since + seconds - self._reactor.seconds()
+        if left <= 0:
+            del self._unproven[oldest.mac]
+            self.end(oldest, "has not answered", reset=False)
+            return True
+        if self._later is None or self._later.getTime() > self._reactor.seconds() + left:
+            self._set_later(left, self._go_on)
+        return False
+
+    def _set_later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Have something done later, and nothing else."""
+        if self._later is not None:
+            self._later.cancel()
+        self._later = self._reactor.callLater(seconds, call)
+
+    def _go_on(self) -> None:
         self._later = None
         self._start_waiting()
+        while self._unproven and self._end_unproven(MOST_UNPROVEN_SECONDS):
+            pass
 
     def _start(self, mac: bytes) -> bool:
         try:
@@ -277,6 +297,8 @@ class Children:
         child.received, child.lost = self._received, self._lost
         self.running[mac] = self._unproven[mac] = child
         self._give_plug(child)
+        self._parent.started(child)
+        self._end_unproven(MOST_UNPROVEN_SECONDS)
         return True
 
     def _give_plug(self, child: Child) -> None:

@@ -81,7 +81,7 @@ class Notes:
 
     plan: Plan
     _told: Once = field(default_factory=lambda: Once(MOST_TOLD))
-    _macs: dict[bytes, bytes] = field(default_factory=dict)
+    _macs: dict[bytes, tuple[bytes, bytes]] = field(default_factory=dict)
 
     def owner_of_ours(self, mac: bytes, address: bytes | None) -> str | None:
         """What to say of a machine that has an address of the gateway's; None if it was said."""
@@ -100,27 +100,38 @@ class Notes:
             f" {remedy}"
         )
 
-    def seen(self, mac: bytes, address: bytes) -> str | None:
-        """A guest has an address: what to say if another one had it just now."""
-        before = self._macs.get(address)
-        if before == mac:
-            return None
-        if len(self._macs) < MOST_TOLD or before is not None:
-            self._macs[address] = mac
-        if before is None or not self._first(address, mac):
-            return None
+    def seen(self, mac: bytes, address: bytes) -> tuple[str | None, bytes | None]:
+        """
+        A machine has an address.
+
+        @return: what to say if two have it: that is if the one before has it again; and who is to
+            be asked whether it has it still, if this one is new.
+        """
+        now, before = self._macs.get(address, (None, b""))
+        if now == mac:
+            return None, None
+        if now is None:
+            if len(self._macs) < MOST_TOLD:
+                self._macs[address] = mac, b""
+            return None, None
+        self._macs[address] = mac, now
+        if mac != before:
+            # It may have been started again, with another MAC address.
+            return None, now
+        if not self._first(address, *sorted((mac, now))):
+            return None, None
         return (
-            f"{format_mac(mac)} has the address {show_address(address)}, which"
-            f" {format_mac(before)} had before: each guest needs an address of its own"
-        )
+            f"{format_mac(mac)} and {format_mac(now)} both have the address"
+            f" {show_address(address)}: each guest needs an address of its own"
+        ), None
 
     def no_lease(self, mac: bytes) -> str | None:
         """What to say of a machine that gets no address from DHCP."""
         if not self._first(mac, b"dhcp"):
             return None
         return (
-            f"{format_mac(mac)} gets no address: all that there are for DHCP in"
-            f" {self.plan.network} belong to guests that are there"
+            f"{format_mac(mac)} gets no address for now: all that there are for DHCP in"
+            f" {self.plan.network} are in use, or were a minute ago"
         )
 
     def _first(self, *key: bytes) -> bool:

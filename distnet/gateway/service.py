@@ -198,14 +198,14 @@ class GatewayService(Service):
 
     def _look(self, frame: bytes) -> None:
         seen = self._lens.look(frame)
-        if seen.refusal is Refusal.FORBIDDEN and self._refuse_connection(frame):
+        if seen.refusal is Refusal.FORBIDDEN and self._answer_instead(frame):
             return
         if seen.refusal is not None and seen.refusal is not Refusal.UNWANTED:
             self._refuse(seen.refusal, seen.mac, seen.address)
             return
         if seen.address is not None and any(seen.address):
             self._leases.seen(seen.mac, seen.address)
-            self._say(self._notes.seen(seen.mac, seen.address))
+            self._whose(seen.mac, seen.address)
         if seen.refusal is not None:
             self.refused[seen.refusal] += 1
         elif self._dhcp.wants(frame):
@@ -217,11 +217,22 @@ class GatewayService(Service):
 
     def _take_packet(self, mac: bytes, frame: bytes) -> None:
         if frame[23] == _ICMP and frame[30:34] in self._own:
-            answer = self._answers.echo(frame) if self._pings.allows(mac) else None
-            if answer is not None:
-                self._plug.send(answer)
+            self._answer_ping(mac, frame)
         else:
             self._to_child(mac, frame)
+
+    def _answer_ping(self, mac: bytes, frame: bytes) -> None:
+        answer = self._answers.echo(frame) if self._pings.allows(mac) else None
+        if answer is not None:
+            self._plug.send(answer)
+
+    def _whose(self, mac: bytes, address: bytes) -> None:
+        """A machine has an address: if another one has it too, that is to be said."""
+        line, other = self._notes.seen(mac, address)
+        self._say(line)
+        if other is not None:
+            # If it is there as well, it answers.
+            self._plug.send(self._answers.who_has(address, other))
 
     def _refuse(self, refusal: Refusal, mac: bytes, address: bytes | None) -> None:
         self.refused[refusal] += 1
@@ -263,9 +274,14 @@ class GatewayService(Service):
             self._reset(frame)
             self._told(mac, segment.address, segment.port)
 
-    def _refuse_connection(self, frame: bytes) -> bool:
-        """Answer a connection to where nobody may connect, as a machine would; if it is one."""
-        segment = segment_of(frame) if frame[30:34] in self._own else None
+    def _answer_instead(self, frame: bytes) -> bool:
+        """Answer what is for us and not for libslirp: pings, and connections to no port of ours."""
+        if frame[30:34] not in self._own:
+            return False
+        if frame[23] == _ICMP:
+            self._answer_ping(frame[6:12], frame)
+            return True
+        segment = segment_of(frame)
         if segment is None or segment.flags & RST:
             return False
         self._reset(frame)
@@ -278,6 +294,11 @@ class GatewayService(Service):
             self._plug.send(reset)
 
     # What guests' processes want; see children.Parent
+
+    def started(self, child: Child) -> None:
+        """A guest has a process: where it is tells when it is gone."""
+        if self._management is not None:
+            self._management.whereabouts.follow(child.mac)
 
     def find(self, child: Child, number: int, address: bytes) -> None:
         """Find the master for one of a guest's addresses, and tell its process."""
@@ -315,20 +336,17 @@ class GatewayService(Service):
             # It may have another MAC address since it was started again.
             if other is not child and any(address == each for each, _ in other.open):
                 other.tell({"again": address.hex()})
-        if self._management is not None:
-            self._management.whereabouts.follow(child.mac)
 
     def closed(self, child: Child, address: bytes, port: int) -> None:
         """A guest's connection to the master has ended."""
         self._state.drop_flow(self._flow(child.mac, address, port))
-        if not child.open:
-            self._forget(child.mac)
 
     def gone(self, child: Child, expected: bool) -> None:
         """A guest's process has ended; if that was not expected, its guest does not know yet."""
         flows = [self._flow(child.mac, *each) for each in child.open]
         child.open.clear()
-        self._forget(child.mac)
+        if self._management is not None:
+            self._management.whereabouts.forget(child.mac)
         if not expected:
             self._ask_at(flows)
         for flow in flows:
@@ -338,10 +356,6 @@ class GatewayService(Service):
     def _flow(self, mac: bytes, address: bytes, port: int) -> Flow:
         plan = self.settings.plan
         return Flow(mac, address, port, plan.master.packed, plan.port)
-
-    def _forget(self, mac: bytes) -> None:
-        if self._management is not None:
-            self._management.whereabouts.forget(mac)
 
     # Connections that are no more
 
@@ -374,8 +388,9 @@ class GatewayService(Service):
     def _told(self, mac: bytes, address: bytes, port: int) -> None:
         flow = self._flow(mac, address, port)
         if flow in self._stale:
-            _log.info("{guest}: its connection is no more: reset", guest=Guest(address, mac))
             self._forget_flow(flow)
+        guest = Guest(address, mac)
+        self._warn_once(guest, f"{guest}: its connection of before is no more: reset")
 
     def _forget_flow(self, flow: Flow) -> None:
         self._stale.pop(flow, None)

@@ -64,12 +64,20 @@ class NoteTests(SynchronousTestCase):
         self.assertIsNotNone(notes.owner_of_ours(OTHER, packed("10.0.2.2")))
 
     def test_two_guests_with_one_address(self) -> None:
-        """Two machines with one address are told of once."""
+        """Two machines with one address are told of once, when both are there."""
+        notes, address, nothing = Notes(PLAN), packed("10.0.2.15"), (None, None)
+        self.assertEqual([notes.seen(MAC, address), notes.seen(MAC, address)], [nothing] * 2)
+        self.assertEqual(notes.seen(OTHER, address), (None, MAC))
+        self.assertEqual(notes.seen(OTHER, address), nothing)
+        line, _ = notes.seen(MAC, address)
+        self.assertIn("each guest needs an address of its own", str(line))
+        self.assertEqual([notes.seen(OTHER, address), notes.seen(MAC, address)], [nothing] * 2)
+
+    def test_a_guest_with_another_mac(self) -> None:
+        """One that was started again with another MAC address is not told of."""
         notes, address = Notes(PLAN), packed("10.0.2.15")
-        self.assertEqual([notes.seen(MAC, address), notes.seen(MAC, address)], [None, None])
-        self.assertIn("each guest needs an address of its own", str(notes.seen(OTHER, address)))
-        notes.seen(MAC, address)
-        self.assertIsNone(notes.seen(OTHER, address))
+        said = [notes.seen(bytes([2, 0, 0, 0, 0, each]), address)[0] for each in range(9)]
+        self.assertEqual(said, [None] * 9)
 
     def test_the_limit(self) -> None:
         """No more is remembered than there is room for."""
