@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address
 from typing import Final
@@ -14,7 +15,9 @@ from distnet.once import Once
 from distnet.wire import MAX_ID
 
 MOST_TOLD: Final = 1024
-"""How many machines are remembered that something was said of, and how many addresses."""
+"""How many addresses are remembered."""
+AGAIN_SECONDS: Final = 600.0
+"""When the same is said again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +80,24 @@ def _is_guests(address: IPv4Address, plan: Plan) -> bool:
 
 @dataclass(slots=True)
 class Notes:
-    """What is to be said once: of machines with an address of ours, or of each other."""
+    """
+    What is to be said once in a while: of machines with an address of ours, or of each other.
+
+    A machine can have any number of MAC addresses: each address is told of, with the last that had
+    it.
+    """
 
     plan: Plan
-    _told: Once = field(default_factory=lambda: Once(MOST_TOLD))
+    seconds: Callable[[], float] = time.monotonic
+    _told: Once = field(init=False)
     _macs: dict[bytes, tuple[bytes, bytes]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._told = Once(seconds=self.seconds, again=AGAIN_SECONDS)
 
     def owner_of_ours(self, mac: bytes, address: bytes | None) -> str | None:
         """What to say of a machine that has an address of the gateway's; None if it was said."""
-        if not self._first(mac):
+        if not self._first(address):
             return None
         if address is None:
             return (
@@ -118,7 +130,7 @@ class Notes:
         if mac != before:
             # It may have been started again, with another MAC address.
             return None, now
-        if not self._first(address, *sorted((mac, now))):
+        if not self._first(address, "twice"):
             return None, None
         return (
             f"{format_mac(mac)} and {format_mac(now)} both have the address"
@@ -127,12 +139,12 @@ class Notes:
 
     def no_lease(self, mac: bytes) -> str | None:
         """What to say of a machine that gets no address from DHCP."""
-        if not self._first(mac, b"dhcp"):
+        if not self._first(mac, "dhcp"):
             return None
         return (
             f"{format_mac(mac)} gets no address for now: all that there are for DHCP in"
             f" {self.plan.network} are in use, or were a minute ago"
         )
 
-    def _first(self, *key: bytes) -> bool:
+    def _first(self, *key: object) -> bool:
         return self._told.say(key) is not None

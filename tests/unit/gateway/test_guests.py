@@ -10,6 +10,7 @@ from distnet.gateway.guests import MOST_TOLD, Notes, parse_maps
 from distnet.gateway.libslirp import IN, OUT, only_asked
 from distnet.gateway.masters import NoListener, near
 from distnet.guestnet import PLAN
+from distnet.once import MOST_REASONS
 from tests.gateways import packed
 
 MAC = b"\x02\x00\x00\x00\x00\x01"
@@ -81,9 +82,19 @@ class NoteTests(SynchronousTestCase):
 
     def test_the_limit(self) -> None:
         """No more is remembered than there is room for."""
-        notes = Notes(PLAN)
-        said = [notes.no_lease(number.to_bytes(6)) for number in range(MOST_TOLD + 5)]
-        self.assertEqual(len([line for line in said if line is not None]), MOST_TOLD)
+        notes = Notes(PLAN, seconds=lambda: 0)
+        said = [notes.no_lease(number.to_bytes(6)) for number in range(MOST_REASONS * 2)]
+        self.assertEqual(len([line for line in said if line is not None]), MOST_REASONS)
+        for number in range(MOST_TOLD + 5):
+            notes.seen(MAC, number.to_bytes(4))
+        self.assertEqual(len(notes._macs), MOST_TOLD)
+
+    def test_made_up_machines(self) -> None:
+        """Any number of machines with one of our addresses is told of in one line."""
+        notes = Notes(PLAN, seconds=lambda: 0)
+        address = packed("10.0.2.16")
+        said = [notes.owner_of_ours(bytes([2, 0, 0, 0, 0, each]), address) for each in range(9)]
+        self.assertEqual(said[1:], [None] * 8)
 
 
 class NearTests(SynchronousTestCase):
