@@ -11,11 +11,13 @@ import contextlib
 import json
 import os
 import socket
+import struct
 from typing import Any, Final
 
 MAX_MESSAGE: Final = 60_000
 """Bytes of a message."""
 MAX_DESCRIPTORS: Final = 4
+_SPACE: Final = socket.CMSG_LEN(MAX_DESCRIPTORS * struct.calcsize("i"))
 
 Message = dict[str, Any]
 
@@ -53,9 +55,7 @@ class Channel:
         @return: None if the other end has gone.
         """
         try:
-            data, descriptors, _, _ = socket.recv_fds(
-                self.socket, MAX_MESSAGE, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
-            )
+            data, descriptors = self._receive()
         except BlockingIOError:
             raise
         except OSError:
@@ -69,6 +69,23 @@ class Channel:
             close_all(descriptors)
             return {}, []
         return message, descriptors
+
+    def _receive(self) -> tuple[bytes, list[int]]:
+        try:
+            return self._receive_once()
+        except ConnectionResetError:
+            # The other end has gone and had not read all. That is told once, and first; what it
+            # had sent before is still to come.
+            return self._receive_once()
+
+    def _receive_once(self) -> tuple[bytes, list[int]]:
+        # Python's recv_fds() leaves out its flags.
+        data, ancillary, _, _ = self.socket.recvmsg(MAX_MESSAGE, _SPACE, socket.MSG_CMSG_CLOEXEC)
+        descriptors: list[int] = []
+        for level, kind, content in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                descriptors += memoryview(content).cast("i").tolist()
+        return data, descriptors
 
     def close(self) -> None:
         """Let go of the socket."""

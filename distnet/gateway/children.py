@@ -6,22 +6,20 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from distnet.gateway.backoff import Backoff
-from distnet.gateway.channel import Channel, Message, close_all, pair
+from distnet.gateway.channel import Channel, Message, pair
+from distnet.gateway.child import Child
+from distnet.gateway.forker import Forker
 from distnet.gateway.forward import make_listener
 from distnet.mac import format_mac
 from distnet.once import Once
-from distnet.sockets.descriptor import Descriptor
 
 MOST_UNPROVEN: Final = 16
 """Processes of guests that have not answered yet: anybody can make up so many."""
@@ -34,14 +32,10 @@ MOST_WAITING: Final = 512
 MOST_FRAMES: Final = 4
 """The last of their frames, which they have then."""
 MOST_CHILDREN: Final = 1024
-STUCK_SECONDS: Final = 5.0
-"""How long a process may take nothing at all while there is something for it."""
-MESSAGES_AT_ONCE: Final = 16
-FIRST_SECONDS: Final = 0.1
-MOST_SECONDS: Final = 10.0
-"""How long until what forks them is started again."""
 STOP_SECONDS: Final = 2.0
 """How long they have to end."""
+RETRY_SECONDS: Final = 1.0
+"""How long until one is started again that could not be."""
 
 _log = Logger(namespace="distnet")
 
@@ -62,100 +56,11 @@ class Parent(Protocol):
         """Such a connection has ended."""
 
     def gone(self, child: Child, expected: bool) -> None:
-        """It has ended; what it had open is in L{Child.open} if that was not expected."""
+        """
+        It has ended; what it had open is in L{Child.open}.
 
-
-class Child(Descriptor):
-    """
-    A guest's process.
-
-    @ivar mac: the guest's, 6 bytes.
-    @ivar proven: the guest has answered what was sent to it.
-    @ivar open: its connections to the master, by the guest's address and port.
-    @ivar dropped: frames that it was not given, or has not taken, by the reason.
-    @ivar pid: its number, or None until it has told.
-    @ivar pinned: it is needed though its guest does nothing.
-    @ivar ending: it was told to end, or killed, or has said good-bye.
-    @ivar told: how it ended has been logged.
-    """
-
-    prefix = "guest"
-
-    def __init__(self, reactor: Any, mac: bytes, frames: socket.socket, channel: Channel) -> None:
-        super().__init__(reactor)
-        self.mac = mac
-        self.since: float = reactor.seconds()
-        self.proven = False
-        self.pinned = False
-        self.ending = False
-        self.told = False
-        self.open: set[tuple[bytes, int]] = set()
-        self.dropped: Counter[str] = Counter()
-        self.pid: int | None = None
-        self.received: Callable[[Child, Message], None] | None = None
-        self.lost: Callable[[Child], None] | None = None
-        self._frames = frames
-        self._channel = channel
-        self._full_since: float | None = None
-        self.want_to_read(True)
-
-    def input(self, frame: bytes) -> None:
-        """Hand it a frame of its guest's."""
-        try:
-            self._frames.send(frame)
-        except BlockingIOError:
-            self.dropped["its process is busy"] += 1
-            self._full()
-        except OSError:
-            # It has ended: its channel tells.
-            self.dropped["its process has ended"] += 1
-        else:
-            self._full_since = None
-
-    def tell(self, message: Message, *descriptors: int) -> None:
-        """Send it a message."""
-        if not self._channel.send(message, *descriptors):
-            self._full()
-
-    def kill(self) -> None:
-        """End it at once."""
-        if self.pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-
-    def _full(self) -> None:
-        now = self._reactor.seconds()
-        if self._full_since is None:
-            self._full_since = now
-        elif now - self._full_since > STUCK_SECONDS and not self.ending:
-            self.ending = True
-            _log.error("{mac}: its process does nothing any more: ended", mac=format_mac(self.mac))
-            self.kill()
-
-    def fileno(self) -> int:
-        return self._channel.socket.fileno()
-
-    def doRead(self) -> None:
-        """It has told something, or has ended."""
-        for _ in range(MESSAGES_AT_ONCE):
-            try:
-                received = self._channel.receive()
-            except BlockingIOError:
-                return
-            if received is None:
-                self._end()
-                return
-            message, descriptors = received
-            close_all(descriptors)
-            assert self.received is not None
-            self.received(self, message)
-
-    def _end(self) -> None:
-        self.want_to_read(False)
-        self._channel.close()
-        self._frames.close()
-        assert self.lost is not None
-        self.lost(self)
+        @param expected: it has said good-bye, so that its guest knows.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +88,9 @@ class Children:
         self._reactor = reactor
         self._parent = parent
         words = [*(["--nat"] if what.nat else []), *(each.hex() for each in what.fixed)]
-        self._zygote = _Zygote(reactor, words, self._told_by_zygote, self._start_waiting)
+        self._forker = Forker(
+            reactor, words, self._told_by_zygote, self._start_waiting, self._orphaned
+        )
         self._unproven: dict[bytes, Child] = {}
         self._waiting: dict[bytes, deque[bytes]] = {}
         self._statuses: dict[int, Child] = {}
@@ -194,16 +101,16 @@ class Children:
 
     def start(self) -> None:
         """Be ready to start some."""
-        self._zygote.start()
+        self._forker.start()
 
     def stop(self, why: str) -> Deferred[None]:
         """End all; fires when they have ended."""
         stopped = self._stopped = Deferred()
-        self._zygote.stop()
         self._waiting.clear()
         for child in list(self.running.values()):
-            self.end(child, why, reset=True)
-        self._set_later(STOP_SECONDS, self._kill_all)
+            child.end(why, reset=True)
+        self._forker.stop()
+        self._set_later(STOP_SECONDS, self._wait_no_more)
         self._look_whether_all_ended()
         return stopped
 
@@ -229,17 +136,17 @@ class Children:
 
     def end(self, child: Child, why: str, *, reset: bool) -> None:
         """End one. C{reset}: its guest is to know."""
-        child.ending = True
-        child.tell({"end": why, "reset": reset})
+        child.end(why, reset=reset)
 
     # Starting
 
     def _start_waiting(self) -> None:
-        while self._waiting and self._zygote.is_there and self._stopped is None:
+        while self._waiting and self._forker.is_there and self._stopped is None:
             if not self._has_room():
                 return
             mac = next(reversed(self._waiting))
             if not self._start(mac):
+                self._go_on_in(RETRY_SECONDS)
                 return
             frames = self._waiting.pop(mac)
             for frame in frames:
@@ -259,11 +166,15 @@ class Children:
         left = oldest.since + seconds - self._reactor.seconds()
         if left <= 0:
             del self._unproven[oldest.mac]
-            self.end(oldest, "has not answered", reset=False)
+            # There is something to reset if it answers in this moment.
+            oldest.end("has not answered", reset=True)
             return True
-        if self._later is None or self._later.getTime() > self._reactor.seconds() + left:
-            self._set_later(left, self._go_on)
+        self._go_on_in(left)
         return False
+
+    def _go_on_in(self, seconds: float) -> None:
+        if self._later is None or self._later.getTime() > self._reactor.seconds() + seconds:
+            self._set_later(seconds, self._go_on)
 
     def _set_later(self, seconds: float, call: Callable[[], None]) -> None:
         """Have something done later, and nothing else."""
@@ -278,21 +189,20 @@ class Children:
             pass
 
     def _start(self, mac: bytes) -> bool:
-        try:
-            ours, its = pair()
-            our_control, its_control = pair()
-            listener, name = make_listener()
-        except OSError as error:
-            self._say(error.errno, f"no process for a guest: {error.strerror}")
-            return False
-        with its, its_control, listener:
-            descriptors = its.fileno(), its_control.fileno(), listener.fileno(), name
-            asked = self._zygote.ask({"mac": mac.hex()}, *descriptors)
-        os.close(name)
-        if not asked:
-            ours.close()
-            our_control.close()
-            return False
+        with contextlib.ExitStack() as failed, contextlib.ExitStack() as its:
+            try:
+                ours, frames = _kept(pair(), failed, its)
+                our_control, control = _kept(pair(), failed, its)
+                listener, name = make_listener()
+            except OSError as error:
+                self._say(error.errno, f"no process for a guest: {error.strerror}")
+                return False
+            its.enter_context(listener)
+            its.callback(os.close, name)
+            descriptors = frames.fileno(), control.fileno(), listener.fileno(), name
+            if not self._forker.ask({"mac": mac.hex()}, *descriptors):
+                return False
+            failed.pop_all()
         child = Child(self._reactor, mac, ours, Channel(our_control))
         child.received, child.lost = self._received, self._lost
         self.running[mac] = self._unproven[mac] = child
@@ -330,9 +240,10 @@ class Children:
             child.pid = message["up"]
         elif "idle" in message:
             if not child.pinned and not child.open:
-                self.end(child, "is idle", reset=False)
+                # There is something to reset if it connects in this moment.
+                child.end("is idle", reset=True)
         elif "bye" in message:
-            child.ending = True
+            child.ending = child.done = True
             child.dropped.update(message["dropped"])
 
     def _prove(self, child: Child) -> None:
@@ -348,8 +259,11 @@ class Children:
             del self._unproven[child.mac]
         if child.pid is not None and not (child.ending or child.told):
             # How it ended is told by the one that has forked it.
-            self._statuses[child.pid] = child
-        self._parent.gone(child, child.ending)
+            if child.orphan:
+                self._tell_end(child, "")
+            else:
+                self._statuses[child.pid] = child
+        self._parent.gone(child, child.done)
         self._start_waiting()
         self._look_whether_all_ended()
 
@@ -362,12 +276,23 @@ class Children:
         if child is None or child.ending:
             return
         how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+        self._tell_end(child, f" {how}")
+
+    def _orphaned(self) -> None:
+        """What has forked those that run will tell nothing more of them."""
+        for child in self.running.values():
+            child.orphan = True
+        for child in self._statuses.values():
+            self._tell_end(child, "")
+        self._statuses.clear()
+
+    def _tell_end(self, child: Child, how: str) -> None:
+        child.told = True
         _log.error(
-            "{mac}: its process has ended {how}: its connections are reset",
+            "{mac}: its process has ended{how}: its connections are reset",
             mac=format_mac(child.mac),
             how=how,
         )
-        child.told = True
 
     def _of(self, pid: int) -> Child | None:
         return next((child for child in self.running.values() if child.pid == pid), None)
@@ -378,10 +303,9 @@ class Children:
 
     # The end
 
-    def _kill_all(self) -> None:
+    def _wait_no_more(self) -> None:
+        # Each has been killed by now.
         self._later = None
-        for child in list(self.running.values()):
-            child.kill()
         self.running.clear()
         self._look_whether_all_ended()
 
@@ -394,99 +318,10 @@ class Children:
             stopped.callback(None)
 
 
-class _Zygote(Descriptor):
-    """The process that forks them, and is started again if it ends."""
-
-    prefix = "zygote"
-
-    def __init__(
-        self,
-        reactor: Any,
-        words: Sequence[str],
-        told: Callable[[Message], None],
-        there: Callable[[], None],
-    ) -> None:
-        super().__init__(reactor)
-        self._command = [sys.executable, "-m", "distnet.gateway.zygote", *words]
-        self._told = told
-        self._there = there
-        self._process: subprocess.Popen[bytes] | None = None
-        self._channel: Channel | None = None
-        self._backoff = Backoff(FIRST_SECONDS, MOST_SECONDS)
-        self._began = 0.0
-        self._later: Any = None
-        self._said = Once()
-
-    @property
-    def is_there(self) -> bool:
-        """Whether it can be asked."""
-        return self._channel is not None
-
-    def start(self) -> None:
-        """Start it."""
-        self._later = None
-        self._began = self._reactor.seconds()
-        try:
-            ours, its = pair()
-            with its:
-                self._process = subprocess.Popen(self._command, stdin=its.fileno())
-        except OSError as error:
-            self._fail(error.strerror or str(error))
-            return
-        self._channel = Channel(ours)
-        self.want_to_read(True)
-        self._there()
-
-    def stop(self) -> None:
-        """End it, for good."""
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None
-        self._end()
-
-    def ask(self, words: Message, *descriptors: int) -> bool:
-        """Ask for a process. Returns False if that is not possible now."""
-        return self._channel is not None and self._channel.send(words, *descriptors)
-
-    def fileno(self) -> int:
-        return -1 if self._channel is None else self._channel.socket.fileno()
-
-    def doRead(self) -> None:
-        """It tells of a process, or has ended."""
-        assert self._channel is not None
-        for _ in range(MESSAGES_AT_ONCE):
-            try:
-                received = self._channel.receive()
-            except BlockingIOError:
-                return
-            if received is None:
-                status = self._end()
-                self._fail(f"status {status}")
-                return
-            self._told(received[0])
-
-    def _end(self) -> int | None:
-        process, self._process = self._process, None
-        if self._channel is not None:
-            self.want_to_read(False)
-            self._channel.close()
-            self._channel = None
-        if process is None:
-            return None
-        # Without its socket it ends by itself.
-        try:
-            return process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
-
-    def _fail(self, why: str) -> None:
-        if self._reactor.seconds() - self._began > MOST_SECONDS:
-            self._backoff.reset()
-        seconds = self._backoff.next()
-        _log.error(
-            "what forks guests' processes has ended ({why}), and is started again in {seconds:g} s",
-            why=why,
-            seconds=seconds,
-        )
-        self._later = self._reactor.callLater(seconds, self.start)
+def _kept(
+    ends: tuple[socket.socket, socket.socket], *stacks: contextlib.ExitStack
+) -> tuple[socket.socket, socket.socket]:
+    """Have each end closed by a stack of its own."""
+    for end, stack in zip(ends, stacks, strict=True):
+        stack.enter_context(end)
+    return ends

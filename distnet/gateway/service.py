@@ -21,7 +21,8 @@ from distnet.gateway import libslirp
 from distnet.gateway.answers import Answers
 from distnet.gateway.bootp import Refused
 from distnet.gateway.budget import Budget
-from distnet.gateway.children import Child, Children, What
+from distnet.gateway.child import Child
+from distnet.gateway.children import Children, What
 from distnet.gateway.dhcp import DhcpServer
 from distnet.gateway.dns import ResolvConf
 from distnet.gateway.frames import ACK, IPV4, RST, SYN, Lens, Refusal, segment_of
@@ -347,11 +348,12 @@ class GatewayService(Service):
         child.open.clear()
         if self._management is not None:
             self._management.whereabouts.forget(child.mac)
-        if not expected:
-            self._ask_at(flows)
-        for flow in flows:
-            if expected:
+        if expected:
+            for flow in flows:
                 self._state.drop_flow(flow)
+        elif self.running:
+            self._ask_at(flows)
+        # If not, the next gateway asks.
 
     def _flow(self, mac: bytes, address: bytes, port: int) -> Flow:
         plan = self.settings.plan
@@ -369,14 +371,18 @@ class GatewayService(Service):
         """
         for flow in flows:
             self._stale[flow] = ASK_TIMES
-        if self._asking is None and self._stale and self._plug.port is not None:
+        if self._asking is None and self._stale:
             self._ask()
 
     def _ask(self) -> None:
         self._asking = None
+        if self._plug.port is None:
+            # They are asked when there is a switch.
+            return
         for flow, times in list(self._stale.items()):
-            if not times or flow.mac in self._running:
-                # It is not there, or has begun anew, and then answers by itself.
+            child = self._running.get(flow.mac)
+            if not times or (child is not None and (flow.address, flow.port) in child.open):
+                # It is not there, or has begun anew.
                 self._forget_flow(flow)
                 continue
             self._stale[flow] = times - 1
@@ -408,10 +414,9 @@ class GatewayService(Service):
         plan = self.settings.plan
         self.children.plugged(self._plug.socket)
         _log.info("ready: the master is at {host}:{port}", host=plan.master, port=plan.port)
-        if not self._began:
-            # Of a gateway that was killed.
-            self._began = True
-            self._ask_at(self._state.flows())
+        before, self._began = self._began, True
+        # At first those of a gateway that was killed.
+        self._ask_at([] if before else self._state.flows())
 
     def _unplugged(self) -> None:
         self.children.plugged(None)

@@ -1,0 +1,150 @@
+"""One guest's process, as the gateway has it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from distnet.gateway.channel import Channel, Message, close_all
+from distnet.mac import format_mac
+from distnet.sockets.descriptor import Descriptor
+
+STUCK_SECONDS: Final = 5.0
+"""How long a process may take nothing at all while there is something for it."""
+END_SECONDS: Final = 2.0
+"""How long one has to end that was told to."""
+MESSAGES_AT_ONCE: Final = 16
+"""How many are read before others have their turn."""
+
+_log = Logger(namespace="distnet")
+
+
+class Child(Descriptor):
+    """
+    A guest's process.
+
+    @ivar mac: the guest's, 6 bytes.
+    @ivar proven: the guest has answered what was sent to it.
+    @ivar open: its connections to the master, by the guest's address and port.
+    @ivar dropped: frames that it was not given, or has not taken, by the reason.
+    @ivar pid: its number, or None until it has told.
+    @ivar pinned: it is needed though its guest does nothing.
+    @ivar ending: it was told to end, or killed, or has said good-bye.
+    @ivar done: it has said good-bye.
+    @ivar told: how it ended has been logged.
+    @ivar orphan: what has forked it has ended, and will not tell how it does.
+    """
+
+    prefix = "guest"
+
+    def __init__(self, reactor: Any, mac: bytes, frames: socket.socket, channel: Channel) -> None:
+        super().__init__(reactor)
+        self.mac = mac
+        self.since: float = reactor.seconds()
+        self.proven = False
+        self.pinned = False
+        self.ending = False
+        self.done = False
+        self.told = False
+        self.orphan = False
+        self.open: set[tuple[bytes, int]] = set()
+        self.dropped: Counter[str] = Counter()
+        self.pid: int | None = None
+        self.received: Callable[[Child, Message], None] | None = None
+        self.lost: Callable[[Child], None] | None = None
+        self._frames = frames
+        self._channel = channel
+        self._full_since: float | None = None
+        self._deadline: Any = None
+        self._closed = False
+        self.want_to_read(True)
+
+    def input(self, frame: bytes) -> None:
+        """Hand it a frame of its guest's."""
+        try:
+            self._frames.send(frame)
+        except BlockingIOError:
+            self.dropped["its process is busy"] += 1
+            self._full()
+        except OSError:
+            # It has ended: its channel tells.
+            self.dropped["its process has ended"] += 1
+        else:
+            self._full_since = None
+
+    def tell(self, message: Message, *descriptors: int) -> None:
+        """Send it a message."""
+        if not self._channel.send(message, *descriptors):
+            self._full()
+
+    def end(self, why: str, *, reset: bool) -> None:
+        """Have it end, by itself or else by force. C{reset}: its guest is to know."""
+        self.ending = True
+        self.tell({"end": why, "reset": reset})
+        if self._deadline is None and not self._closed:
+            self._deadline = self._reactor.callLater(END_SECONDS, self.kill)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._closed:
+            return
+        self.ending = True
+        if self.pid is None:
+            # There is none yet; should there be one after all, it sees that nobody wants it.
+            self._end()
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+    def _full(self) -> None:
+        if self._closed:
+            return
+        now = self._reactor.seconds()
+        if self._full_since is None:
+            self._full_since = now
+        elif now - self._full_since > STUCK_SECONDS and not self.ending:
+            _log.error("{mac}: its process does nothing any more: ended", mac=format_mac(self.mac))
+            self.kill()
+
+    def fileno(self) -> int:
+        return self._channel.socket.fileno()
+
+    def doRead(self) -> None:
+        """It has told something, or has ended."""
+        for _ in range(MESSAGES_AT_ONCE):
+            try:
+                received = self._channel.receive()
+            except BlockingIOError:
+                return
+            if received is None:
+                self._end()
+                return
+            message, descriptors = received
+            close_all(descriptors)
+            assert self.received is not None
+            self.received(self, message)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """It cannot be read any more, for a mistake of ours perhaps: end it, and go on."""
+        self.kill()
+        self._end()
+
+    def _end(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        self.want_to_read(False)
+        self._channel.close()
+        self._frames.close()
+        assert self.lost is not None
+        self.lost(self)

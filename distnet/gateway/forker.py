@@ -1,0 +1,150 @@
+"""What forks guests' processes, as the gateway has it: see L{distnet.gateway.zygote}."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from distnet.gateway.backoff import Backoff
+from distnet.gateway.channel import Channel, Message, close_all, pair
+from distnet.sockets.descriptor import Descriptor
+
+FIRST_SECONDS: Final = 0.1
+MOST_SECONDS: Final = 10.0
+"""How long until it is started again; doubled each time that it did not run for longer."""
+END_SECONDS: Final = 2.0
+"""How long it has to end."""
+MESSAGES_AT_ONCE: Final = 16
+"""How many are read before others have their turn."""
+
+_log = Logger(namespace="distnet")
+
+
+class Forker(Descriptor):
+    """
+    The process that forks guests' processes, and is started again if it ends. Those that it has
+    forked go on without it.
+    """
+
+    prefix = "zygote"
+
+    def __init__(
+        self,
+        reactor: Any,
+        words: Sequence[str],
+        told: Callable[[Message], None],
+        there: Callable[[], None],
+        gone: Callable[[], None],
+    ) -> None:
+        """
+        @param words: for L{distnet.gateway.zygote.main}.
+        @param told: called with what it tells.
+        @param there: called when it can be asked.
+        @param gone: called when it has ended, and will tell nothing more.
+        """
+        super().__init__(reactor)
+        self._command = [sys.executable, "-m", "distnet.gateway.zygote", *words]
+        self._told = told
+        self._there = there
+        self._gone = gone
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+        self._backoff = Backoff(FIRST_SECONDS, MOST_SECONDS)
+        self._began = 0.0
+        self._later: Any = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it can be asked."""
+        return self._channel is not None
+
+    def start(self) -> None:
+        """Start it."""
+        self._later = None
+        self._began = self._reactor.seconds()
+        try:
+            ours, its = pair()
+        except OSError as error:
+            self._fail("cannot be started", error.strerror or str(error))
+            return
+        try:
+            with its:
+                self._process = subprocess.Popen(self._command, stdin=its.fileno())
+        except OSError as error:
+            ours.close()
+            self._fail("cannot be started", error.strerror or str(error))
+            return
+        self._channel = Channel(ours)
+        self.want_to_read(True)
+        self._there()
+
+    def stop(self) -> None:
+        """End it, for good."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        self._end()
+
+    def ask(self, words: Message, *descriptors: int) -> bool:
+        """Ask for a process. Returns False if that is not possible now."""
+        return self._channel is not None and self._channel.send(words, *descriptors)
+
+    def fileno(self) -> int:
+        return -1 if self._channel is None else self._channel.socket.fileno()
+
+    def doRead(self) -> None:
+        """It tells of a process, or has ended."""
+        assert self._channel is not None
+        for _ in range(MESSAGES_AT_ONCE):
+            try:
+                received = self._channel.receive()
+            except BlockingIOError:
+                return
+            if received is None:
+                self._has_ended()
+                return
+            message, descriptors = received
+            close_all(descriptors)
+            self._told(message)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """It cannot be read any more, for a mistake of ours perhaps: have another one."""
+        if self._channel is not None:
+            self._has_ended()
+
+    def _has_ended(self) -> None:
+        status = self._end()
+        self._gone()
+        self._fail("has ended", f"status {status}")
+
+    def _end(self) -> int | None:
+        process, self._process = self._process, None
+        if self._channel is not None:
+            self.want_to_read(False)
+            self._channel.close()
+            self._channel = None
+        if process is None:
+            return None
+        # Without its socket it ends by itself.
+        try:
+            return process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+    def _fail(self, what: str, why: str) -> None:
+        if self._reactor.seconds() - self._began > MOST_SECONDS:
+            self._backoff.reset()
+        seconds = self._backoff.next()
+        _log.error(
+            "what forks guests' processes {what} ({why}), and is started again in {seconds:g} s",
+            what=what,
+            why=why,
+            seconds=seconds,
+        )
+        self._later = self._reactor.callLater(seconds, self.start)
