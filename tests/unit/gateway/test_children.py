@@ -186,7 +186,7 @@ class ChildrenTestCase(SynchronousTestCase):
         return self.children.running[mac(number)], process
 
 
-class StartingTests(ChildrenTestCase):
+class NurseryTests(ChildrenTestCase):
     """How many there are, and which guests get one."""
 
     def test_the_first_frames(self) -> None:
