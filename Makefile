@@ -4,7 +4,7 @@
 #             sanitizers, all without native code, the mutations, and the long random runs
 # make mutations  tries those that are about files that changed since the branch left main;
 #             make mutations REV=... since it left another, ALL=1 all, NAMES='...' the named ones
-# make test-long  the long random runs of the switch, some minutes
+# make test-long  the long random runs of the switch and the gateway, some minutes
 # make test-versions  some tests on all versions of Python and the oldest Twisted (nox)
 # make lint  ruff and mypy, and the documents
 # make docs  the documents as a site in build/docs; a link that leads nowhere fails it

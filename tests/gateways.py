@@ -10,13 +10,21 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Self
 
 from tests.daemons import PATIENCE, Daemon, eventually
 from tests.masters import Kernel
+from tests.packets import (
+    arp_body,
+    bootp_message,
+    checksum,
+    ip_packet,
+    tcp_segment,
+    udp_datagram,
+)
 from tests.switches import BROADCAST, RawClient, Switch
 
 MASTER = ("10.0.2.16", 1234)
@@ -40,20 +48,24 @@ class Gateway(Daemon):
 
     @ivar switch: what it plugs into.
     @ivar words: its arguments, but for that.
+    @ivar within: a command that runs it, like C{prlimit}.
     """
 
     noun = "gateway"
 
-    def __init__(self, directory: Path, switch: Switch, *words: str) -> None:
+    def __init__(
+        self, directory: Path, switch: Switch, *words: str, within: Sequence[str] = ()
+    ) -> None:
         super().__init__(directory / f"gateway{len(list(directory.iterdir()))}.log")
         self.switch = switch
         self.words = words
+        self.within = list(within)
         self._before = 0
 
     def command(self) -> list[str]:
         """How it is started."""
         sock = ["--sock", str(self.switch.sock)]
-        return [sys.executable, "-m", "distnet.cli", "gateway", *sock, *self.words]
+        return [*self.within, sys.executable, "-m", "distnet.cli", "gateway", *sock, *self.words]
 
     def start(self) -> Self:
         """Start it, and wait until the switch has one gateway more than before."""
@@ -84,6 +96,8 @@ class Gateway(Daemon):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                # Its processes are found by it, whatever has become of their parents.
+                start_new_session=True,
             )
 
 
@@ -208,23 +222,20 @@ class FrameGuest:
 
     def arp(self, target: str, *, sender: bytes | None = None) -> None:
         """Ask for an address."""
-        body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1)
-        body += self.mac + (sender or self.address) + bytes(6) + packed(target)
+        body = arp_body(1, self.mac, sender or self.address, bytes(6), packed(target))
         self._send(BROADCAST + self.mac + b"\x08\x06" + body)
 
     def ip(self, target: str, protocol: int, data: bytes, mac: bytes | None = None) -> None:
         """Send a packet."""
-        head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(data), 0, 0, 64, protocol, 0)
-        head += self.address + packed(target)
-        head = head[:10] + _checksum(head) + head[12:]
         to = gateway_mac(target) if mac is None else mac
-        frame = to + self.mac + b"\x08\x00" + head + data
+        packet = ip_packet(self.address, packed(target), protocol, data)
+        frame = to + self.mac + b"\x08\x00" + packet
         for part in cut(frame, self.cut_at) if self.cut_at else [frame]:
             self._send(part)
 
     def udp(self, target: str, ports: tuple[int, int], data: bytes, mac: bytes) -> None:
         """Send a datagram, without a checksum."""
-        self.ip(target, 17, struct.pack("!HHHH", *ports, 8 + len(data), 0) + data, mac)
+        self.ip(target, 17, udp_datagram(ports, data), mac)
 
     def tcp(
         self,
@@ -236,13 +247,9 @@ class FrameGuest:
         mac: bytes | None = None,
     ) -> None:
         """Send a segment."""
-        segment = struct.pack(
-            "!HHIIBBHHH", self.port, port, self.sequence, self.acknowledged, 5 << 4, flags,
-            self.window, 0, 0,
-        ) + data  # fmt: skip
-        even = segment + bytes(len(segment) % 2)
-        pseudo = self.address + packed(target) + struct.pack("!HH", 6, len(segment))
-        segment = segment[:16] + _checksum(pseudo + even) + segment[18:]
+        numbers = (self.sequence, self.acknowledged)
+        ends = (self.address, packed(target))
+        segment = tcp_segment(ends, (self.port, port), numbers, flags, data, window=self.window)
         self.ip(target, 6, segment, mac)
         self.sequence += len(data) + bool(flags & (SYN | FIN))
 
@@ -260,8 +267,7 @@ class FrameGuest:
     def take(self, frame: bytes) -> None:
         """Take a frame: answer ARP, and acknowledge TCP."""
         if frame[12:14] == b"\x08\x06" and frame[38:42] == self.address and frame[21] == 1:
-            body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2)
-            body += self.mac + self.address + frame[22:32]
+            body = arp_body(2, self.mac, self.address, frame[22:28], frame[28:32])
             self._send(frame[6:12] + self.mac + b"\x08\x06" + body)
         if frame[12:14] == b"\x08\x00" and frame[30:34] == self.address and frame[23] == 6:
             self._take_tcp(frame[34 : 14 + int.from_bytes(frame[16:18])])
@@ -296,42 +302,15 @@ def cut(frame: bytes, size: int, number: int = 0) -> list[bytes]:
         place = begin // 8 | 0x2000 * (begin + size < len(data))
         its = head[:2] + struct.pack("!HHH", 20 + len(part), number, place)
         its += head[8:10] + bytes(2) + head[12:]
-        result.append(frame[:14] + its[:10] + _checksum(its) + its[12:] + part)
+        result.append(frame[:14] + its[:10] + checksum(its) + its[12:] + part)
     return result
 
 
 def dhcp_discover(guest: FrameGuest) -> None:
     """Ask for an address, RFC 2131."""
-    message = struct.pack("!BBBBIHH", 1, 1, 6, 0, int.from_bytes(guest.mac[2:]), 0, 0x8000)
-    message += bytes(16) + guest.mac + bytes(10) + bytes(192)
-    message += b"\x63\x82\x53\x63" + b"\x35\x01\x01" + b"\xff" + bytes(60)
     own, guest.address = guest.address, bytes(4)
-    guest.udp("255.255.255.255", (68, 67), message, BROADCAST)
+    guest.udp("255.255.255.255", (68, 67), bootp_message(guest.mac, 1), BROADCAST)
     guest.address = own
-
-
-def dhcp_offer(frame: bytes, mac: bytes) -> dict[int, bytes] | None:
-    """The options of an offer, the address itself as option 0; None if a frame is none."""
-    if frame[12:14] != b"\x08\x00" or frame[23] != 17 or frame[34:36] != b"\x00\x43":
-        return None
-    message = frame[42:]
-    if message[28:34] != mac:
-        return None
-    options, rest = {0: message[16:20]}, message[240:]
-    while rest and rest[0] != 255:
-        if rest[0] == 0:
-            rest = rest[1:]
-            continue
-        options[rest[0]] = rest[2 : 2 + rest[1]]
-        rest = rest[2 + rest[1] :]
-    return options
-
-
-def _checksum(data: bytes) -> bytes:
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total > 0xFFFF:
-        total = (total & 0xFFFF) + (total >> 16)
-    return struct.pack("!H", total ^ 0xFFFF)
 
 
 def is_closed_by_end(kernel: Kernel) -> bool:

@@ -14,6 +14,7 @@ from tests.certificates import Authority, tls_options
 from tests.console.switches import Start, console_switches
 from tests.integration.clients import NAME, Where
 from tests.masters import Kernel, Master, running
+from tests.sites import Site
 from tests.switches import StartSwitch, switches
 
 
@@ -101,6 +102,13 @@ def start_switch(tmp_path: Path) -> Iterator[StartSwitch]:
     """Start switches with options."""
     with switches(tmp_path) as start:
         yield start
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A master and a switch for all tests of a module, for gateways and guests."""
+    with Site(tmp_path_factory.mktemp("site")) as site:
+        yield site
 
 
 @pytest.fixture

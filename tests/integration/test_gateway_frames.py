@@ -28,11 +28,11 @@ from tests.gateways import (
     Gateway,
     cut,
     dhcp_discover,
-    dhcp_offer,
     gateway_mac,
     packed,
     running_gateway,
 )
+from tests.packets import dhcp_answer
 from tests.switches import BROADCAST, RawClient, Switch, frame, mac, switches
 
 pytestmark = pytest.mark.skipif(find_library("slirp") is None, reason="no libslirp0 here")
@@ -189,7 +189,7 @@ def test_dhcp(start_gateway: OnSwitch, client: RawClient) -> None:
         dhcp_discover(guest)
         offer = None
         while offer is None:
-            offer = dhcp_offer(client.receive(), guest.mac)
+            offer = dhcp_answer(client.receive(), guest.mac)
         given.append(offer[0])
         assert offer[1] == packed("255.255.254.0")
         assert 3 not in offer  # A router, without --nat.
@@ -204,7 +204,7 @@ def test_dhcp_with_nat(start_gateway: OnSwitch, client: RawClient) -> None:
     dhcp_discover(guest)
     offer = None
     while offer is None:
-        offer = dhcp_offer(client.receive(), guest.mac)
+        offer = dhcp_answer(client.receive(), guest.mac)
     assert (offer[3], offer[6]) == (packed("10.0.2.2"), packed("10.0.2.3"))
 
 
