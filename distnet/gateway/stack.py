@@ -135,13 +135,20 @@ class Stack:
             self._epoll.unregister(descriptor)
 
     def _wait(self, seconds: float | None) -> None:
-        timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
+        timer = self._timer
         if seconds is not None:
             silent = self._loop.seconds() - self._active
             late = min(silent, LATEST_SECONDS) if silent > QUIET_SECONDS else 0
-            self._timer = self._loop.call_later(max(seconds, late), self._turn)
+            seconds = max(seconds, late)
+            if timer is not None and timer.active():
+                if timer.when <= self._loop.seconds() + seconds:
+                    # Another one for each turn would be memory, and too early does no harm.
+                    return
+                timer.cancel()
+            self._timer = self._loop.call_later(seconds, self._turn)
+        elif timer is not None:
+            timer.cancel()
+            self._timer = None
 
 
 def _translated(events: int) -> int:
