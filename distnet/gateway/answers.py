@@ -18,6 +18,7 @@ _IPV4: Final = b"\x08\x00"
 _ARP_REQUEST: Final = b"\x08\x06\x00\x01\x08\x00\x06\x04\x00\x01"
 _ARP_REPLY: Final = b"\x08\x06\x00\x01\x08\x00\x06\x04\x00\x02"
 _ARP_END: Final = 42
+_EVERYBODY: Final = b"\xff" * 6
 
 _IP: Final = 14
 _IP_SIZE: Final = 20
@@ -72,11 +73,11 @@ class Answers:
         head, padding = reply
         return asking + head + asking + frame[28:32] + padding
 
-    def who_has(self, address: bytes, mac: bytes) -> bytes:
-        """A frame that asks a machine whether it has an address, from the gateway's own."""
+    def who_has(self, address: bytes, mac: bytes | None) -> bytes:
+        """A frame that asks a machine, or everybody, for an address, from the gateway's own."""
         own = mac_of(self._host)
         asking = own + self._host + bytes(6) + address
-        return mac + own + _ARP_REQUEST + asking + bytes(_SHORTEST - _ARP_END)
+        return (mac or _EVERYBODY) + own + _ARP_REQUEST + asking + bytes(_SHORTEST - _ARP_END)
 
     def echo(self, frame: bytes) -> bytes | None:
         """

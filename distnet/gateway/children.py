@@ -93,6 +93,7 @@ class Children:
         )
         self._unproven: dict[bytes, Child] = {}
         self._waiting: dict[bytes, deque[bytes]] = {}
+        self._pinned: dict[bytes, list[Any]] = {}
         self._statuses: dict[int, Child] = {}
         self._plug: socket.socket | None = None
         self._said = Once()
@@ -107,6 +108,7 @@ class Children:
         """End all; fires when they have ended."""
         stopped = self._stopped = Deferred()
         self._waiting.clear()
+        self._pinned.clear()
         for child in list(self.running.values()):
             child.end(why, reset=True)
         self._forker.stop()
@@ -134,6 +136,22 @@ class Children:
                 del self._waiting[next(iter(self._waiting))]
             self._start_waiting()
 
+    def pin(self, mac: bytes, forwards: list[Any]) -> None:
+        """
+        Have a process for a guest whatever it does, and ports of this machine lead there.
+
+        @param forwards: L{HostForward.to_list} of each; none if it is not needed for that any more.
+        """
+        if forwards:
+            self._pinned[mac] = forwards
+        else:
+            self._pinned.pop(mac, None)
+        child = self.running.get(mac)
+        if child is not None:
+            self._give_forwards(child)
+        else:
+            self._start_waiting()
+
     def end(self, child: Child, why: str, *, reset: bool) -> None:
         """End one. C{reset}: its guest is to know."""
         child.end(why, reset=reset)
@@ -141,20 +159,27 @@ class Children:
     # Starting
 
     def _start_waiting(self) -> None:
-        while self._waiting and self._forker.is_there and self._stopped is None:
-            if not self._has_room():
+        while self._forker.is_there and self._stopped is None:
+            # There are no more of the pinned ones than users have asked for.
+            mac = next((each for each in self._pinned if each not in self.running), None)
+            if mac is None and self._waiting and self._has_room():
+                mac = next(reversed(self._waiting))
+            if mac is None or self._is_full():
                 return
-            mac = next(reversed(self._waiting))
             if not self._start(mac):
                 self._go_on_in(RETRY_SECONDS)
                 return
-            frames = self._waiting.pop(mac)
-            for frame in frames:
+            for frame in self._waiting.pop(mac, ()):
                 self.running[mac].input(frame)
 
-    def _has_room(self) -> bool:
-        if len(self.running) >= MOST_CHILDREN:
+    def _is_full(self) -> bool:
+        is_full = len(self.running) >= MOST_CHILDREN
+        if is_full:
             self._say("limit", f"there are {MOST_CHILDREN} guests: others are not served")
+        return is_full
+
+    def _has_room(self) -> bool:
+        if self._is_full():
             return False
         if len(self._unproven) < MOST_UNPROVEN:
             return True
@@ -207,9 +232,20 @@ class Children:
         child.received, child.lost = self._received, self._lost
         self.running[mac] = self._unproven[mac] = child
         self._give_plug(child)
+        self._give_forwards(child)
         self._parent.started(child)
-        self._end_unproven(MOST_UNPROVEN_SECONDS)
+        if self._unproven:
+            self._end_unproven(MOST_UNPROVEN_SECONDS)
         return True
+
+    def _give_forwards(self, child: Child) -> None:
+        forwards = self._pinned.get(child.mac, [])
+        if forwards:
+            # Its guest may not say a word until somebody connects to it.
+            self._unproven.pop(child.mac, None)
+        if forwards or child.pinned:
+            child.pinned = bool(forwards)
+            child.tell({"forward": forwards})
 
     def _give_plug(self, child: Child) -> None:
         if self._plug is None:

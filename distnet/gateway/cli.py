@@ -13,6 +13,7 @@ from distnet.control.ask import find_vde_directory
 from distnet.control.paths import default_vde_directory
 from distnet.errors import LocalError
 from distnet.gateway.guests import parse_maps
+from distnet.gateway.hostforward import HostForward, parse_forwards
 from distnet.gateway.masters import Near, NoListener, near
 from distnet.guestnet import PLAN
 
@@ -23,6 +24,10 @@ MAX_PORT: Final = 65535
 
 class BadMap(LocalError):
     """Addresses cannot be mapped to nodes as they are given."""
+
+
+class BadForward(LocalError):
+    """Ports of this machine cannot lead to guests as they are given."""
 
 
 def add_gateway(commands: Any) -> None:
@@ -49,6 +54,7 @@ def check_words(words: Sequence[str]) -> list[str]:
     _add_arguments(parser)
     arguments = parser.parse_args(words)
     _read_maps(arguments)
+    _read_forwards(arguments)
     checked = [
         word for word in words if not word.startswith(("--control=", "--master=", "--sock="))
     ]
@@ -105,6 +111,14 @@ def _add_arguments(gateway: argparse.ArgumentParser) -> None:
         action="store_true",
         help="let guests reach the network of this machine, but not the machine's own loopback",
     )
+    gateway.add_argument(
+        "--forward",
+        metavar="[ADDRESS:]PORT=IP:PORT[/udp]",
+        action="append",
+        default=[],
+        help="a port of this machine leads to one of the guest with this address: of TCP unless"
+        " /udp is given, and of 127.0.0.1 unless an address is; may be repeated",
+    )
     # How 'distnet-vde --gateway' starts it; see supervise.
     gateway.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
 
@@ -128,6 +142,7 @@ def run(arguments: Any) -> None:
             master=arguments.master,
             nodes=_read_maps(arguments),
             nat=arguments.nat,
+            forwards=_read_forwards(arguments),
         ),
         supervised=arguments.supervised,
     )
@@ -138,6 +153,13 @@ def _read_maps(arguments: Any) -> dict[bytes, int]:
         return parse_maps(arguments.map, arguments.map_zcore, PLAN)
     except ValueError as error:
         raise BadMap(f"--map: {error}") from None
+
+
+def _read_forwards(arguments: Any) -> tuple[HostForward, ...]:
+    try:
+        return parse_forwards(arguments.forward, PLAN)
+    except ValueError as error:
+        raise BadForward(f"--forward: {error}") from None
 
 
 def _read_master(text: str) -> Near:

@@ -1,6 +1,6 @@
 """Messages of DNS, as far as one who passes them on looks at them. No I/O.
 
-RFC 1035, section 4; UDP (RFC 768) in IPv4 (RFC 791) in Ethernet II.
+RFC 1035, section 4.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from distnet.gateway.frames import checksum, mac_of
+from distnet.gateway.udp import MOST_WHOLE, frames_to
 from distnet.guestnet import PLAN, Plan
 
 PORT: Final = 53
-MOST_PAYLOAD: Final = 1472
+MOST_PAYLOAD: Final = MOST_WHOLE
 """Bytes of the largest message to or from a guest: a datagram that needs no fragments."""
 
 HEADER_SIZE: Final = 12
@@ -30,10 +30,6 @@ _CODE: Final = 0x000F
 _SERVER_FAILURE: Final = 2
 _NOT_IMPLEMENTED: Final = 4
 _REFUSED: Final = 5
-
-_UDP: Final = 17
-_IPV4_SIZE: Final = 20
-_UDP_SIZE: Final = 8
 
 
 def question_of(message: bytes, *, response: bool) -> bytes | None:
@@ -114,15 +110,4 @@ def frame_to(mac: bytes, address: bytes, port: int, payload: bytes, plan: Plan =
     @param port: the guest's, from which it has asked.
     @param payload: at most L{MOST_PAYLOAD} bytes.
     """
-    here = plan.name_server.packed
-    size = _UDP_SIZE + len(payload)
-    udp = struct.pack("!4H", PORT, port, size, 0) + payload
-    pseudo = here + address + struct.pack("!2H", _UDP, size)
-    # In UDP a sum of zero means that there is none.
-    total = checksum(pseudo + udp + bytes(size % 2))
-    udp = udp[:6] + (b"\xff\xff" if total == bytes(2) else total) + udp[8:]
-    # It is never to be in fragments, so that its identification can be the same as all others'.
-    head = struct.pack("!BBHHHBBH", 0x45, 0, _IPV4_SIZE + size, 0, 0x4000, 64, _UDP, 0)
-    head += here + address
-    head = head[:10] + checksum(head) + head[12:]
-    return mac + mac_of(here) + b"\x08\x00" + head + udp
+    return frames_to(mac, (plan.name_server.packed, PORT), (address, port), payload)[0]

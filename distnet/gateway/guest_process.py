@@ -20,7 +20,9 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 from distnet.address import TcpAddress, UnixAddress
+from distnet.gateway.aliases import Aliases
 from distnet.gateway.channel import Channel, Message, close_all
+from distnet.gateway.datagrams import Datagrams
 from distnet.gateway.dns import Dns, ResolvConf
 from distnet.gateway.dnsmessage import PORT as DNS_PORT
 from distnet.gateway.dnsmessage import frame_to
@@ -29,6 +31,8 @@ from distnet.gateway.forward import Forward, path_of
 from distnet.gateway.fragments import Fragments
 from distnet.gateway.frames import RST, SYN, Lens, Progress, Refusal, Segment
 from distnet.gateway.guests import Guest
+from distnet.gateway.hostforward import HostForward
+from distnet.gateway.hostports import HostPorts
 from distnet.gateway.loop import Loop, Timer
 from distnet.gateway.relay import Relay
 from distnet.gateway.resets import reset_for
@@ -104,6 +108,8 @@ class GuestProcess:
         self._fixed = fixed
         self._loop = Loop()
         self._lens = Lens(PLAN)
+        self._as_guest_sees = self._lens.with_own_mac
+        self._aliases: Aliases | None = None
         self._fragments = Fragments()
         self._plug: socket.socket | None = None
         self._to_switch: deque[bytes] = deque()
@@ -129,6 +135,10 @@ class GuestProcess:
         self._flows = Flows(
             PLAN, listed=self._stack.network.connections, inject=self._stack.network.input
         )
+        self._datagrams = Datagrams(self._loop, PLAN, self._put_answered)
+        self._host_ports = HostPorts(
+            self._loop, self._stack, self._datagrams, self._say_of_guest, self._complain
+        )
         self._told_excess: Counter[Excess] = Counter()
         self._stack.forward(path_of(NAME), PLAN.master, PLAN.port)
 
@@ -142,6 +152,7 @@ class GuestProcess:
         """
         self.mac, self._frames, self._channel, self._forward = mac, frames, channel, forward
         self._find_segment = self._lens.from_guest(mac)
+        self._datagrams.mac = mac
         loop = self._loop
         loop.begin()
         self._stack.begin()
@@ -171,6 +182,9 @@ class GuestProcess:
     def _say(self, line: str, is_warning: bool) -> None:
         self._tell({"log": line, "warn": is_warning})
 
+    def _say_of_guest(self, line: str) -> None:
+        self._say(f"{format_mac(self.mac)}: {line}", False)
+
     def _complain(self, line: str) -> None:
         unsaid = self._said.say(line)
         if unsaid is not None:
@@ -194,6 +208,8 @@ class GuestProcess:
                 self._found(message)
             if "again" in message:
                 self._connects_elsewhere(bytes.fromhex(message["again"]))
+            if "forward" in message:
+                self._forward_from_host(message["forward"])
             if "end" in message:
                 self.end(message["end"], reset=message["reset"])
 
@@ -213,6 +229,16 @@ class GuestProcess:
         self._asking[self._asked] = relay
         self._tell({"find": self._asked, "address": relay.guest.address.hex()})
 
+    def _forward_from_host(self, listed: list[list[bool | int | str]]) -> None:
+        forwards = [HostForward.from_list(each) for each in listed]
+        for forward in forwards:
+            # Before the guest has said a word.
+            self._introduce(forward.guest.packed)
+            if self._aliases is None and not forward.address.is_loopback:
+                self._aliases = Aliases(PLAN)
+                self._as_guest_sees = self._with_alias
+        self._host_ports.want(forwards)
+
     def end(self, why: str, *, reset: bool) -> NoReturn:
         """
         End, and with it all connections.
@@ -220,6 +246,7 @@ class GuestProcess:
         @param why: for the log.
         @param reset: the guest is to know.
         """
+        self._host_ports.want([])
         for relay in list(self.relays.values()):
             relay.abort(why, to_guest=reset)
         self._flush()
@@ -273,6 +300,10 @@ class GuestProcess:
             if (query := _dns_query(frame)) is not None:
                 self._dns.query(*query)
                 return
+            if self._datagrams.answer(frame):
+                return
+            if self._aliases is not None:
+                frame = self._aliases.inward(frame)
             if not self._admit(frame):
                 return
         if segment is None:
@@ -334,11 +365,19 @@ class GuestProcess:
                 relay.progress.master_sent(segment)
                 relay.went_on()
         self._answered = True
-        self._put(self._lens.with_own_mac(frame))
+        self._put(self._as_guest_sees(frame))
+
+    def _with_alias(self, frame: bytes) -> bytes:
+        assert self._aliases is not None
+        return self._lens.with_own_mac(self._aliases.outward(frame))
 
     def _answer_dns(self, address: bytes, port: int, payload: bytes) -> None:
         self._answered = True
         self._put(frame_to(self.mac, address, port, payload))
+
+    def _put_answered(self, frame: bytes) -> None:
+        self._answered = True
+        self._put(frame)
 
     def _put(self, frame: bytes) -> None:
         """Send the guest a frame; it is dropped if there is no switch, or no room."""

@@ -80,6 +80,7 @@ void slirp_pollfds_fill(Slirp *, uint32_t *, int (*)(int, int, void *), void *);
 void slirp_pollfds_poll(Slirp *, int, int (*)(int, void *), void *);
 int slirp_add_unix(Slirp *, const char *, struct in_addr *, int);
 int slirp_add_hostfwd(Slirp *, int, struct in_addr, int, struct in_addr, int);
+int slirp_remove_hostfwd(Slirp *, int, struct in_addr, int);
 char *slirp_connection_info(Slirp *);
 void free(void *);
 const char *slirp_version_string(void);
@@ -140,8 +141,8 @@ def load() -> Library:
         ffi.typeof(kind)
     for name in (
         *("slirp_new", "slirp_cleanup", "slirp_input", "slirp_pollfds_fill"),
-        *("slirp_pollfds_poll", "slirp_add_unix", "slirp_add_hostfwd", "slirp_connection_info"),
-        "free",
+        *("slirp_pollfds_poll", "slirp_add_unix", "slirp_add_hostfwd", "slirp_remove_hostfwd"),
+        *("slirp_connection_info", "free"),
     ):
         getattr(functions, name)
     return Library(ffi, functions, version)
@@ -221,24 +222,29 @@ class Network:
         self._library.slirp_pollfds_poll(self._slirp, 0, self._get_revents, self._ffi.NULL)
 
     def forward_from_host(
-        self, is_udp: bool, host: tuple[IPv4Address, int], guest: tuple[IPv4Address, int]
+        self, host: tuple[IPv4Address, int], guest: tuple[IPv4Address, int]
     ) -> None:
         """
         Lead who connects to an address and port of this machine to those of a guest.
 
-        Raises OSError if this machine does not let anybody listen there.
+        The guest must have been heard. Who connects by the loopback has the address of L{Plan.host}
+        for it, others their own. Raises OSError if this machine does not let anybody listen there.
         """
-        addresses = []
-        for address, _ in (host, guest):
-            where = self._ffi.new("struct in_addr *")
-            where.s_addr = _in_network_order(address)
-            addresses.append(where[0])
         self._ffi.errno = 0
         if self._library.slirp_add_hostfwd(
-            self._slirp, is_udp, addresses[0], host[1], addresses[1], guest[1]
+            self._slirp, False, self._in_addr(host[0]), host[1], self._in_addr(guest[0]), guest[1]
         ):
             number = self._ffi.errno
             raise OSError(number, os.strerror(number))
+
+    def stop_forwarding_from_host(self, host: tuple[IPv4Address, int]) -> None:
+        """Listen there no more; connections that were made go on."""
+        self._library.slirp_remove_hostfwd(self._slirp, False, self._in_addr(host[0]), host[1])
+
+    def _in_addr(self, address: IPv4Address) -> Any:
+        where = self._ffi.new("struct in_addr *")
+        where.s_addr = _in_network_order(address)
+        return where[0]
 
     def connections(self) -> str:
         """All sockets that it has, as it tells people of them."""

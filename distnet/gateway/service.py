@@ -25,8 +25,11 @@ from distnet.gateway.child import Child
 from distnet.gateway.children import Children, What
 from distnet.gateway.dhcp import DhcpServer
 from distnet.gateway.dns import ResolvConf
+from distnet.gateway.forwarded import ASK_SECONDS as LOOK_SECONDS
+from distnet.gateway.forwarded import Forwarded
 from distnet.gateway.frames import ACK, IPV4, RST, SYN, Lens, Refusal, segment_of
 from distnet.gateway.guests import Guest, Notes
+from distnet.gateway.hostforward import HostForward, check_forwards
 from distnet.gateway.leases import Leases
 from distnet.gateway.management import Management
 from distnet.gateway.masters import Masters, Near
@@ -65,6 +68,7 @@ class Settings:
     @ivar master: where the master is, or None to ask it.
     @ivar nodes: which node each address is, for guests that are fixed.
     @ivar nat: let guests reach the network of this machine.
+    @ivar forwards: ports of this machine that lead to guests'.
     @ivar plan: the addresses.
     """
 
@@ -75,6 +79,7 @@ class Settings:
     master: Near | None = None
     nodes: dict[bytes, int] = field(default_factory=dict)
     nat: bool = False
+    forwards: tuple[HostForward, ...] = ()
     plan: Plan = PLAN
 
 
@@ -114,6 +119,10 @@ class GatewayService(Service):
         # Each costs so much more than another frame that it could be everybody's time.
         self._requests = Budget(20, 1000, time.monotonic)
         self._pings = Budget(200, 2000, time.monotonic)
+        self._forwarded = Forwarded(
+            settings.forwards, ask=self._who_has, changed=self._pin, seconds=reactor.seconds
+        )
+        self._looking: Any = None
         self._own = {address.packed for address in plan.own}
         self._master = plan.master.packed
         self._running = self.children.running
@@ -127,6 +136,7 @@ class GatewayService(Service):
         super().startService()
         settings, plan = self.settings, self.settings.plan
         version = libslirp.load().version
+        check_forwards(settings.forwards)
         self._state = State.open(default_state(settings.directory), self._warn)
         self._leases = Leases(plan, self._state, time.monotonic)
         servers = ResolvConf()
@@ -160,6 +170,9 @@ class GatewayService(Service):
         if self._asking is not None:
             self._asking.cancel()
             self._asking = None
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
         self._dhcp.stop()
         stopped = self.children.stop("ended, since the gateway stops")
         stopped.addCallback(lambda _: self._stopped())
@@ -206,6 +219,8 @@ class GatewayService(Service):
             return
         if seen.address is not None and any(seen.address):
             self._leases.seen(seen.mac, seen.address)
+            if seen.address in self._forwarded.addresses:
+                self._forwarded.seen(seen.mac, seen.address)
             self._whose(seen.mac, seen.address)
         if seen.refusal is not None:
             self.refused[seen.refusal] += 1
@@ -354,10 +369,25 @@ class GatewayService(Service):
         elif self.running:
             self._ask_at(flows)
         # If not, the next gateway asks.
+        self._forwarded.lost(child.mac)
 
     def _flow(self, mac: bytes, address: bytes, port: int) -> Flow:
         plan = self.settings.plan
         return Flow(mac, address, port, plan.master.packed, plan.port)
+
+    # Guests that ports of this machine lead to
+
+    def _look_for_guests(self) -> None:
+        self._looking = None
+        if self._plug.port is not None:
+            self._forwarded.look()
+            self._looking = self._reactor.callLater(LOOK_SECONDS, self._look_for_guests)
+
+    def _who_has(self, address: bytes, mac: bytes | None) -> None:
+        self._plug.send(self._answers.who_has(address, mac))
+
+    def _pin(self, mac: bytes, forwards: list[HostForward]) -> None:
+        self.children.pin(mac, [forward.to_list() for forward in forwards])
 
     # Connections that are no more
 
@@ -409,6 +439,8 @@ class GatewayService(Service):
         if child is not None:
             where = f" (port {port})" if port is not None else ""
             self.children.end(child, f"has left the switch{where}", reset=False)
+        else:
+            self._forwarded.lost(mac)
 
     def _plugged(self) -> None:
         plan = self.settings.plan
@@ -417,6 +449,8 @@ class GatewayService(Service):
         before, self._began = self._began, True
         # At first those of a gateway that was killed.
         self._ask_at([] if before else self._state.flows())
+        if self.settings.forwards and self._looking is None:
+            self._look_for_guests()
 
     def _unplugged(self) -> None:
         self.children.plugged(None)

@@ -122,7 +122,8 @@ class Options(DaemonOptions):
         self.management = Management()
         self.plugs = Plugs()
         self["sock"] = None
-        self["tap"], self["stream"], self["dgram"], self["map"] = [], [], [], []
+        self["tap"], self["stream"], self["dgram"] = [], [], []
+        self["map"], self["forward"] = [], []
         self.gateway: list[str] | None = None
         self.control: ControlPath | None = None
 
@@ -157,6 +158,11 @@ class Options(DaemonOptions):
     def opt_map(self, node: str) -> None:
         """IP=N: the guest with this address is node N of the master; may be repeated."""
         self["map"].append(node)
+
+    def opt_forward(self, ports: str) -> None:
+        """[ADDRESS:]PORT=IP:PORT[/udp]: a port of this machine leads to a guest's; may be
+        repeated."""
+        self["forward"].append(ports)
 
     opt_v = DaemonOptions.opt_version
 
@@ -233,7 +239,7 @@ class Options(DaemonOptions):
             for name, option in (("master", "master"), ("control", "master-control"))
             if self[option] is not None
         ]
-        words += [f"--map={text}" for text in self["map"]]
+        words += [f"--{name}={text}" for name in ("map", "forward") for text in self[name]]
         words += [f"--{flag}" for flag in ("map-zcore", "nat") if self[flag]]
         if not self["gateway"]:
             if words:

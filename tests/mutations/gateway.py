@@ -249,7 +249,7 @@ MUTATIONS = (
         "gateway-sends-under-one-mac",
         "a switch forgets where 10.0.2.16 is, and floods what is for the master",
         "GuestProcess._send",
-        "self._put(self._lens.with_own_mac(frame))",
+        "self._put(self._as_guest_sees(frame))",
         "self._put(frame)",
         ("test_master_frames_have_its_mac",),
     ),

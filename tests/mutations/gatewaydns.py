@@ -72,7 +72,7 @@ MUTATIONS = (
     Mutation(
         "dns-says-there-is-no-sum",
         "in UDP a sum of zero means that there is none",
-        "frame_to",
+        "frames_to",
         'b"\\xff\\xff" if total == bytes(2) else total',
         "total",
         ("FrameTests.test_a_sum_of_zero",),

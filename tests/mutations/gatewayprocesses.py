@@ -51,9 +51,9 @@ MUTATIONS = (
     Mutation(
         "guests-without-a-limit",
         "there is a limit to all guests' processes",
-        "Children._has_room",
-        "if len(self.running) >= MOST_CHILDREN:",
-        "if False:",
+        "Children._is_full",
+        "is_full = len(self.running) >= MOST_CHILDREN",
+        "is_full = False",
         ("NurseryTests.test_so_many_guests",),
     ),
     Mutation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, succeed
@@ -12,12 +13,15 @@ from distnet.address import TcpAddress, UnixAddress
 from distnet.errors import PeerError
 from distnet.gateway import service
 from distnet.gateway.budget import Budget
+from distnet.gateway.forwarded import ASK_SECONDS as LOOK_SECONDS
 from distnet.gateway.frames import ACK, FIN, IPV4, RST, SYN
+from distnet.gateway.hostforward import HostForward, parse_forwards
 from distnet.gateway.resets import question, reset_for
 from distnet.gateway.service import ASK_SECONDS, ASK_TIMES, GatewayService, Settings
 from distnet.gateway.state import Flow, State
 from distnet.guestnet import PLAN
-from tests.gateways import FrameGuest, dhcp_discover, packed
+from tests.gateways import FrameGuest, dhcp_discover, gateway_mac, packed
+from tests.switches import BROADCAST
 from tests.unit.gateway.reactors import Turning
 
 MASTER = PLAN.master.packed
@@ -79,6 +83,7 @@ class Children:
     def __init__(self, *_: object) -> None:
         self.running: dict[bytes, Child] = {}
         self.wanted: list[bytes] = []
+        self.pinned: dict[bytes, list[Any]] = {}
         self.plugs: list[object] = []
         self.stopped: Deferred[None] = succeed(None)
 
@@ -97,12 +102,17 @@ class Children:
         """A guest needs a process."""
         self.wanted.append(mac)
 
+    def pin(self, mac: bytes, forwards: list[Any]) -> None:
+        """Ports of this machine lead to a guest, or do not any more."""
+        self.pinned[mac] = forwards
+
 
 class ServiceTestCase(SynchronousTestCase):
     """A gateway in a switch."""
 
     nat = False
     flows: tuple[Flow, ...] = ()
+    forwards: tuple[HostForward, ...] = ()
 
     def setUp(self) -> None:
         """One that was started."""
@@ -115,7 +125,9 @@ class ServiceTestCase(SynchronousTestCase):
             before.add_flow(flow)
         before.close()
         self.reactor = Turning()
-        self.gateway = GatewayService(self.reactor, Settings(directory, nat=self.nat))
+        self.gateway = GatewayService(
+            self.reactor, Settings(directory, nat=self.nat, forwards=self.forwards)
+        )
         self.plug = cast(Any, self.gateway._plug)
         self.children = cast(Any, self.gateway.children)
         self.gateway.startService()
@@ -263,6 +275,56 @@ class NatTests(ServiceTestCase):
         self.guest.tcp(SYN, target="192.0.2.1", mac=gateway)
         self.guest.tcp(ACK, target="192.0.2.1", mac=gateway)
         self.assertEqual(self.children.wanted, [self.guest.mac] * 3)
+
+
+class LookedForTests(ServiceTestCase):
+    """Ports of this machine that lead to a guest."""
+
+    forwards = parse_forwards(["65000=10.0.2.40:22"], PLAN)
+
+    def setUp(self) -> None:
+        """The ports of this machine are not looked at."""
+        self.patch(service, "check_forwards", lambda _: None)
+        super().setUp()
+
+    def asked(self) -> list[bytes]:
+        """Whom it has asked for the guest's address since."""
+        return [
+            frame[:6]
+            for frame in self.plug.take()
+            if frame[12:14] == b"\x08\x06" and frame[38:42] == self.guest.address
+        ]
+
+    def answer(self) -> None:
+        """The guest answers."""
+        body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2) + self.guest.mac + self.guest.address
+        body += gateway_mac("10.0.2.2") + packed("10.0.2.2")
+        self.sent(gateway_mac("10.0.2.2") + self.guest.mac + b"\x08\x06" + body)
+
+    def test_the_guest_is_looked_for(self) -> None:
+        """Everybody is asked, again and again, until the guest answers."""
+        self.assertEqual(self.asked(), [BROADCAST])
+        self.reactor.advance(LOOK_SECONDS)
+        self.assertEqual(self.asked(), [BROADCAST])
+        self.answer()
+        self.assertEqual(self.children.pinned, {self.guest.mac: [self.forwards[0].to_list()]})
+        self.reactor.advance(LOOK_SECONDS)
+        self.assertEqual(self.asked(), [])
+
+    def test_its_process_ends(self) -> None:
+        """Then it is looked for again."""
+        self.answer()
+        self.gateway.gone(cast(Any, Child(self.guest.mac)), True)
+        self.assertEqual(self.children.pinned, {self.guest.mac: []})
+        self.asked()
+        self.reactor.advance(LOOK_SECONDS)
+        self.assertEqual(self.asked(), [BROADCAST])
+
+    def test_it_leaves_before_it_has_one(self) -> None:
+        """One that has left the switch needs no process."""
+        self.answer()
+        self.gateway._gone(self.guest.mac, 3)
+        self.assertEqual(self.children.pinned, {self.guest.mac: []})
 
 
 class StaleTests(ServiceTestCase):
