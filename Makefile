@@ -9,7 +9,7 @@
 # make lint  ruff and mypy, and the documents
 # make docs  the documents as a site in build/docs; a link that leads nowhere fails it
 # make changelog  puts newsfragments/ into CHANGELOG.md
-# make bench  measures the switch and the master beside others; tables and plots are in build/bench.
+# make bench  measures switch, master and gateway beside others; tables and plots are in build/bench.
 #             make bench BENCH=--quick does little of each; BENCH='--beside ../old --only ours' compares
 #             with another checkout; BENCH=--help says what else there is
 

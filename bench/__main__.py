@@ -1,9 +1,10 @@
-"""Measures the switch beside vde_switch, and the master beside nats-server.
+"""Measures the switch beside vde_switch, the master beside nats-server, and the gateway beside TCP
+that does without one.
 
-C{python -m bench [switches] [routers] [--quick] [--cases WORDS] [--beside CHECKOUT] ...}: every
-contestant in turn, with a fresh process for each run of a case, all cases again and again; what is
-shown are medians. Tables, JSON and plots are written to a directory, how far it is to standard
-error, and the goals to standard output. What fails is told of, and the rest measured.
+C{python -m bench [switches] [routers] [gateway] [--quick] [--cases WORDS] [--beside CHECKOUT] ...}:
+every contestant in turn, with a fresh process for each run of a case, all cases again and again;
+what is shown are medians. Tables, JSON and plots are written to a directory, how far it is to
+standard error, and the goals to standard output. What fails is told of, and the rest measured.
 """
 
 from __future__ import annotations

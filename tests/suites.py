@@ -83,7 +83,7 @@ def _files(*names: str) -> tuple[str, ...]:
 # Python with native code in one process are in "integration" alone.
 _MESSAGES = ("delivery", "client", "client_tls", "aio", "stop", "state", "remote")
 _FRAMES = ("frame_stream", "dgram", "vde_clients", "tap_interface", "gateway_frames")
-_BENCH = _files("bench", "bench_routers")
+_BENCH = _files("bench", "bench_routers", "bench_gateway")
 _FUZZ = _files("fuzz")
 
 SHORT: dict[str, Suite] = {

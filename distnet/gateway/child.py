@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from distnet.gateway.channel import Channel, Message, close_all
+from distnet.gateway.merge import MOST_IN_BATCH, batch_of
 from distnet.mac import format_mac
 from distnet.sockets.descriptor import Descriptor
 
@@ -67,16 +68,20 @@ class Child(Descriptor):
         self._closed = False
         self.want_to_read(True)
 
-    def input(self, frame: bytes) -> None:
-        """Hand it a frame of its guest's."""
+    def input(self, *frames: bytes) -> None:
+        """Hand it frames of its guest's."""
+        if len(frames) > MOST_IN_BATCH:
+            self.input(*frames[:MOST_IN_BATCH])
+            self.input(*frames[MOST_IN_BATCH:])
+            return
         try:
-            self._frames.send(frame)
+            self._frames.send(batch_of(frames))
         except BlockingIOError:
-            self.dropped["its process is busy"] += 1
+            self.dropped["its process is busy"] += len(frames)
             self._full()
         except OSError:
             # It has ended: its channel tells.
-            self.dropped["its process has ended"] += 1
+            self.dropped["its process has ended"] += len(frames)
         else:
             self._full_since = None
 

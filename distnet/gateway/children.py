@@ -169,8 +169,7 @@ class Children:
             if not self._start(mac):
                 self._go_on_in(RETRY_SECONDS)
                 return
-            for frame in self._waiting.pop(mac, ()):
-                self.running[mac].input(frame)
+            self.running[mac].input(*self._waiting.pop(mac, ()))
 
     def _is_full(self) -> bool:
         is_full = len(self.running) >= MOST_CHILDREN

@@ -113,13 +113,15 @@ class Progress:
 
     def guest_sent(self, segment: Segment) -> None:
         """A segment has come from the guest."""
-        if _advanced(self.from_guest, segment.end) > 0:
-            self.from_guest = segment.end
+        end = segment.end
+        if 0 < (end - self.from_guest) % _SEQUENCES < _SEQUENCES // 2:
+            self.from_guest = end
 
     def master_sent(self, segment: Segment) -> None:
         """libslirp sends a segment to the guest, perhaps again."""
-        if _advanced(self.from_master, segment.end) > 0:
-            self.from_master = segment.end
+        end = segment.end
+        if 0 < (end - self.from_master) % _SEQUENCES < _SEQUENCES // 2:
+            self.from_master = end
 
     def begins_anew(self, segment: Segment) -> bool:
         """Whether a segment from the guest is of another connection: it was started again."""
@@ -172,12 +174,16 @@ def segment_of(frame: bytes) -> Segment | None:
 
 
 class Lens:
-    """Looks at frames, from the switch and to it, in one network."""
+    """
+    Looks at frames, from the switch and to it, in one network.
+
+    @ivar macs: the MAC addresses that are the gateway's own.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._own_macs = {address.packed: mac_of(address.packed) for address in plan.own}
-        self._macs = frozenset(self._own_macs.values())
+        self.macs = frozenset(self._own_macs.values())
         self._master = plan.master.packed
         self._master_mac = mac_of(self._master)
         self._mask = int(plan.network.netmask)
@@ -188,21 +194,17 @@ class Lens:
         if not _HEADER_SIZE <= len(frame) <= LONGEST:
             return Seen(refusal=Refusal.SIZE)
         mac, kind = frame[6:12], frame[12:14]
-        if mac in self._macs:
+        if mac in self.macs:
             # Another gateway is on this switch.
             return Seen(mac, None, Refusal.DUPLICATE)
         group = bool(frame[0] & 1)
-        if not group and frame[:6] not in self._macs:
+        if not group and frame[:6] not in self.macs:
             return Seen(mac, None, Refusal.FOREIGN)
         if kind == IPV4:
             return self._look_at_ipv4(frame, mac, group)
         if kind == _ARP:
             return self._look_at_arp(frame, mac, group)
         return Seen(mac, None, Refusal.TYPE)
-
-    def is_for_us(self, frame: bytes) -> bool:
-        """Whether a frame is for one of the gateway's own MAC addresses."""
-        return frame[:6] in self._macs
 
     def look_at_whole(self, frame: bytes) -> Seen:
         """Look at what has come in fragments, as one frame of any length."""
@@ -219,7 +221,7 @@ class Lens:
         @param longest: the most bytes that a frame may have.
         """
         # A closure, since its variables are found faster than attributes.
-        own, macs, master, master_port = self._own_macs, self._macs, self._master, self.plan.port
+        own, macs, master, master_port = self._own_macs, self.macs, self._master, self.plan.port
         start_of_all = self._master_mac + mac + _PLAIN
         if mac in macs:
             return lambda frame: None
@@ -310,7 +312,7 @@ class Lens:
     def _port(self) -> bytes:
         return self.plan.port.to_bytes(2)
 
-    def from_master(self, frame: bytes) -> Segment | None:
+    def from_master(self, frame: bytes | bytearray) -> Segment | None:
         """The segment in a frame of libslirp's, if it comes from where guests find the master."""
         # libslirp sends no options of IPv4.
         if frame[12:15] != _PLAIN or len(frame) < _PLAIN_TCP_SIZE:
@@ -325,17 +327,17 @@ class Lens:
             length += bool(flags & SYN) + bool(flags & FIN)
         return _new(Segment, (target, port, flags, start, (start + length) % _SEQUENCES, ack))
 
-    def with_own_mac(self, frame: bytes) -> bytes:
+    def with_own_mac(self, frame: bytearray) -> bytearray:
         """
-        A frame of libslirp's with the MAC address of its IPv4 address as its source.
+        A frame of libslirp's, which is given the MAC address of its IPv4 address as its source.
 
         libslirp sends all IPv4 under that of its first address, so a switch would forget where the
         others are, and send everybody what is for the master.
         """
-        mac = self._own_macs.get(frame[26:30])
-        if mac is None or frame[6:12] == mac or frame[12:14] != IPV4:
-            return frame
-        return b"".join((frame[:6], mac, frame[12:]))
+        mac = self._own_macs.get(bytes(frame[26:30]))
+        if mac is not None and frame[12:14] == IPV4:
+            frame[6:12] = mac
+        return frame
 
     def reset(self, mac: bytes, progress: Progress, *, to_guest: bool) -> bytes:
         """

@@ -34,6 +34,7 @@ from distnet.gateway.guests import Guest
 from distnet.gateway.hostforward import HostForward
 from distnet.gateway.hostports import HostPorts
 from distnet.gateway.loop import Loop, Timer
+from distnet.gateway.merge import LONGEST_BATCH, frames_of, merged
 from distnet.gateway.relay import Relay
 from distnet.gateway.resets import reset_for
 from distnet.gateway.stack import Stack
@@ -41,8 +42,8 @@ from distnet.guestnet import PLAN
 from distnet.mac import format_mac
 from distnet.once import Once
 
-FRAMES_AT_ONCE: Final = 64
-"""Frames that are read before libslirp has its turn."""
+BATCHES_AT_ONCE: Final = 4
+"""Batches of frames that are read before libslirp has its turn."""
 MOST_WAITING: Final = 512
 """Frames that wait while the switch does not read; libslirp sends what is lost again."""
 MOST_MESSAGES: Final = 1024
@@ -59,7 +60,6 @@ DESCRIPTORS: Final = 512
 """How many it may have open."""
 ADDRESSES: Final = 16
 """Entries of libslirp's ARP table."""
-LONGEST_READ: Final = 2048
 AGAIN_SECONDS: Final = 60.0
 """How long the same complaint is only counted."""
 
@@ -257,23 +257,29 @@ class GuestProcess:
 
     def _readable(self) -> None:
         receive = self._frames.recv
-        touched: list[Relay] = []
-        for _ in range(FRAMES_AT_ONCE):
+        frames: list[bytes] = []
+        for _ in range(BATCHES_AT_ONCE):
             try:
-                frame = receive(LONGEST_READ)
+                batch = receive(LONGEST_BATCH)
             except BlockingIOError:
                 break
-            if not frame:
+            if not batch:
                 self.end("ended, since the gateway has", reset=True)
-            self._received(frame, touched)
+            frames += frames_of(batch)
         self._heard = self._loop.seconds()
+        touched: dict[Relay, None] = {}
+        if self._proven:
+            for frame, segment in merged(frames, self._find_segment):
+                self._received(frame, segment, touched)
+        else:
+            for frame in frames:
+                self._received(frame, None, touched)
         for relay in touched:
             relay.read_guest()
         self._stack.turn()
 
-    def _received(self, frame: bytes, touched: list[Relay]) -> None:
-        segment = self._find_segment(frame)
-        if segment is None or not self._proven:
+    def _received(self, frame: bytes, segment: Segment | None, touched: dict[Relay, None]) -> None:
+        if segment is None:
             seen = self._lens.look(frame)
             if seen.is_fragment:
                 whole = self._fragments.add(frame, self._loop.seconds())
@@ -311,7 +317,7 @@ class GuestProcess:
             return
         relay = self._segment(frame, segment)
         if relay is not None:
-            touched.append(relay)
+            touched[relay] = None
 
     def _admit(self, frame: bytes) -> bool:
         """Whether libslirp may have what may cost it another socket."""
@@ -357,19 +363,21 @@ class GuestProcess:
             self._accept(Guest(segment.address, self.mac), Progress(segment))
         return relay
 
-    def _send(self, frame: bytes) -> None:
+    def _send(self, frame: bytearray) -> None:
         segment = self._lens.from_master(frame)
         if segment is not None:
-            relay = self.relays.get((segment.address, segment.port))
+            relay = self.relays.get(segment[:2])
             if relay is not None:
                 relay.progress.master_sent(segment)
-                relay.went_on()
+                if relay.waits:
+                    relay.went_on()
         self._answered = True
         self._put(self._as_guest_sees(frame))
 
-    def _with_alias(self, frame: bytes) -> bytes:
+    def _with_alias(self, frame: bytearray) -> bytearray:
         assert self._aliases is not None
-        return self._lens.with_own_mac(self._aliases.outward(frame))
+        # It may be libslirp's own memory still.
+        return self._lens.with_own_mac(bytearray(self._aliases.outward(bytes(frame))))
 
     def _answer_dns(self, address: bytes, port: int, payload: bytes) -> None:
         self._answered = True
@@ -379,19 +387,19 @@ class GuestProcess:
         self._answered = True
         self._put(frame)
 
-    def _put(self, frame: bytes) -> None:
+    def _put(self, frame: bytes | bytearray) -> None:
         """Send the guest a frame; it is dropped if there is no switch, or no room."""
         if self._plug is None:
             self.dropped["no switch"] += 1
         elif not self._to_switch and self._put_now(frame):
             pass
         elif len(self._to_switch) < MOST_WAITING:
-            self._to_switch.append(frame)
+            self._to_switch.append(bytes(frame))
             self._loop.add_writer(self._plug.fileno(), self._flush)
         else:
             self.dropped["full"] += 1
 
-    def _put_now(self, frame: bytes) -> bool:
+    def _put_now(self, frame: bytes | bytearray) -> bool:
         assert self._plug is not None
         try:
             self._plug.send(frame)

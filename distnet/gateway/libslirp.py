@@ -157,14 +157,15 @@ class Network:
         *,
         nat: bool,
         clock_ns: Callable[[], int],
-        send: Callable[[bytes], None],
+        send: Callable[[bytearray], None],
         descriptor_closes: Callable[[int], None],
         say: Callable[[str], None],
     ) -> None:
         """
         @param nat: let guests reach what this machine reaches, but for itself.
         @param clock_ns: a clock that only goes forward, in nanoseconds.
-        @param send: called with each frame for the guests.
+        @param send: called with each frame for the guests: libslirp's own memory, which may be
+            changed, and is another frame's afterwards.
         @param descriptor_closes: called with each descriptor that is about to be closed.
         @param say: called with a line for the log.
         @raise StartupError: there is no usable libslirp here.
@@ -276,13 +277,15 @@ class Network:
     def _fill_in(
         self,
         clock_ns: Callable[[], int],
-        send: Callable[[bytes], None],
+        send: Callable[[bytearray], None],
         descriptor_closes: Callable[[int], None],
     ) -> None:
         ffi, callbacks, make, say = self._ffi, self._callbacks, self._callback, self._say
 
+        view = ffi.buffer
+
         def send_packet(data: Any, size: int, _: Any) -> int:
-            send(bytes(ffi.buffer(data, size)))
+            send(view(data, size))
             return size
 
         def guest_error(message: Any, _: Any) -> None:

@@ -83,6 +83,7 @@ class Relay:
 
     @ivar guest: who it is.
     @ivar progress: how far its TCP connection has come.
+    @ivar waits: L{went_on} is to be called.
     """
 
     def __init__(
@@ -123,7 +124,7 @@ class Relay:
         self._master_done = False
         self._deaf = False
         self._ended = False
-        self._waits = False
+        self.waits = False
         self._said = Once()
         self._backoff = Backoff(FIRST_SECONDS, MOST_SECONDS)
         self._linger: Timer | None = None
@@ -146,8 +147,8 @@ class Relay:
 
     def went_on(self) -> None:
         """libslirp has sent something to the guest: perhaps all that it had."""
-        if self._waits and self._far is not None and self._may_hand_over():
-            self._waits = False
+        if self.waits and self._far is not None and self._may_hand_over():
+            self.waits = False
             self._far.want_to_read(True)
 
     # Finding the master
@@ -195,8 +196,15 @@ class Relay:
         except OSError:
             data = b""
         if data:
-            if not self._deaf:
-                self._to_master += data
+            if self._deaf:
+                return
+            if self._greeted and self._far is not None and not self._to_master:
+                # Almost always there is room for all of it.
+                self._to_master += data[self._send_master(data) :]
+                if self._to_master:
+                    self._write_master()
+                return
+            self._to_master += data
         else:
             self._guest_done = True
             self._near.want_to_read(False)
@@ -212,19 +220,24 @@ class Relay:
             self._near.want_to_read(not self._guest_done and len(self._to_master) < MOST_HELD)
             return
         if self._to_master:
-            try:
-                del self._to_master[: self._far.socket.send(self._to_master)]
-            except (BlockingIOError, InterruptedError):
-                pass
-            except OSError:
-                # What it has sent before it ended is still to be read.
-                self._deaf = True
-                self._to_master.clear()
+            del self._to_master[: self._send_master(self._to_master)]
         self._far.want_to_write(bool(self._to_master))
         if not self._guest_done:
             self._near.want_to_read(len(self._to_master) < MOST_HELD)
         elif not self._to_master:
             self._far.shut()
+
+    def _send_master(self, data: bytes | bytearray) -> int:
+        """How many bytes need not be kept any more."""
+        assert self._far is not None
+        try:
+            return self._far.socket.send(data)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError:
+            # What it has sent before it ended is still to be read.
+            self._deaf = True
+            return len(data)
 
     # From the master to the guest
 
@@ -235,7 +248,7 @@ class Relay:
         if self._ended or self._far is None or self._master_done:
             return
         if not self._may_hand_over():
-            self._waits = True
+            self.waits = True
             self._far.want_to_read(False)
             return
         try:

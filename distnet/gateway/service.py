@@ -192,7 +192,8 @@ class GatewayService(Service):
     # Frames
 
     def _received(self, frames: list[bytes]) -> None:
-        running = self._running
+        running, macs = self._running, self._lens.macs
+        batches: dict[Child, list[bytes]] = {}
         for frame in frames:
             # A segment of TCP, of a guest with a process: nothing else comes often.
             child = running.get(frame[6:12])
@@ -200,15 +201,20 @@ class GatewayService(Service):
                 child is not None
                 and frame[12:14] == IPV4
                 and frame[23:24] == b"\x06"
-                and self._lens.is_for_us(frame)
+                and frame[:6] in macs
             ):
-                child.input(frame)
+                if child in batches:
+                    batches[child].append(frame)
+                else:
+                    batches[child] = [frame]
             else:
                 try:
                     self._look(frame)
                 except Exception:
                     # Nobody else's frames may depend on this one.
                     _log.failure("a frame could not be looked at: {frame}", frame=frame[:64].hex())
+        for child, batch in batches.items():
+            child.input(*batch)
 
     def _look(self, frame: bytes) -> None:
         seen = self._lens.look(frame)

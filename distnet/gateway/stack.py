@@ -52,7 +52,7 @@ class Stack:
         *,
         nat: bool,
         clock_ns: Callable[[], int],
-        send: Callable[[bytes], None],
+        send: Callable[[bytearray], None],
         say: Callable[[str], None],
     ) -> None:
         """Raises StartupError if there is no usable libslirp here."""

@@ -66,7 +66,7 @@ class Stack:
             PLAN,
             nat=True,
             clock_ns=lambda: int(self.now() * 1e9),
-            send=self.sent.append,
+            send=lambda frame: self.sent.append(bytes(frame)),
             descriptor_closes=lambda _: None,
             say=lambda _: None,
         )

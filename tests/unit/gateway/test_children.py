@@ -27,6 +27,7 @@ from distnet.gateway.children import (
     What,
 )
 from distnet.gateway.forker import FIRST_SECONDS
+from distnet.gateway.merge import LONGEST_BATCH, frames_of
 from tests.unit.gateway.limits import no_descriptor_left, open_descriptors
 from tests.unit.gateway.reactors import Turning
 
@@ -75,8 +76,8 @@ class Process:
         """The frames that it was given."""
         frames: list[bytes] = []
         with contextlib.suppress(BlockingIOError):
-            while frame := self.frames.recv(2000):
-                frames.append(frame)
+            while batch := self.frames.recv(LONGEST_BATCH):
+                frames += frames_of(batch)
         return frames
 
     def say(self, *messages: Message) -> None:
@@ -407,6 +408,17 @@ class EndingTests(ChildrenTestCase):
         self.reactor.advance(END_SECONDS)
         self.assertEqual(self.children.running, {})
         self.assertEqual(self.killed, [])
+
+    def test_many_frames_at_once(self) -> None:
+        """Any number reach it, in their order; those that it does not take are counted."""
+        child, process = self.started()
+        process.got()
+        frames = [b"%d" % number for number in range(100)]
+        child.input(*frames)
+        self.assertEqual(process.got(), frames)
+        while not child.dropped:
+            child.input(*frames[:20])
+        self.assertEqual(child.dropped.total(), 20)
 
     def test_stuck(self) -> None:
         """One that takes nothing for long while there is something is killed, unexpectedly."""

@@ -202,14 +202,14 @@ class LensTests(SynchronousTestCase):
             LENS.look(head + start + data)
             LENS.from_master(head + start + data)
             LENS.from_guest(MAC)(head + start + data)
-            LENS.with_own_mac(head + start + data)
+            LENS.with_own_mac(bytearray(head + start + data))
 
     def test_own_mac(self) -> None:
         """IPv4 of the gateway's gets the MAC address of its own address; NAT's keeps it."""
         host = gateway_mac("10.0.2.2")
         for source, mac in (("10.0.2.16", gateway_mac("10.0.2.16")), ("192.0.2.1", host)):
             frame = MAC + host + b"\x08\x00" + bytes(12) + packed(source) + bytes(30)
-            self.assertEqual(LENS.with_own_mac(frame), MAC + mac + frame[12:])
+            self.assertEqual(LENS.with_own_mac(bytearray(frame)), MAC + mac + frame[12:])
 
     def test_resets(self) -> None:
         """A reset has the right addresses, numbers and checksums, either way."""

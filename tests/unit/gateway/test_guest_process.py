@@ -13,6 +13,7 @@ from distnet.gateway.channel import Channel, Message, pair
 from distnet.gateway.frames import ACK, SYN, Lens, Progress
 from distnet.gateway.guest_process import DOUBT_SECONDS, SWITCH_GONE_SECONDS, GuestProcess
 from distnet.gateway.guests import Guest
+from distnet.gateway.merge import batch_of
 from distnet.guestnet import PLAN
 from tests.gateways import FrameGuest, packed
 from tests.unit.gateway.loops import ClockLoop
@@ -114,7 +115,7 @@ class GuestProcessTests(SynchronousTestCase):
 
     def sent(self, frame: bytes) -> None:
         """The guest has sent a frame."""
-        self.frames.send(frame)
+        self.frames.send(batch_of([frame]))
         self.process._readable()
 
     def to_guest(self) -> list[bytes]:

@@ -68,9 +68,9 @@ class Child:
         self.got: list[bytes] = []
         self.told: list[dict[str, Any]] = []
 
-    def input(self, frame: bytes) -> None:
-        """A frame."""
-        self.got.append(frame)
+    def input(self, *frames: bytes) -> None:
+        """Frames."""
+        self.got.extend(frames)
 
     def tell(self, message: dict[str, Any]) -> None:
         """A message."""

@@ -1,0 +1,28 @@
+"""The gateway beside plain TCP on the same switch: throughput, processor time.
+
+Everything is in one machine: guests, switch, gateway and master share its processors, so that
+what each of them needs for a byte is taken from the others.
+"""
+
+from __future__ import annotations
+
+from bench.contest import Contest
+from bench.gatewaycases import COMPARED, GOALS, cases
+from bench.gatewaycontestants import OURS, PURE, THEIRS
+from bench.records import Names
+from tests.daemons import TWISTD
+
+GATEWAY = Contest(
+    name="gateway",
+    title="Guests: through the gateway, and beside it",
+    names=Names(OURS.name, PURE.name, THEIRS.name),
+    others=(),
+    unmarked=(),
+    cases=cases,
+    goals=GOALS,
+    compared=COMPARED,
+    plots=lambda records: {},
+    tools={"vde_plug2tap": "vde2", "ip": "iproute2", "ping": "iputils-ping"},
+    versions=((TWISTD, "distnet", "--version"),),
+    note="a guest's vde_plug2tap was busy all the time: the gateway may do better.",
+)
