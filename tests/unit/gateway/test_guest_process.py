@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from typing import Any, cast
@@ -10,12 +11,19 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.gateway import guest_process
 from distnet.gateway.channel import Channel, Message, pair
+from distnet.gateway.flows import Admission, Excess
 from distnet.gateway.frames import ACK, SYN, Lens, Progress
-from distnet.gateway.guest_process import DOUBT_SECONDS, SWITCH_GONE_SECONDS, GuestProcess
+from distnet.gateway.guest_process import (
+    DOUBT_SECONDS,
+    MOST_MESSAGES,
+    MOST_WAITING,
+    SWITCH_GONE_SECONDS,
+    GuestProcess,
+)
 from distnet.gateway.guests import Guest
 from distnet.gateway.merge import batch_of
 from distnet.guestnet import PLAN
-from tests.gateways import FrameGuest, packed
+from tests.gateways import FrameGuest, gateway_mac, packed
 from tests.unit.gateway.loops import ClockLoop
 
 MAC = b"\2\0\0\0\0\x15"
@@ -71,7 +79,7 @@ class Connection:
         self._over(self)
 
 
-class GuestProcessTests(SynchronousTestCase):
+class GuestProcessTestCase(SynchronousTestCase):
     """The process of a guest with two connections to the master, from two addresses."""
 
     fixed: frozenset[bytes] = frozenset()
@@ -83,6 +91,7 @@ class GuestProcessTests(SynchronousTestCase):
         control, its_control = pair()
         self.plug, its_plug = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.plug.setblocking(False)
+        its_plug.setblocking(False)
         for sock in (self.frames, frames, control, its_control, self.plug, its_plug):
             self.addCleanup(sock.close)
         self.gateway = Channel(control)
@@ -130,6 +139,22 @@ class GuestProcessTests(SynchronousTestCase):
     def advance(self, seconds: float) -> None:
         """Time passes."""
         self.loop.clock.advance(seconds)
+
+    def taken(self) -> list[bytes]:
+        """The frames that libslirp had."""
+        return cast(Slirp, self.process._stack).taken
+
+    def said(self) -> list[Message]:
+        """What the gateway was told since."""
+        messages = []
+        with contextlib.suppress(BlockingIOError):
+            while (received := self.gateway.receive()) is not None:
+                messages.append(received[0])
+        return messages
+
+
+class GuestProcessTests(GuestProcessTestCase):
+    """What becomes of connections."""
 
     def test_silent_after_the_switch_has_gone(self) -> None:
         """Guests that are not heard of for some time after the switch has gone are not there."""
@@ -179,6 +204,92 @@ class GuestProcessTests(SynchronousTestCase):
         self.assertEqual(self.to_guest(), [Lens(PLAN).probe(MAC, self.silent.progress)])
         self.advance(DOUBT_SECONDS)
         self.assertEqual(len(self.process.relays), 2)
+
+
+class PacketsTests(GuestProcessTestCase):
+    """What becomes of a guest's packets that are for nobody in particular."""
+
+    def test_names(self) -> None:
+        """What a guest asks the name server is not libslirp's; the answer goes to that guest."""
+        queries: list[tuple[bytes, int, bytes]] = []
+        self.patch(self.process._dns, "query", lambda *words: queries.append(words))
+        taken = len(self.taken())
+        server = gateway_mac("10.0.2.3")
+        self.guests[0].udp("10.0.2.3", (5000, 53), b"who?", server)
+        self.assertEqual(queries, [(packed(ADDRESSES[0]), 5000, b"who?")])
+        self.guests[0].udp("10.0.2.3", (5000, 53), b"who?"[:0], server)
+        self.assertEqual(queries[1:], [(packed(ADDRESSES[0]), 5000, b"")])
+        self.assertEqual(len(self.taken()), taken)
+        self.process._answer_dns(packed(ADDRESSES[0]), 5000, b"he")
+        (answer,) = self.to_guest()
+        self.assertEqual((answer[:6], answer[34:38]), (MAC, b"\0\x35\x13\x88"))
+        self.assertTrue(answer.endswith(b"he"))
+
+    def test_limits(self) -> None:
+        """What is too much is not libslirp's either; what is said of it goes to the guest."""
+        reset = Lens(PLAN).probe(MAC, self.silent.progress)
+        self.patch(self.process._flows, "admit", lambda *_: Admission(False, reset))
+        self.process._flows.excess[Excess.CONNECTIONS] = 1
+        taken = len(self.taken())
+        self.guests[0].port += 1
+        self.guests[0].tcp(SYN)
+        self.assertEqual(len(self.taken()), taken)
+        self.assertEqual(self.to_guest(), [reset])
+        said = [message.get("log") for message in self.said()]
+        self.assertEqual(
+            [line for line in said if line and "too many" in line],
+            ["02:00:00:00:00:15: too many connections: not taken"],
+        )
+
+    def test_fragments(self) -> None:
+        """A packet in fragments is libslirp's when it is whole, and not before."""
+        frames: list[bytes] = []
+        guest = FrameGuest(frames.append, lambda: b"", ADDRESSES[0], MAC)
+        guest.cut_at = 8
+        guest.tcp(SYN)
+        taken = len(self.taken())
+        self.sent(frames[0])
+        self.assertEqual(len(self.taken()), taken)
+        self.sent(frames[1])
+        self.sent(frames[2])
+        (whole,) = self.taken()[taken:]
+        self.assertEqual(len(whole), 54)
+
+    def test_without_a_switch(self) -> None:
+        """What it has for its guest is counted and dropped while there is no switch."""
+        self.unplugged()
+        self.process._put(b"frame")
+        self.assertEqual(self.process.dropped, {"no switch": 1})
+        self.plugged()
+        self.process._put(b"frame")
+        self.assertEqual(self.to_guest(), [b"frame"])
+
+    def test_a_switch_that_does_not_read(self) -> None:
+        """So many frames wait for a switch that does not read; what is more is dropped."""
+        sent = 0
+        while not self.process.dropped:
+            self.process._put(b"%d" % sent)
+            sent += 1
+        self.assertEqual(len(self.process._to_switch), MOST_WAITING)
+        got = self.to_guest()
+        while self.loop.writers:
+            self.process._flush()
+            got += self.to_guest()
+        self.assertEqual(got, [b"%d" % number for number in range(sent - 1)])
+
+    def test_a_gateway_that_does_not_read(self) -> None:
+        """What it says waits, in order, and no more than so much of it."""
+        self.said()
+        for number in range(MOST_MESSAGES + 2000):
+            self.process._say(str(number), False)
+        self.assertEqual(len(self.process._to_gateway), MOST_MESSAGES)
+        said = self.said()
+        while self.process._to_gateway:
+            self.process._tell_more()
+            said += self.said()
+        self.assertEqual(
+            [message["log"] for message in said], [str(number) for number in range(len(said))]
+        )
 
 
 class FixedTests(GuestProcessTests):

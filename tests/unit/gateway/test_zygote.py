@@ -1,0 +1,258 @@
+"""What forks guests' processes, and those, as real processes."""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import signal
+import socket
+import subprocess
+import sys
+from ctypes.util import find_library
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from distnet.gateway.channel import Channel, Message, pair
+from distnet.gateway.forward import make_listener
+from distnet.gateway.frames import ACK, SYN
+from distnet.gateway.guest_process import DESCRIPTORS, MEMORY
+from distnet.gateway.merge import batch_of
+from tests.daemons import PATIENCE, ROOT
+from tests.gateways import FrameGuest
+
+MAC = b"\2\0\0\0\0\x40"
+
+
+class Process:
+    """
+    A guest's process, and the gateway's ends of what is between them.
+
+    @ivar pid: its own.
+    @ivar said: what it has said.
+    """
+
+    def __init__(self, zygote: Channel) -> None:
+        self.frames, frames = pair()
+        control, its_control = pair()
+        self.channel = Channel(control)
+        self.plug, plug = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        listener, name = make_listener()
+        with frames, its_control, listener:
+            descriptors = frames.fileno(), its_control.fileno(), listener.fileno(), name
+            zygote.send({"mac": MAC.hex()}, *descriptors)
+        os.close(name)
+        self.said: list[Message] = []
+        with plug:
+            self.channel.send({"plug": True}, plug.fileno())
+        self.pid: int = self.hear("up")["up"]
+
+    def hear(self, word: str) -> Message:
+        """The next message with a word."""
+        while True:
+            assert select.select([self.channel.socket], [], [], PATIENCE)[0], word
+            received = self.channel.receive()
+            assert received is not None, (word, self.said)
+            self.said.append(received[0])
+            if word in received[0]:
+                return received[0]
+
+    def give(self, frame: bytes) -> None:
+        """A frame of the guest's."""
+        self.frames.send(batch_of([frame]))
+
+    def receive(self) -> bytes:
+        """A frame for the guest."""
+        assert select.select([self.plug], [], [], PATIENCE)[0]
+        return self.plug.recv(2000)
+
+    def has_ended(self) -> bool:
+        """Whether it has."""
+        try:
+            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        except FileNotFoundError:
+            return True
+
+    def close(self) -> None:
+        """Nobody wants it any more."""
+        for sock in (self.frames, self.channel.socket, self.plug):
+            sock.close()
+
+
+class ZygoteTestCase(SynchronousTestCase):
+    """A zygote."""
+
+    def setUp(self) -> None:
+        """One that was started."""
+        if find_library("slirp") is None:
+            self.skipTest("no libslirp0 here")
+        ours, its = pair()
+        self.channel = Channel(ours)
+        with its:
+            self.zygote = subprocess.Popen(
+                [sys.executable, "-m", "distnet.gateway.zygote"],
+                stdin=its.fileno(),
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+        self.addCleanup(self.zygote.wait)
+        self.addCleanup(self.zygote.kill)
+        self.addCleanup(self.channel.close)
+
+    def started(self) -> Process:
+        """A guest's process."""
+        process = Process(self.channel)
+        self.addCleanup(process.close)
+        return process
+
+    def told(self) -> Message:
+        """What the zygote tells next."""
+        assert select.select([self.channel.socket], [], [], PATIENCE)[0]
+        received = self.channel.receive()
+        assert received is not None
+        return received[0]
+
+
+class ForkingTests(ZygoteTestCase):
+    """What forks."""
+
+    def test_how_they_end(self) -> None:
+        """It tells how each one has ended."""
+        one, other = self.started(), self.started()
+        os.kill(one.pid, signal.SIGKILL)
+        self.assertEqual(self.told(), {"ended": one.pid, "status": -9})
+        other.channel.send({"end": "enough", "reset": False})
+        self.assertEqual(self.told(), {"ended": other.pid, "status": 0})
+
+    def test_it_ends_with_its_socket(self) -> None:
+        """It ends when nobody can ask it any more; those that it has forked go on."""
+        process = self.started()
+        self.channel.close()
+        self.assertEqual(self.zygote.wait(PATIENCE), 0)
+        self.assertFalse(process.has_ended())
+        process.channel.send({"end": "enough", "reset": False})
+        process.hear("bye")
+
+    def test_signals_of_a_terminal(self) -> None:
+        """Signals that go to all processes at once end neither: the gateway does that."""
+        process = self.started()
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            os.kill(self.zygote.pid, number)
+            os.kill(process.pid, number)
+        other = self.started()
+        for each in (process, other):
+            each.channel.send({"end": "enough", "reset": False})
+            each.hear("bye")
+
+    def test_names(self) -> None:
+        """They have names of their own, for ps(1)."""
+        process = self.started()
+        self.assertEqual(Path(f"/proc/{self.zygote.pid}/comm").read_text(), "distnet-guests\n")
+        self.assertEqual(Path(f"/proc/{process.pid}/comm").read_text(), "distnet-guest\n")
+
+    def test_without_descriptors(self) -> None:
+        """A request that came without them is not answered, and ends nothing."""
+        self.channel.send({"mac": MAC.hex()})
+        self.started()
+
+
+class GuestTests(ZygoteTestCase):
+    """A guest's process."""
+
+    def setUp(self) -> None:
+        """One that was started, and its guest."""
+        super().setUp()
+        self.process = self.started()
+        self.guest = FrameGuest(self.process.give, self.process.receive)
+
+    def descriptors(self) -> dict[int, str]:
+        """Those of the process, and what they are."""
+        directory = Path(f"/proc/{self.process.pid}/fd")
+        return {
+            int(each.name): str(each.readlink()).partition(":")[0] for each in directory.iterdir()
+        }
+
+    def test_its_descriptors(self) -> None:
+        """It has those that it needs, none of another's, nor of what has forked it."""
+        another = self.started()
+        its = self.descriptors()
+        self.assertEqual(its[0], os.devnull)
+        kinds = [kind for number, kind in sorted(its.items()) if number > 2]
+        # Its frames, its messages, its listener and the name of that; its loop, libslirp's, a plug.
+        self.assertEqual(kinds[:3], ["socket"] * 3)
+        self.assertEqual(sorted(kinds[4:]), ["anon_inode", "anon_inode", "socket"])
+        self.assertEqual(len(its), 10)
+        self.assertNotEqual(another.pid, self.process.pid)
+
+    def test_its_limits(self) -> None:
+        """It has so many descriptors, and so much memory more than at its start."""
+        limits = resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE)
+        self.assertEqual(limits, (DESCRIPTORS, DESCRIPTORS))
+        data, _ = resource.prlimit(self.process.pid, resource.RLIMIT_DATA)
+        status = Path(f"/proc/{self.zygote.pid}/status").read_text()
+        held = int(status.partition("VmData:")[2].split()[0]) * 1024
+        self.assertLessEqual(abs(data - held - MEMORY), 4 << 20)
+
+    def connect(self) -> None:
+        """The guest connects, and its process asks where the master is."""
+        self.guest.connect()
+        self.process.hear("open")
+        self.process.hear("find")
+
+    def test_the_gateway_ends(self) -> None:
+        """When the gateway has gone, its guest's connections are reset, and it ends."""
+        self.connect()
+        self.process.frames.close()
+        self.process.channel.close()
+        self.guest.until(lambda: self.guest.was_reset)
+        self.assertEqual(self.told(), {"ended": self.process.pid, "status": 0})
+
+    def test_the_gateway_reads_nothing_more(self) -> None:
+        """So it is by the end of either of its sockets."""
+        self.connect()
+        self.process.channel.close()
+        self.guest.until(lambda: self.guest.was_reset)
+        self.assertEqual(self.told()["status"], 0)
+
+    def test_it_takes_leave(self) -> None:
+        """Told to end, it says what has ended, and good-bye last."""
+        self.connect()
+        self.process.channel.send({"end": "ended, for a test", "reset": True})
+        self.process.hear("bye")
+        words = [word for message in self.process.said for word in message]
+        self.assertLess(words.index("over"), words.index("bye"))
+        self.assertIn(
+            "10.0.2.40 (02:00:00:00:00:40): ended, for a test",
+            [message.get("log") for message in self.process.said],
+        )
+        self.guest.until(lambda: self.guest.was_reset)
+
+    def test_an_exception(self) -> None:
+        """A mistake of ours ends it with a line for the log that says where."""
+        self.process.channel.send({"found": 1, "end": "no word on resets"})
+        line = self.process.hear("log")
+        self.assertIn("KeyError: 'reset'", line["log"])
+        self.assertTrue(line["warn"])
+        self.assertEqual(self.told(), {"ended": self.process.pid, "status": 1})
+
+    def test_fragments(self) -> None:
+        """It puts a guest's packets together that come in fragments."""
+        self.guest.cut_at = 8
+        self.guest.tcp(SYN)
+        self.guest.until(lambda: self.guest.acknowledged != 0)
+        self.guest.tcp(ACK)
+        self.process.hear("open")
+
+    def test_a_connection_of_before(self) -> None:
+        """A segment of a connection that it has not is answered by a reset."""
+        self.guest.tcp(ACK)
+        while not self.guest.was_reset:
+            self.guest.take(self.process.receive())
+
+    def test_a_guest_that_has_answered(self) -> None:
+        """It says so when its guest has answered something, and not before."""
+        self.guest.tcp(SYN)
+        self.guest.until(lambda: self.guest.acknowledged != 0)
+        self.assertFalse(any("proven" in message for message in self.process.said))
+        self.guest.tcp(ACK)
+        self.process.hear("proven")
