@@ -361,4 +361,12 @@ MUTATIONS = (
         "elif len(self._to_switch) < 100 * MOST_WAITING:",
         ("PacketsTests.test_a_switch_that_does_not_read",),
     ),
+    Mutation(
+        "plug-stays-deaf",
+        "a plug that cannot be read plugs in again",
+        "Plug.connectionLost",
+        "self._control.give_up(reason.getErrorMessage())",
+        "pass",
+        ("PlugTests.test_an_exception",),
+    ),
 )
