@@ -67,6 +67,13 @@ def check_words(words: Sequence[str]) -> list[str]:
     return checked
 
 
+def forwards_of(words: Sequence[str]) -> tuple[HostForward, ...]:
+    """Which ports of this machine lead to guests, by words that L{check_words} has checked."""
+    parser = _Strict(prog="distnet gateway", add_help=False)
+    _add_arguments(parser)
+    return _read_forwards(parser.parse_args(words))
+
+
 def _add_arguments(gateway: argparse.ArgumentParser) -> None:
     gateway.add_argument(
         "--sock",

@@ -73,6 +73,8 @@ NAME: Final = 6
 
 _SAID: Final = 32
 _UDP: Final = 17
+_TCP: Final = b"\x06"
+_SYN_ALONE: Final = SYN.to_bytes()
 _UDP_HEAD: Final = struct.Struct("!HHHH")
 _OWN: Final = frozenset(address.packed for address in PLAN.own)
 _NAME_SERVER: Final = PLAN.name_server.packed
@@ -231,12 +233,12 @@ class GuestProcess:
 
     def _forward_from_host(self, listed: list[list[bool | int | str]]) -> None:
         forwards = [HostForward.from_list(each) for each in listed]
+        self._as_guest_sees = self._from_host
         for forward in forwards:
             # Before the guest has said a word.
             self._introduce(forward.guest.packed)
             if self._aliases is None and not forward.address.is_loopback:
                 self._aliases = Aliases(PLAN)
-                self._as_guest_sees = self._with_alias
         self._host_ports.want(forwards)
 
     def end(self, why: str, *, reset: bool) -> NoReturn:
@@ -374,10 +376,14 @@ class GuestProcess:
         self._answered = True
         self._put(self._as_guest_sees(frame))
 
-    def _with_alias(self, frame: bytearray) -> bytearray:
-        assert self._aliases is not None
-        # It may be libslirp's own memory still.
-        return self._lens.with_own_mac(bytearray(self._aliases.outward(bytes(frame))))
+    def _from_host(self, frame: bytearray) -> bytearray:
+        """A frame of libslirp's as the guest is to have it, if ports of this machine lead there."""
+        if frame[47:48] == _SYN_ALONE and frame[23:24] == _TCP:
+            self._host_ports.connects()
+        if self._aliases is not None:
+            # It may be libslirp's own memory still.
+            frame = bytearray(self._aliases.outward(bytes(frame)))
+        return self._lens.with_own_mac(frame)
 
     def _answer_dns(self, address: bytes, port: int, payload: bytes) -> None:
         self._answered = True

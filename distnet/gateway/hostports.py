@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from distnet.gateway.datagrams import Datagrams
+from distnet.gateway.flows import parse_connection_info
 from distnet.gateway.hostforward import HostForward, why_not
 from distnet.gateway.loop import Loop, Timer
 from distnet.gateway.stack import Stack
@@ -15,6 +16,13 @@ MOST_SECONDS: Final = 4.0
 """How long until a port that cannot be listened at is tried again."""
 SAID_SECONDS: Final = 1.0
 """How long it is tried before that is said: the process of the guest before may be ending."""
+MOST_CONNECTIONS: Final = 32
+"""
+How many connections libslirp has by them, until others have to wait. Each costs 260 kB, and with
+as many as the guest may begin itself they must fit into what its process may have.
+"""
+LOOK_SECONDS: Final = 0.25
+"""How often it is looked whether there are less, while there are so many."""
 
 
 class HostPorts:
@@ -43,6 +51,9 @@ class HostPorts:
         self._say, self._complain = say, complain
         self._later: Timer | None = None
         self._seconds = FIRST_SECONDS
+        self._listeners: frozenset[int] = frozenset()
+        # No less than there are.
+        self._connections = 0
 
     def want(self, forwards: list[HostForward]) -> None:
         """Listen at these, and no others."""
@@ -68,6 +79,29 @@ class HostPorts:
             self._later = self._loop.call_later(self._seconds, self._open_all)
             self._seconds = min(self._seconds * 2, MOST_SECONDS)
         # libslirp's descriptors are other ones now.
+        self._look()
+
+    def connects(self) -> None:
+        """Somebody connects; libslirp is in the middle of it."""
+        self._connections += 1
+        if self._connections == MOST_CONNECTIONS:
+            self._stack.hold(self._listeners)
+            self._loop.call_later(0, self._look)
+
+    def _look(self) -> None:
+        """How many connections there are, libslirp alone knows."""
+        sockets = parse_connection_info(self._stack.network.connections())
+        ends = {each.guest.packed + each.guest_port.to_bytes(2) for each in self.open}
+        tcp = [each for each in sockets if each.protocol == "TCP"]
+        self._listeners = frozenset(each.descriptor for each in tcp if each.state == "HOST_FORWARD")
+        self._connections = sum(
+            each.target in ends and each.descriptor not in self._listeners for each in tcp
+        )
+        if self._connections < MOST_CONNECTIONS:
+            self._stack.hold(frozenset())
+        else:
+            self._stack.hold(self._listeners)
+            self._loop.call_later(LOOK_SECONDS, self._look)
         self._stack.turn()
 
     def _open(self, forward: HostForward) -> None:

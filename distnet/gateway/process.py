@@ -13,6 +13,7 @@ from twisted.logger import FileLogObserver, formatEvent, globalLogBeginner, text
 from twisted.python.failure import Failure
 
 from distnet.daemon.limits import allow_all_descriptors
+from distnet.gateway.hostforward import check_forwards
 from distnet.gateway.service import GatewayService, Settings
 
 
@@ -22,8 +23,11 @@ def run_gateway(settings: Settings, *, supervised: bool) -> None:
 
     @param supervised: another process puts what is said into its log, and has the other end of our
         standard input for as long as it lives.
-    @raise StartupError: there is no usable libslirp here.
+    @raise StartupError: there is no usable libslirp here, or a port to forward is not to be had.
     """
+    if not supervised:
+        # Or else that was done; guests are not to be without the master for a port that is taken.
+        check_forwards(settings.forwards)
     reactor: Any = _reactor
     observer = textFileLogObserver(sys.stdout)
     if supervised:

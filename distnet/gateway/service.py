@@ -29,7 +29,7 @@ from distnet.gateway.forwarded import ASK_SECONDS as LOOK_SECONDS
 from distnet.gateway.forwarded import Forwarded
 from distnet.gateway.frames import ACK, IPV4, RST, SYN, Lens, Refusal, segment_of
 from distnet.gateway.guests import Guest, Notes
-from distnet.gateway.hostforward import HostForward, check_forwards
+from distnet.gateway.hostforward import HostForward
 from distnet.gateway.leases import Leases
 from distnet.gateway.management import Management
 from distnet.gateway.masters import Masters, Near
@@ -136,7 +136,6 @@ class GatewayService(Service):
         super().startService()
         settings, plan = self.settings, self.settings.plan
         version = libslirp.load().version
-        check_forwards(settings.forwards)
         self._state = State.open(default_state(settings.directory), self._warn)
         self._leases = Leases(plan, self._state, time.monotonic)
         servers = ResolvConf()

@@ -66,6 +66,8 @@ class Stack:
         self.network = Network(
             plan, nat=nat, clock_ns=clock_ns, send=send, descriptor_closes=self._forget, say=say
         )
+        self._fill = self.network.fill
+        self._held: frozenset[int] = frozenset()
 
     def begin(self) -> None:
         """Be ready for descriptors, in this process and no other."""
@@ -85,6 +87,15 @@ class Stack:
         self._active = self._loop.seconds()
         self._turn()
 
+    def hold(self, descriptors: frozenset[int]) -> None:
+        """Do as if nothing came from these of libslirp's descriptors, and no others."""
+        self._held = descriptors
+        self._fill = self._fill_but_held if descriptors else self.network.fill
+
+    def _fill_but_held(self) -> tuple[dict[int, int], float | None]:
+        asked, timeout = self.network.fill()
+        return {each: asked[each] for each in asked.keys() - self._held}, timeout
+
     def _turn(self) -> None:
         if self._turning:
             return
@@ -92,7 +103,7 @@ class Stack:
         try:
             for _ in range(ROUNDS):
                 self.turns += 1
-                asked, timeout = self.network.fill()
+                asked, timeout = self._fill()
                 self._register(asked)
                 ready = dict(self._ready())
                 self.network.poll(ready)

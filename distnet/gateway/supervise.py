@@ -18,7 +18,8 @@ from twisted.python.failure import Failure
 
 from distnet.gateway import libslirp
 from distnet.gateway.backoff import Backoff
-from distnet.gateway.cli import CONSOLE_DESCRIPTOR
+from distnet.gateway.cli import CONSOLE_DESCRIPTOR, forwards_of
+from distnet.gateway.hostforward import check_forwards
 from distnet.sockets.quiet import QuietFactory
 
 FIRST_SECONDS: Final = 0.1
@@ -47,6 +48,7 @@ class GatewayProcess(Service):
         @param make_console: makes one end of a connection to the console.
         """
         self._reactor = reactor
+        self._forwards = forwards_of(words)
         self._words = [
             sys.executable, "-m", "distnet.cli", "gateway", "--supervised", *words
         ]  # fmt: skip
@@ -59,9 +61,14 @@ class GatewayProcess(Service):
         self._ended: Deferred[None] | None = None
 
     def startService(self) -> None:
-        """Start it when the reactor runs. Raises StartupError without a usable libslirp."""
+        """
+        Start it when the reactor runs.
+
+        Raises StartupError without a usable libslirp, or if a port to forward is not to be had.
+        """
         super().startService()
         libslirp.load()
+        check_forwards(self._forwards)
         # Not before the reactor runs: it is what notices that a process ends.
         self._reactor.callWhenRunning(self._start)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from distnet.gateway.hostports import MOST_CONNECTIONS
 from tests.daemons import PATIENCE, eventually
 from tests.gateways import Gateway, Machine, gateway_of, running_gateway
 from tests.hosts import other_machine
@@ -153,11 +154,16 @@ def reaches(port: int, server: socket.socket) -> bool:
     with (
         contextlib.suppress(ConnectionError, TimeoutError),
         socket.create_connection((LOOPBACK, port), PATIENCE) as near,
-        accepted(server) as far,
     ):
         near.settimeout(PATIENCE)
-        exchange(near, far, 1000)
-        return True
+        token = os.urandom(16)
+        near.sendall(token)
+        while True:
+            # One that was given up may still come.
+            with accepted(server) as far:
+                if whole(far, len(token)) == token:
+                    exchange(near, far, 1000)
+                    return True
     return False
 
 
@@ -330,10 +336,36 @@ def test_nobody_and_closed_ports(switch: Switch, start_gateway: Start) -> None:
         assert not is_open(nobody)
 
 
+def test_many_connections(switch: Switch, start_gateway: Start) -> None:
+    """However many connect at once, the guest's process stays, and they get in when others end."""
+    port = free_port()
+    gateway = start_gateway("--forward", f"{port}={GUEST}:22")
+    with plugged(switch) as machine, served(machine, socket.SOCK_STREAM, 22) as server:
+        with connected(port), accepted(server):
+            before = guests_of(gateway)
+        with contextlib.ExitStack() as stack:
+            for _ in range(150):
+                near = stack.enter_context(socket.socket())
+                near.setblocking(False)
+                near.connect_ex((LOOPBACK, port))
+            for _ in range(MOST_CONNECTIONS - 1):
+                stack.enter_context(accepted(server))
+            # More than these come only when there is room.
+            assert not reaches(port, server)
+        eventually("there is room", lambda: reaches(port, server))
+        assert guests_of(gateway) == before
+
+
 def test_it_starts_only_if_it_can_listen(switch: Switch, tmp_path: Path) -> None:
-    """A port that is in use is said in one line, and the gateway does not start."""
+    """A port that is in use is said in one line, and neither gateway nor switch starts."""
     with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
+        (tmp_path / "other").mkdir()
+        other = Switch(tmp_path / "other", "--gateway", "--forward", f"{port}={GUEST}:22")
+        other.launch()
+        assert other.process.wait(PATIENCE) == 1
+        (line,) = [line for line in other.log().splitlines() if line.startswith("distnet: ")]
+        assert f"cannot listen at 127.0.0.1:{port}" in line
         gateway = Gateway(tmp_path, switch, "--forward", f"{port}={GUEST}:22")
         gateway.launch()
         try:
@@ -350,7 +382,7 @@ def test_a_port_that_is_taken_later(switch: Switch, start_gateway: Start) -> Non
     port = free_port()
     gateway = start_gateway("--forward", f"{port}={GUEST}:22")
     with plugged(switch) as machine, served(machine, socket.SOCK_STREAM, 22) as server:
-        with connected(port):
+        with connected(port), accepted(server):
             (pid,) = guests_of(gateway)
         taken = socket.socket()
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -282,11 +282,6 @@ class LookedForTests(ServiceTestCase):
 
     forwards = parse_forwards(["65000=10.0.2.40:22"], PLAN)
 
-    def setUp(self) -> None:
-        """The ports of this machine are not looked at."""
-        self.patch(service, "check_forwards", lambda _: None)
-        super().setUp()
-
     def asked(self) -> list[bytes]:
         """Whom it has asked for the guest's address since."""
         return [
