@@ -68,22 +68,20 @@ class Child(Descriptor):
         self._closed = False
         self.want_to_read(True)
 
-    def input(self, *frames: bytes) -> None:
-        """Hand it frames of its guest's."""
+    def input(self, *frames: bytes) -> bool:
+        """Hand it frames of its guest's. False if it has ended, which is only not told yet."""
         if len(frames) > MOST_IN_BATCH:
-            self.input(*frames[:MOST_IN_BATCH])
-            self.input(*frames[MOST_IN_BATCH:])
-            return
+            return all([self.input(*frames[:MOST_IN_BATCH]), self.input(*frames[MOST_IN_BATCH:])])
         try:
             self._frames.send(batch_of(frames))
         except BlockingIOError:
             self.dropped["its process is busy"] += len(frames)
             self._full()
         except OSError:
-            # It has ended: its channel tells.
-            self.dropped["its process has ended"] += len(frames)
+            return False
         else:
             self._full_since = None
+        return True
 
     def tell(self, message: Message, *descriptors: int) -> None:
         """Send it a message."""
@@ -96,6 +94,17 @@ class Child(Descriptor):
         self.tell({"end": why, "reset": reset})
         if self._deadline is None and not self._closed:
             self._deadline = self._reactor.callLater(END_SECONDS, self.kill)
+
+    def make_room(self, why: str) -> None:
+        """Have it end, unless its guest has answered, be it that it has not read that yet."""
+        self.tell({"make_room": why})
+        if self._deadline is None and not self._closed:
+            self._deadline = self._reactor.callLater(END_SECONDS, self._kill_unproven)
+
+    def _kill_unproven(self) -> None:
+        self._deadline = None
+        if not self.proven:
+            self.kill()
 
     def kill(self) -> None:
         """End it at once."""

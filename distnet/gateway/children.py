@@ -21,9 +21,9 @@ from distnet.gateway.forward import make_listener
 from distnet.mac import format_mac
 from distnet.once import Once
 
-MOST_UNPROVEN: Final = 16
+MOST_UNPROVEN: Final = 10
 """Processes of guests that have not answered yet: anybody can make up so many."""
-UNPROVEN_SECONDS: Final = 0.5
+UNPROVEN_SECONDS: Final = 3.0
 """How long such a guest has, while others wait for its place."""
 MOST_UNPROVEN_SECONDS: Final = 10.0
 """How long it has while nobody does."""
@@ -190,8 +190,7 @@ class Children:
         left = oldest.since + seconds - self._reactor.seconds()
         if left <= 0:
             del self._unproven[oldest.mac]
-            # There is something to reset if it answers in this moment.
-            oldest.end("has not answered", reset=True)
+            oldest.make_room("has not answered")
             return True
         self._go_on_in(left)
         return False

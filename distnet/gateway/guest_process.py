@@ -44,6 +44,8 @@ from distnet.once import Once
 
 BATCHES_AT_ONCE: Final = 4
 """Batches of frames that are read before libslirp has its turn."""
+ROUNDS_AT_END: Final = 24
+"""How often those are read at the end: the socket does not hold more."""
 MOST_WAITING: Final = 512
 """Frames that wait while the switch does not read; libslirp sends what is lost again."""
 MOST_MESSAGES: Final = 1024
@@ -212,6 +214,8 @@ class GuestProcess:
                 self._connects_elsewhere(bytes.fromhex(message["again"]))
             if "forward" in message:
                 self._forward_from_host(message["forward"])
+            if "make_room" in message:
+                self._make_room(message["make_room"])
             if "end" in message:
                 self.end(message["end"], reset=message["reset"])
 
@@ -241,6 +245,13 @@ class GuestProcess:
                 self._aliases = Aliases(PLAN)
         self._host_ports.want(forwards)
 
+    def _make_room(self, why: str) -> None:
+        """End, unless the guest has answered, be it that this was not read yet."""
+        for _ in range(ROUNDS_AT_END):
+            self._readable()
+        if not self._proven and not self.relays:
+            self.end(why, reset=True)
+
     def end(self, why: str, *, reset: bool) -> NoReturn:
         """
         End, and with it all connections.
@@ -253,7 +264,19 @@ class GuestProcess:
             relay.abort(why, to_guest=reset)
         self._flush()
         self._tell({"bye": True, "dropped": dict(self.dropped)})
+        if reset:
+            self._reset_what_has_come()
         os._exit(0)
+
+    def _reset_what_has_come(self) -> None:
+        """What the guest has sent meanwhile is of connections that nobody has any more."""
+        with contextlib.suppress(OSError):
+            for _ in range(BATCHES_AT_ONCE * ROUNDS_AT_END):
+                batch = self._frames.recv(LONGEST_BATCH)
+                for frame in frames_of(batch) if batch else ():
+                    answer = reset_for(frame)
+                    if answer is not None and self._plug is not None:
+                        self._put_now(answer)
 
     # Frames
 

@@ -43,6 +43,8 @@ from distnet.once import Once
 ASK_SECONDS: Final = 1.0
 ASK_TIMES: Final = 3
 """How often a guest is asked at a connection that is no more, and how long it has to answer."""
+MOST_NAMED: Final = 16
+"""How many guests are named in one line."""
 AGAIN_SECONDS: Final = 60.0
 """How long frames that are not taken for one reason are only counted."""
 
@@ -207,13 +209,18 @@ class GatewayService(Service):
                 else:
                     batches[child] = [frame]
             else:
-                try:
-                    self._look(frame)
-                except Exception:
-                    # Nobody else's frames may depend on this one.
-                    _log.failure("a frame could not be looked at: {frame}", frame=frame[:64].hex())
+                self._look_safely(frame)
         for child, batch in batches.items():
-            child.input(*batch)
+            if not child.input(*batch):
+                for frame in batch:
+                    self._look_safely(frame)
+
+    def _look_safely(self, frame: bytes) -> None:
+        try:
+            self._look(frame)
+        except Exception:
+            # Nobody else's frames may depend on this one.
+            _log.failure("a frame could not be looked at: {frame}", frame=frame[:64].hex())
 
     def _look(self, frame: bytes) -> None:
         seen = self._lens.look(frame)
@@ -273,8 +280,7 @@ class GatewayService(Service):
     def _to_child(self, mac: bytes, frame: bytes) -> None:
         """Hand a packet to the process of its guest, which is started if it begins something."""
         child = self._running.get(mac)
-        if child is not None:
-            child.input(frame)
+        if child is not None and child.input(frame):
             return
         if frame[23] != _TCP:
             # UDP and the like: to others, since nothing here answers it.
@@ -452,10 +458,24 @@ class GatewayService(Service):
         self.children.plugged(self._plug.socket)
         _log.info("ready: the master is at {host}:{port}", host=plan.master, port=plan.port)
         before, self._began = self._began, True
-        # At first those of a gateway that was killed.
-        self._ask_at([] if before else self._state.flows())
+        if before:
+            self._ask_at([])
+        else:
+            self._ask_of_before()
         if self.settings.forwards and self._looking is None:
             self._look_for_guests()
+
+    def _ask_of_before(self) -> None:
+        """See to the connections of a gateway that was killed."""
+        flows = self._state.flows()
+        guests = sorted({str(Guest(flow.address, flow.mac)) for flow in flows})
+        if guests:
+            more = f" and {len(guests) - MOST_NAMED} others" if len(guests) > MOST_NAMED else ""
+            self._warn(
+                "connections of before are no more, and are reset:"
+                f" {', '.join(guests[:MOST_NAMED])}{more}"
+            )
+        self._ask_at(flows)
 
     def _unplugged(self) -> None:
         self.children.plugged(None)

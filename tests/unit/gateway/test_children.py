@@ -70,7 +70,7 @@ class Process:
 
     def is_told_to_end(self) -> bool:
         """Whether it was told to end."""
-        return any("end" in message for message in self.told())
+        return any("end" in message or "make_room" in message for message in self.told())
 
     def got(self) -> list[bytes]:
         """The frames that it was given."""

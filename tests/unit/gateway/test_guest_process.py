@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -22,6 +22,7 @@ from distnet.gateway.guest_process import (
 )
 from distnet.gateway.guests import Guest
 from distnet.gateway.merge import batch_of
+from distnet.gateway.resets import reset_for
 from distnet.guestnet import PLAN
 from tests.gateways import FrameGuest, gateway_mac, packed
 from tests.unit.gateway.loops import ClockLoop
@@ -52,6 +53,9 @@ class Slirp:
         """There is nothing to do."""
 
     begin = turn
+
+    def hold(self, descriptors: frozenset[int]) -> None:
+        """Nothing comes from any descriptor anyway."""
 
     def accept(self) -> object:
         """What connects for a guest."""
@@ -290,6 +294,43 @@ class PacketsTests(GuestProcessTestCase):
         self.assertEqual(
             [message["log"] for message in said], [str(number) for number in range(len(said))]
         )
+
+
+class RoomTests(GuestProcessTestCase):
+    """A guest that has not answered, as far as its process has read, is to make room."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for relay in list(self.process.relays.values()):
+            relay.abort("over", to_guest=False)
+
+        def leave(status: int) -> NoReturn:
+            raise SystemExit(status)
+
+        self.patch(os, "_exit", leave)
+        frames: list[bytes] = []
+        self.late = FrameGuest(frames.append, lambda: b"", "10.0.2.19", MAC)
+        self.late.tcp(SYN)
+        self.late.tcp(ACK)
+        self.syn, self.ack = frames
+
+    def test_room_is_made(self) -> None:
+        """It ends."""
+        self.assertRaises(SystemExit, self.told, {"make_room": "for others"})
+
+    def test_an_answer_that_was_not_read(self) -> None:
+        """If it has answered after all, it stays."""
+        self.frames.send(batch_of([self.syn, self.ack]))
+        self.told({"make_room": "for others"})
+        self.assertEqual(len(self.process.relays), 1)
+
+    def test_an_answer_that_comes_too_late(self) -> None:
+        """What comes while it ends is reset: its guest would wait for ever."""
+        late = batch_of([self.ack])
+        self.process._flush = lambda: self.frames.send(late)  # type: ignore[assignment]
+        self.to_guest()
+        self.assertRaises(SystemExit, self.told, {"make_room": "for others"})
+        self.assertEqual(self.to_guest(), [reset_for(self.ack)])
 
 
 class FixedTests(GuestProcessTests):

@@ -66,11 +66,13 @@ class Child:
         self.mac = mac
         self.open = set(opened)
         self.got: list[bytes] = []
+        self.is_over = False
         self.told: list[dict[str, Any]] = []
 
-    def input(self, *frames: bytes) -> None:
+    def input(self, *frames: bytes) -> bool:
         """Frames."""
         self.got.extend(frames)
+        return not self.is_over
 
     def tell(self, message: dict[str, Any]) -> None:
         """A message."""
@@ -188,6 +190,10 @@ class FramesTests(ServiceTestCase):
         self.assertEqual(len(child.got), 3)
         self.assertEqual(self.children.wanted, [self.guest.mac])
         self.assertEqual(self.plug.take(), [])
+        # It has ended, and that was not told yet.
+        child.is_over = True
+        self.guest.tcp(ACK, b"data")
+        self.assertEqual([frame[47] & RST for frame in self.plug.take()], [RST])
 
     def test_connections_that_nobody_has(self) -> None:
         """A segment of none starts nothing, and is answered by a reset; a reset is not."""
