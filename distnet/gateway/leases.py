@@ -363,6 +363,8 @@ class Leases:
         if before is not None and before is not place:
             if before.stage is _Stage.TAKEN:
                 self._state.drop_lease(mac)
+                # He may use it all the same, if what he was told came late: others have it probed.
+                before.quiet = -inf
             self._move(before, _Stage.FREE)
             before.mac, before.used = b"", False
         if place.mac != mac:

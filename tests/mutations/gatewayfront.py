@@ -328,4 +328,12 @@ MUTATIONS = (
         "pass",
         ("LeftoverTests.test_so_many_are_kept",),
     ),
+    Mutation(
+        "lease-that-is-left-is-given-unasked",
+        "who gets another address may use the first, having been told late",
+        "Leases._give",
+        "before.quiet = -inf",
+        "pass",
+        ("GivenTests.test_what_it_leaves",),
+    ),
 )

@@ -92,6 +92,16 @@ class GivenTests(LeasesTestCase):
             self.assertEqual(self.leases.choose(mac(1), wanted), Choice(FIRST, False))
         self.assertEqual(self.leases.address_of(mac(1)), FIRST)
 
+    def test_what_it_leaves(self) -> None:
+        """One that gets another address may use the first all the same, if it was told late."""
+        self.given(1)
+        self.assertEqual(self.offered(2), SECOND)
+        self.assertTrue(self.leases.confirm(mac(1), SECOND))
+        self.assertEqual(self.leases.choose(mac(3), FIRST), Choice(FIRST, True))
+        self.leases.seen(mac(1), FIRST)
+        self.clock.advance(PROBE_SECONDS)
+        self.assertFalse(self.leases.probed(mac(3), FIRST))
+
     def test_after_a_restart(self) -> None:
         """What was given is given again after a restart, and to nobody else."""
         self.given(1)
