@@ -29,17 +29,15 @@ class Plan:
 
     @ivar host: the machine that the guests run on: their gateway, and their DHCP server.
     @ivar master: where guests find the master, at C{port}.
-    @ivar leases: the first address for DHCP. zCore's kernels have 10.0.2.15 to 10.0.2.30, of which
-        10.0.2.16 would be the second one that libslirp gives away.
     @ivar pool: the addresses for DHCP, as the first and the last of each run, in the order in which
-        they are given away. 10.0.2.255 is none: guests with 24 bits would take it for everybody's.
+        they are given away. zCore's kernels have 10.0.2.15 to 10.0.2.30; 10.0.2.255 is none, since
+        guests with 24 bits would take it for everybody's.
     """
 
     network: IPv4Network = NETWORK
     host: IPv4Address = NETWORK[2]
     name_server: IPv4Address = NETWORK[3]
     master: IPv4Address = NETWORK[16]
-    leases: IPv4Address = NETWORK[31]
     pool: tuple[tuple[IPv4Address, IPv4Address], ...] = (
         (NETWORK[31], NETWORK[254]),
         (NETWORK[4], NETWORK[14]),

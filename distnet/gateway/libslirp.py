@@ -218,7 +218,7 @@ class Network:
         config.vnetwork.s_addr = _in_network_order(plan.network.network_address)
         config.vnetmask.s_addr = _in_network_order(plan.network.netmask)
         config.vhost.s_addr = _in_network_order(plan.host)
-        config.vdhcp_start.s_addr = _in_network_order(plan.leases)
+        config.vdhcp_start.s_addr = _in_network_order(plan.pool[0][0])
         config.vnameserver.s_addr = _in_network_order(plan.name_server)
         config.disable_host_loopback = True
 

@@ -464,3 +464,9 @@ def test_nat_only_if_asked_for(
             else:
                 with pytest.raises(ConnectionRefusedError):
                     near.connect((far.address, 7000))
+                # If the guest has a process it is for libslirp to refuse.
+                with machine.connect() as kernel, socket.socket() as again:
+                    kernel.read_id()
+                    again.settimeout(PATIENCE)
+                    with pytest.raises(ConnectionRefusedError):
+                        again.connect((far.address, 7000))

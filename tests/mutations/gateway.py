@@ -239,11 +239,11 @@ MUTATIONS = (
     ),
     Mutation(
         "gateway-gives-away-the-masters-address",
-        "libslirp would give 10.0.2.16 to the second client of DHCP",
-        "Plan.leases",
-        "leases: IPv4Address = NETWORK[31]",
-        "leases: IPv4Address = NETWORK[15]",
-        ("test_dhcp",),
+        "10.0.2.16 is the master's, and its neighbours are zCores'",
+        "Plan.pool",
+        "(NETWORK[31], NETWORK[254])",
+        "(NETWORK[15], NETWORK[254])",
+        ("test_gateway_frames.test_dhcp",),
     ),
     Mutation(
         "gateway-sends-under-one-mac",

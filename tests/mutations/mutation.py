@@ -24,7 +24,7 @@ class Mutation:
 
     @ivar name: what the mistake does.
     @ivar breaks: what does not hold any more, in a sentence or a part of one.
-    @ivar where: the object that is mutated, by its qualified name: C{Outbox.push}, C{Plan.leases},
+    @ivar where: the object that is mutated, by its qualified name: C{Outbox.push}, C{Plan.pool},
         a function in C. Where several have that name, a part of their module's goes before it:
         C{gateway.options.Limits}.
     @ivar before: what is replaced in the source of that object, in which it occurs exactly once.
