@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from distnet.gateway.frames import checksum, mac_of
+from distnet.gateway.frames import IPV4, checksum, mac_of
 from distnet.guestnet import Plan
 
 _SHORTEST: Final = 60
 """Bytes of a frame of Ethernet's without its checksum; what is shorter is padded."""
 
-_IPV4: Final = b"\x08\x00"
 _ARP_REQUEST: Final = b"\x08\x06\x00\x01\x08\x00\x06\x04\x00\x01"
 _ARP_REPLY: Final = b"\x08\x06\x00\x01\x08\x00\x06\x04\x00\x02"
 _ARP_END: Final = 42
@@ -90,7 +89,7 @@ class Answers:
         @return: the answer, or None if a frame is no ping of ours, or is broken.
         """
         own = frame[30:34]
-        if own not in self._replies or frame[12:14] != _IPV4 or frame[23] != _ICMP:
+        if own not in self._replies or frame[12:14] != IPV4 or frame[23] != _ICMP:
             return None
         size = (frame[_IP] & 15) * 4
         end = _IP + int.from_bytes(frame[16:18])
@@ -113,7 +112,7 @@ class Answers:
             (place & (_DO_NOT_FRAGMENT | _MORE | _OFFSET)).to_bytes(2), bytes((_TTL, _ICMP)),
             b"\0\0", own, frame[26:30],
         ))  # fmt: skip
-        ethernet = frame[6:12] + mac_of(own) + _IPV4
+        ethernet = frame[6:12] + mac_of(own) + IPV4
         return b"".join((ethernet, head[:10], checksum(head), head[12:], icmp))
 
     def _can_be_answered(self, frame: bytes) -> bool:

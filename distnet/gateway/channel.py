@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any, Final
 
 MAX_MESSAGE: Final = 60_000
@@ -86,6 +87,26 @@ class Channel:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 descriptors += memoryview(content).cast("i").tolist()
         return data, descriptors
+
+    def hear(self, most: int, told: Callable[[Message], object]) -> bool:
+        """
+        Pass on what has come, but for descriptors, which nobody wants.
+
+        @param most: how many messages at a time.
+        @param told: called with each.
+        @return: False if the other end has gone.
+        """
+        for _ in range(most):
+            try:
+                received = self.receive()
+            except BlockingIOError:
+                break
+            if received is None:
+                return False
+            message, descriptors = received
+            close_all(descriptors)
+            told(message)
+        return True
 
     def close(self) -> None:
         """Let go of the socket."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from distnet.gateway.channel import Channel, Message, close_all
+from distnet.gateway.channel import Channel, Message
 from distnet.gateway.merge import MOST_IN_BATCH, batch_of
 from distnet.mac import format_mac
 from distnet.sockets.descriptor import Descriptor
@@ -133,18 +133,12 @@ class Child(Descriptor):
 
     def doRead(self) -> None:
         """It has told something, or has ended."""
-        for _ in range(MESSAGES_AT_ONCE):
-            try:
-                received = self._channel.receive()
-            except BlockingIOError:
-                return
-            if received is None:
-                self._end()
-                return
-            message, descriptors = received
-            close_all(descriptors)
-            assert self.received is not None
-            self.received(self, message)
+        if not self._channel.hear(MESSAGES_AT_ONCE, self._hear):
+            self._end()
+
+    def _hear(self, message: Message) -> None:
+        assert self.received is not None
+        self.received(self, message)
 
     def connectionLost(self, reason: Failure) -> None:
         """It cannot be read any more, for a mistake of ours perhaps: end it, and go on."""

@@ -152,10 +152,6 @@ class Children:
         else:
             self._start_waiting()
 
-    def end(self, child: Child, why: str, *, reset: bool) -> None:
-        """End one. C{reset}: its guest is to know."""
-        child.end(why, reset=reset)
-
     # Starting
 
     def _start_waiting(self) -> None:

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from distnet.gateway.backoff import Backoff
-from distnet.gateway.channel import Channel, Message, close_all, pair
+from distnet.gateway.channel import Channel, Message, pair
 from distnet.sockets.descriptor import Descriptor
 
 FIRST_SECONDS: Final = 0.1
@@ -100,17 +100,8 @@ class Forker(Descriptor):
     def doRead(self) -> None:
         """It tells of a process, or has ended."""
         assert self._channel is not None
-        for _ in range(MESSAGES_AT_ONCE):
-            try:
-                received = self._channel.receive()
-            except BlockingIOError:
-                return
-            if received is None:
-                self._has_ended()
-                return
-            message, descriptors = received
-            close_all(descriptors)
-            self._told(message)
+        if not self._channel.hear(MESSAGES_AT_ONCE, self._told):
+            self._has_ended()
 
     def connectionLost(self, reason: Failure) -> None:
         """It cannot be read any more, for a mistake of ours perhaps: have another one."""

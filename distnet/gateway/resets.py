@@ -11,11 +11,10 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from distnet.gateway.frames import ACK, FIN, RST, SYN, bare_segment, mac_of
+from distnet.gateway.frames import ACK, FIN, IPV4, RST, SYN, bare_segment, mac_of
 from distnet.guestnet import Plan
 
 _IP: Final = 14
-_IPV4: Final = b"\x08\x00"
 _LEAST_HEAD: Final = 20
 _TCP: Final = 6
 _FRAGMENT: Final = 0x3FFF
@@ -31,7 +30,7 @@ def reset_for(frame: bytes) -> bytes | None:
     @return: None if there is nothing to answer: it is a reset itself, is not for one machine, or
         has no whole segment. Its checksums are not looked at.
     """
-    if len(frame) < _IP + _LEAST_HEAD or frame[12:14] != _IPV4 or (frame[0] | frame[6]) & 1:
+    if len(frame) < _IP + _LEAST_HEAD or frame[12:14] != IPV4 or (frame[0] | frame[6]) & 1:
         return None
     size = (frame[_IP] & 15) * 4
     start, end = _IP + size, _IP + int.from_bytes(frame[16:18])

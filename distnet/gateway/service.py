@@ -449,7 +449,7 @@ class GatewayService(Service):
         child = self._running.get(mac)
         if child is not None:
             where = f" (port {port})" if port is not None else ""
-            self.children.end(child, f"has left the switch{where}", reset=False)
+            child.end(f"has left the switch{where}", reset=False)
         else:
             self._forwarded.lost(mac)
 

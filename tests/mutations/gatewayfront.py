@@ -36,8 +36,8 @@ MUTATIONS = (
         "answers-under-the-mac-that-was-pinged",
         "an address of ours has one MAC, or switches forget where it is",
         "Answers.echo",
-        "ethernet = frame[6:12] + mac_of(own) + _IPV4",
-        "ethernet = frame[6:12] + frame[:6] + _IPV4",
+        "ethernet = frame[6:12] + mac_of(own) + IPV4",
+        "ethernet = frame[6:12] + frame[:6] + IPV4",
         ("EchoTests.test_through_another_mac",),
     ),
     Mutation(

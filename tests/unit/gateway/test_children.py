@@ -375,7 +375,7 @@ class EndingTests(ChildrenTestCase):
         child, process = self.started(pid=77)
         process.say(OPEN)
         self.reactor.settle()
-        self.children.end(child, "has left", reset=False)
+        child.end("has left", reset=False)
         self.reactor.advance(END_SECONDS / 2)
         self.assertEqual(self.killed, [])
         self.reactor.advance(END_SECONDS / 2)
@@ -389,7 +389,7 @@ class EndingTests(ChildrenTestCase):
     def test_one_that_ends_in_time(self) -> None:
         """Nobody kills what has ended: its number may be another's."""
         child, process = self.started(pid=77)
-        self.children.end(child, "has left", reset=False)
+        child.end("has left", reset=False)
         process.say({"bye": True, "dropped": {}})
         process.end()
         self.reactor.settle()
@@ -404,7 +404,7 @@ class EndingTests(ChildrenTestCase):
     def test_one_that_never_was(self) -> None:
         """One that was asked for and is not there makes room, too."""
         child, _ = self.started(pid=None)
-        self.children.end(child, "has not answered", reset=True)
+        child.end("has not answered", reset=True)
         self.reactor.advance(END_SECONDS)
         self.assertEqual(self.children.running, {})
         self.assertEqual(self.killed, [])
