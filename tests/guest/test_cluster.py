@@ -156,7 +156,7 @@ def test_a_kernel_that_panics(cluster: Boot, built: Image) -> None:
     """A kernel that panics is told with its last words and QEMU's command line."""
     line = "console=ttyS0 quiet panic=-1 rdinit=/nothing"
     with pytest.raises(ClusterError) as caught:
-        cluster(**keys(built, "", nodes=2, node=[{"id": 1, "append": line}]))
+        cluster(**keys(built, "connect;echo", nodes=2, node=[{"id": 1, "append": line}]))
     first, *rest = str(caught.value).splitlines()
     assert first == "node 1 has no id: its QEMU ended with status 0"
     assert rest[1].startswith("  qemu-system-x86_64 ")
