@@ -41,13 +41,22 @@ def memory(pids: Iterable[int]) -> int:
 
     That is the sum of their proportional set sizes.
     """
-    total = 0
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            for line in _PROC.joinpath(str(pid), "smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1]) * _KIB
-    return total
+    return sum(_proportional(pid, "Pss:") for pid in pids)
+
+
+def _own_memory(pids: Iterable[int]) -> int:
+    """
+    The same without pages of files, programs and libraries: they are counted the more the fewer
+    other processes of this machine have them, and those come and go.
+    """
+    return sum(_proportional(pid, "Pss_Anon:", "Pss_Shmem:") for pid in pids)
+
+
+def _proportional(pid: int, *names: str) -> int:
+    with contextlib.suppress(OSError):
+        lines = _PROC.joinpath(str(pid), "smaps_rollup").read_text().splitlines()
+        return sum(int(line.split()[1]) * _KIB for line in lines if line.startswith(names))
+    return 0
 
 
 def descriptors(pids: Iterable[int]) -> int:
@@ -74,7 +83,7 @@ class Footprint:
     """
     What a family of processes holds at one moment.
 
-    @ivar memory: in bytes.
+    @ivar memory: in bytes, without pages of files.
     """
 
     processes: int
@@ -85,7 +94,7 @@ class Footprint:
     def of(cls, pid: int) -> Footprint:
         """That of a process and its descendants."""
         pids = family(pid)
-        return cls(len(pids), memory(pids), descriptors(pids))
+        return cls(len(pids), _own_memory(pids), descriptors(pids))
 
     def __str__(self) -> str:
         return (

@@ -29,6 +29,8 @@ MOST_UNPROVEN_SECONDS: Final = 10.0
 """How long it has while nobody does."""
 MOST_WAITING: Final = 512
 """Guests that wait until one can be started."""
+WAITING_SECONDS: Final = 5.0
+"""How long they do: one that is there has sent its SYN again by then, RFC 6298."""
 MOST_FRAMES: Final = 4
 """The last of their frames, which they have then."""
 MOST_CHILDREN: Final = 1024
@@ -76,6 +78,19 @@ class What:
     fixed: frozenset[bytes] = field(default_factory=frozenset)
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """
+    A guest that waits for a process.
+
+    @ivar heard: when it was heard last.
+    @ivar frames: the last that it has sent.
+    """
+
+    heard: float = 0.0
+    frames: deque[bytes] = field(default_factory=lambda: deque(maxlen=MOST_FRAMES))
+
+
 class Children:
     """
     All of them.
@@ -92,7 +107,8 @@ class Children:
             reactor, words, self._told_by_zygote, self._start_waiting, self._orphaned
         )
         self._unproven: dict[bytes, Child] = {}
-        self._waiting: dict[bytes, deque[bytes]] = {}
+        # In the order in which they were heard.
+        self._waiting: dict[bytes, _Waiting] = {}
         self._pinned: dict[bytes, list[Any]] = {}
         self._statuses: dict[int, Child] = {}
         self._plug: socket.socket | None = None
@@ -129,9 +145,10 @@ class Children:
             child.input(frame)
         else:
             # Who comes last is the first: of a flood of guests that are none, others come after it.
-            frames = self._waiting.pop(mac, None) or deque(maxlen=MOST_FRAMES)
-            frames.append(frame)
-            self._waiting[mac] = frames
+            waiting = self._waiting.pop(mac, None) or _Waiting()
+            waiting.heard = self._reactor.seconds()
+            waiting.frames.append(frame)
+            self._waiting[mac] = waiting
             if len(self._waiting) > MOST_WAITING:
                 del self._waiting[next(iter(self._waiting))]
             self._start_waiting()
@@ -158,6 +175,7 @@ class Children:
         while self._forker.is_there and self._stopped is None:
             # There are no more of the pinned ones than users have asked for.
             mac = next((each for each in self._pinned if each not in self.running), None)
+            self._forget_those_of_long_ago()
             if mac is None and self._waiting and self._has_room():
                 mac = next(reversed(self._waiting))
             if mac is None or self._is_full():
@@ -165,7 +183,17 @@ class Children:
             if not self._start(mac):
                 self._go_on_in(RETRY_SECONDS)
                 return
-            self.running[mac].input(*self._waiting.pop(mac, ()))
+            waiting = self._waiting.pop(mac, None)
+            if waiting is not None:
+                self.running[mac].input(*waiting.frames)
+
+    def _forget_those_of_long_ago(self) -> None:
+        since = self._reactor.seconds() - WAITING_SECONDS
+        while self._waiting:
+            mac = next(iter(self._waiting))
+            if self._waiting[mac].heard > since:
+                break
+            del self._waiting[mac]
 
     def _is_full(self) -> bool:
         is_full = len(self.running) >= MOST_CHILDREN

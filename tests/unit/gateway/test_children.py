@@ -23,6 +23,7 @@ from distnet.gateway.children import (
     RETRY_SECONDS,
     STOP_SECONDS,
     UNPROVEN_SECONDS,
+    WAITING_SECONDS,
     Children,
     What,
 )
@@ -265,6 +266,23 @@ class NurseryTests(ChildrenTestCase):
         waiting = list(self.children._waiting)
         self.assertEqual(len(waiting), MOST_WAITING)
         self.assertEqual(waiting[0], mac(MOST_UNPROVEN + 5))
+
+    def test_those_that_have_gone_while_they_waited(self) -> None:
+        """Whoever was not heard for so long is not waited for: of a flood nothing is left then."""
+        for number in range(MOST_UNPROVEN + 50):
+            self.children.input(mac(number), b"SYN")
+        self.asked()
+        # The newest of them gets the first room that there is, one that goes on sending the second.
+        self.reactor.advance(UNPROVEN_SECONDS)
+        self.assertEqual([each.mac for each in self.asked()], list(map(mac, range(59, 49, -1))))
+        self.children.input(mac(20), b"SYN")
+        self.reactor.advance(WAITING_SECONDS - UNPROVEN_SECONDS)
+        self.assertEqual(list(self.children._waiting), [mac(20)])
+        self.reactor.advance(2 * UNPROVEN_SECONDS - WAITING_SECONDS)
+        self.assertEqual([each.mac for each in self.asked()], [mac(20)])
+        self.assertEqual(self.processes[mac(20)].got(), [b"SYN", b"SYN"])
+        self.reactor.advance(10 * MOST_UNPROVEN_SECONDS)
+        self.assertEqual(self.asked(), [])
 
     def test_so_many_guests(self) -> None:
         """There is a limit to all; the log says so once, and whoever leaves makes room."""
