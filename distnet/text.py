@@ -10,6 +10,9 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
 
+MORE_DESCRIPTORS: Final = "let it have more, by LimitNOFILE= in its systemd unit or by 'ulimit -n'"
+"""What to do about a process that has no descriptor left."""
+
 _GAP: Final = "  "
 _ESCAPE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*([@-~])|[0-~])")
 """Control sequences and other escapes, ECMA-48; of a control sequence, its final byte."""

@@ -6,6 +6,8 @@ import contextlib
 import itertools
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -50,6 +52,17 @@ def until(what: str, found: Callable[[], Any], patience: float = PATIENCE) -> It
             return
         assert time.monotonic() < deadline, f"{what}: not within {patience} s, {number} times"
         yield number
+
+
+def connect_and_reset(address: Any) -> None:
+    """Connect to a path, or a host and port, and reset the connection at once."""
+    if isinstance(address, str):
+        family = socket.AF_UNIX
+    else:
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    with socket.socket(family) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.connect(address)
 
 
 class Daemon:
@@ -119,6 +132,13 @@ class Daemon:
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(PATIENCE)
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """It stands still within the C{with} statement, and whatever comes to it waits."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+        yield
+        os.kill(self.process.pid, signal.SIGCONT)
 
     def kill(self) -> None:
         """End it at once, if it runs."""

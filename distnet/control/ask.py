@@ -21,6 +21,7 @@ from distnet.control.paths import (
     listens,
 )
 from distnet.errors import LocalError, MachineError
+from distnet.text import MORE_DESCRIPTORS
 
 _GLANCE_SECONDS: Final = 1.0
 """How long each of several has to say what it is."""
@@ -69,6 +70,11 @@ def ask(control: str, path: str, timeout: float = 5, *, kind: Kind = MASTER) -> 
         ) from None
     except PermissionError:
         raise NoMaster(f"the {kind.noun} at {control} belongs to another user") from None
+    except (ConnectionResetError, BrokenPipeError, http.client.RemoteDisconnected):
+        raise NoMaster(
+            f"the {kind.noun} at {control} has closed the connection without an answer: if its log"
+            f" says that it has no descriptor left, {MORE_DESCRIPTORS}"
+        ) from None
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise NoMaster(f"what answers at {control} is not a {kind.noun}: {error}") from None
     finally:

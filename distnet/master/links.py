@@ -196,6 +196,9 @@ class INodes(Interface):
     def connected(protocol: NodeProtocol) -> None:
         """A connection has a link and wants to be a node."""
 
+    def vanished(protocol: NodeProtocol) -> None:
+        """A connection was over before it could have a link."""
+
     def ended(protocol: NodeProtocol, reason: Failure) -> None:
         """A connection that had a link is over; it may never have become a node."""
 
@@ -242,7 +245,11 @@ class NodeProtocol(Protocol):
         if sock.family != socket.AF_UNIX:
             self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)
-        self.link = SocketLink(self, self.transport, describe_peer(sock))
+        try:
+            self.link = SocketLink(self, self.transport, describe_peer(sock))
+        except OSError:
+            self._vanished()
+            return
         self._nodes.connected(self)
 
     def handshakeCompleted(self) -> None:
@@ -252,8 +259,17 @@ class NodeProtocol(Protocol):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         subject = self.transport.getPeerCertificate().get_subject().commonName
-        self.link = TLSLink(self, self.transport, f"tls {peer_address(sock)} CN={subject}")
+        try:
+            self.link = TLSLink(self, self.transport, f"tls {peer_address(sock)} CN={subject}")
+        except OSError:
+            self._vanished()
+            return
         self._nodes.connected(self)
+
+    def _vanished(self) -> None:
+        """The connection was reset before anything could be known of it."""
+        self._nodes.vanished(self)
+        self.transport.abortConnection()
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes have come, from now on or from before the node was greeted."""

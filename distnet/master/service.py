@@ -49,6 +49,7 @@ from distnet.sockets.listen import address_of, listen
 from distnet.sockets.native import Way
 from distnet.sockets.peers import peer_credentials
 from distnet.sockets.quiet import QuietFactory
+from distnet.sockets.unaccepted import RESET, Unaccepted
 
 _log = Logger(namespace="distnet")
 
@@ -95,6 +96,7 @@ class MasterService(Service):
         self._watch = UnreadWatch(reactor)
         self._resumable: dict[int, str] = {}
         self._refusals_said: dict[NodeListener, Once] = {}
+        self._unaccepted = Unaccepted(reactor, "listeners for kernels")
         self._stopping = False
         self._last_settled = status.LastSettled()
         everybody: list[Any] = [
@@ -264,6 +266,10 @@ class MasterService(Service):
     def _not_recorded(self, session: Session, failure: Failure) -> None:
         session.link.abort()
         self.router.lost(session, f"error: its id cannot be recorded: {failure.getErrorMessage()}")
+
+    def vanished(self, protocol: NodeProtocol) -> None:
+        """A connection was over before it could be a node."""
+        self._unaccepted.failed(RESET)
 
     def ended(self, protocol: NodeProtocol, reason: Failure) -> None:
         """A connection is over, and its node, if it was one, with it."""

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 
 from distnet.address import MAX_UNIX_PATH, Address, TcpAddress, TlsAddress, UnixAddress
 from distnet.errors import StartupError
+from distnet.sockets.unaccepted import tell_of_unaccepted
 
 _LOOPBACK: Final = {"tcp": "127.0.0.1", "tcp6": "::1"}
 BACKLOG: Final = 1024
@@ -183,6 +184,7 @@ def listen(reactor: Any, listener: Listener, factory: IProtocolFactory) -> IList
     if isinstance(outcome[0], Failure):
         raise StartupError(_why(listener, cast(BaseException, outcome[0].value))) from None
     port: IListeningPort = outcome[0]
+    tell_of_unaccepted(reactor, port)
     return port
 
 

@@ -7,11 +7,13 @@ import re
 import resource
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from distnet.control.ask import NoMaster
 from distnet.wire import encode_message
-from tests.daemons import eventually, until
+from tests.daemons import connect_and_reset, eventually, until
 from tests.masters import Kernel, Master
 
 Start = Callable[..., Master]
@@ -324,6 +326,22 @@ def test_thousands_of_connections(master: Master, connect: Connect) -> None:
         assert kernel.receive() == (0, BLOCK)
 
 
+def test_reset_before_they_are_accepted(start_master: Start, tmp_path: Path) -> None:
+    """Connections that are reset before they were accepted are one line, on all listeners."""
+    path = str(tmp_path / "kernels")
+    master = start_master("--port", "0", "--listen", "tcp6:0", "--listen", f"unix:{path}")
+    six = ("::1", int(master.address("tcp:[").rpartition(":")[2]))
+    four = ("127.0.0.1", master.port)
+    with master.stopped():
+        for _ in range(20):
+            for where in (four, six, path, master.tools, master.control):
+                connect_and_reset(where)
+    log = master.wait_for_log("(ECONNRESET)")
+    assert "listeners for kernels: 40 connections could not be accepted (ECONNRESET)" in log
+    eventually("nobody is left", lambda: not master.ask("/nodes"))
+    assert "Traceback" not in master.log()
+
+
 def test_running_out_of_descriptors_disturbs_nobody(start_master: Start, connect: Connect) -> None:
     """With no descriptor left, new connections fail and are told of; the others go on."""
     master = start_master("--port", "0", within=["prlimit", "--nofile=40:40"])
@@ -331,7 +349,12 @@ def test_running_out_of_descriptors_disturbs_nobody(start_master: Start, connect
     kernels = [Kernel(("127.0.0.1", port)) for _ in range(60)]
     first = kernels[0]
     first.read_id()
-    master.wait_for_log("EMFILE")
+    log = master.wait_for_log("could not be accepted (EMFILE)")
+    # One line, that says what to do, for all of them.
+    told = [line for line in log.splitlines() if "EMFILE" in line]
+    assert len(told) == 1 and "LimitNOFILE=" in told[0], told
+    with pytest.raises(NoMaster, match="LimitNOFILE="):
+        master.status()
     settled(master, first)
     for kernel in kernels[1:]:
         kernel.close()

@@ -22,7 +22,7 @@ from typing import Self
 import pytest
 
 from distnet.switch.core.streamwire import PREFIX, StreamFrames, encode_frame
-from tests.daemons import PATIENCE, ROOT, TWISTD, eventually, until
+from tests.daemons import PATIENCE, ROOT, TWISTD, connect_and_reset, eventually, until
 from tests.integration.test_cli import distnet, lines
 from tests.switches import BROADCAST, RawClient, StartSwitch, Switch, frame, mac
 
@@ -394,6 +394,17 @@ def test_reset_at_once(start_switch: StartSwitch) -> None:
         with StreamClient(listening(switch)) as client:
             client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     eventually("all is closed", lambda: switch.descriptors() <= before)
+    assert "Traceback" not in switch.log()
+
+
+def test_reset_before_they_are_accepted(start_switch: StartSwitch) -> None:
+    """Those that are reset before they were accepted are counted in one line."""
+    switch = start_switch("--stream", "tcp:0")
+    where = listening(switch)
+    with switch.stopped():
+        for _ in range(20):
+            connect_and_reset(where)
+    assert "listeners for -netdev stream: 20 conn" in switch.wait_for_log("(ECONNRESET)")
     assert "Traceback" not in switch.log()
 
 

@@ -30,6 +30,7 @@ from distnet.sockets.listen import (
 from distnet.sockets.peers import describe_peer, peer_credentials, peer_groups
 from distnet.sockets.quiet import QuietFactory
 from distnet.sockets.refusals import Refusals
+from distnet.sockets.unaccepted import RESET, Unaccepted
 from distnet.sockets.unbuffered import Unbuffered
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
@@ -71,12 +72,14 @@ class FrameStreamService(Service):
     Listens, and plugs in whoever connects.
 
     @ivar refusals: of those for whom there was no port.
+    @ivar unaccepted: those who had gone already.
     """
 
     def __init__(self, reactor: Any, bridge: Bridge, listeners: Sequence[StreamListener]) -> None:
         self.reactor = reactor
         self.bridge = bridge
         self.refusals = Refusals(reactor, "a stream")
+        self.unaccepted = Unaccepted(reactor, "listeners for -netdev stream")
         self._listeners = listeners
         self._ports: list[tuple[StreamListener, Listener, IListeningPort]] = []
         self._connections: set[FrameConnection] = set()
@@ -194,7 +197,7 @@ class FrameConnection(Unbuffered, Protocol):
                 self.transport.setTcpNoDelay(True)
             grow_send_buffer(sock)
         except OSError:
-            # It has gone already.
+            self._service.unaccepted.failed(RESET)
             self.transport.abortConnection()
             return
         self.write_to(self.transport)

@@ -22,6 +22,7 @@ from distnet.sockets.listen import BACKLOG
 from distnet.sockets.peers import peer_groups
 from distnet.sockets.quiet import QuietFactory
 from distnet.sockets.refusals import Refusals
+from distnet.sockets.unaccepted import tell_of_unaccepted
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
 from distnet.switch.core.records import Endpoint
@@ -79,6 +80,7 @@ class VdeService(Service):
             raise StartupError(
                 f"cannot listen at {ctl}: {error.socketError.strerror or error.socketError}"
             ) from None
+        tell_of_unaccepted(self.reactor, self._port)
         self.directory.opened()
         super().startService()
         _log.info("listening in {directory} for VDE", directory=self.directory.path)
