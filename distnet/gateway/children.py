@@ -39,6 +39,7 @@ STOP_SECONDS: Final = 2.0
 RETRY_SECONDS: Final = 1.0
 """How long until one is started again that could not be."""
 
+_NO_MATTER_SECONDS: Final = 0.01
 _log = Logger(namespace="distnet")
 
 
@@ -181,7 +182,7 @@ class Children:
             if mac is None or self._is_full():
                 return
             if not self._start(mac):
-                self._go_on_in(RETRY_SECONDS)
+                self._go_on_at(self._reactor.seconds() + RETRY_SECONDS)
                 return
             waiting = self._waiting.pop(mac, None)
             if waiting is not None:
@@ -211,17 +212,18 @@ class Children:
     def _end_unproven(self, seconds: float) -> bool:
         """End the oldest that is unproven for so long; if there is none, have it done then."""
         oldest = next(iter(self._unproven.values()))
-        left = oldest.since + seconds - self._reactor.seconds()
-        if left <= 0:
+        due = oldest.since + seconds
+        if due <= self._reactor.seconds():
             del self._unproven[oldest.mac]
             oldest.make_room("has not answered")
             return True
-        self._go_on_in(left)
+        self._go_on_at(due)
         return False
 
-    def _go_on_in(self, seconds: float) -> None:
-        if self._later is None or self._later.getTime() > self._reactor.seconds() + seconds:
-            self._set_later(seconds, self._go_on)
+    def _go_on_at(self, when: float) -> None:
+        # Of what is asked for with every frame of a flood, not each is another call.
+        if self._later is None or self._later.getTime() > when + _NO_MATTER_SECONDS:
+            self._set_later(max(when - self._reactor.seconds(), 0), self._go_on)
 
     def _set_later(self, seconds: float, call: Callable[[], None]) -> None:
         """Have something done later, and nothing else."""

@@ -27,24 +27,25 @@ from distnet.gateway.dhcp import DhcpServer
 from distnet.gateway.dns import ResolvConf
 from distnet.gateway.forwarded import ASK_SECONDS as LOOK_SECONDS
 from distnet.gateway.forwarded import Forwarded
-from distnet.gateway.frames import ACK, IPV4, RST, SYN, Lens, Refusal, segment_of
+from distnet.gateway.frames import ACK, IPV4, RST, SYN, Lens, Refusal, Seen, Segment, segment_of
 from distnet.gateway.guests import Guest, Notes
 from distnet.gateway.hostforward import HostForward
 from distnet.gateway.leases import Leases
 from distnet.gateway.management import Management
 from distnet.gateway.masters import Masters, Near
 from distnet.gateway.plug import Plug
-from distnet.gateway.resets import question, reset_for
+from distnet.gateway.resets import reset_for
+from distnet.gateway.stale import Stale
 from distnet.gateway.state import Flow, State, default_state
+from distnet.gateway.turns import Turns
 from distnet.guestnet import PLAN, Plan
 from distnet.mac import format_mac
 from distnet.once import Once
 
-ASK_SECONDS: Final = 1.0
-ASK_TIMES: Final = 3
-"""How often a guest is asked at a connection that is no more, and how long it has to answer."""
 MOST_NAMED: Final = 16
 """How many guests are named in one line."""
+MOST_LINES: Final = 64
+"""How many lines name guests; of those beyond only the number is told."""
 AGAIN_SECONDS: Final = 60.0
 """How long frames that are not taken for one reason are only counted."""
 
@@ -52,8 +53,6 @@ AGAIN_SECONDS: Final = 60.0
 _TOLD: Final = (Refusal.SIZE, Refusal.BROKEN, Refusal.FORBIDDEN)
 _ICMP: Final = 1
 _TCP: Final = 6
-# One of these numbers is out of any window.
-_NUMBERS_APART: Final = 1 << 30
 _log = Logger(namespace="distnet")
 
 
@@ -121,6 +120,8 @@ class GatewayService(Service):
         # Each costs so much more than another frame that it could be everybody's time.
         self._requests = Budget(20, 1000, time.monotonic)
         self._pings = Budget(200, 2000, time.monotonic)
+        self._doubts = Budget(2, 100, time.monotonic)
+        self._turns = Turns(reactor, self._take_dhcp)
         self._forwarded = Forwarded(
             settings.forwards, ask=self._who_has, changed=self._pin, seconds=reactor.seconds
         )
@@ -128,9 +129,6 @@ class GatewayService(Service):
         self._own = {address.packed for address in plan.own}
         self._master = plan.master.packed
         self._running = self.children.running
-        # Connections that are no more, of which the guest has not been told.
-        self._stale: dict[Flow, int] = {}
-        self._asking: Any = None
         self._began = False
 
     def startService(self) -> None:
@@ -140,6 +138,12 @@ class GatewayService(Service):
         version = libslirp.load().version
         self._state = State.open(default_state(settings.directory), self._warn)
         self._leases = Leases(plan, self._state, time.monotonic)
+        self._stale = Stale(
+            self._reactor,
+            self._state,
+            send=self._plug.send,
+            is_plugged=lambda: self._plug.port is not None,
+        )
         servers = ResolvConf()
         self._dhcp = DhcpServer(
             plan,
@@ -168,9 +172,8 @@ class GatewayService(Service):
     def stopService(self) -> Deferred[None]:
         """Leave the switch; all connections end. Fires when all guests' processes have."""
         super().stopService()
-        if self._asking is not None:
-            self._asking.cancel()
-            self._asking = None
+        self._stale.stop()
+        self._turns.stop()
         if self._looking is not None:
             self._looking.cancel()
             self._looking = None
@@ -195,6 +198,7 @@ class GatewayService(Service):
     def _received(self, frames: list[bytes]) -> None:
         running, macs = self._running, self._lens.macs
         batches: dict[Child, list[bytes]] = {}
+        others = []
         for frame in frames:
             # A segment of TCP, of a guest with a process: nothing else comes often.
             child = running.get(frame[6:12])
@@ -209,18 +213,23 @@ class GatewayService(Service):
                 else:
                     batches[child] = [frame]
             else:
-                self._look_safely(frame)
+                others.append(frame)
+        # Those first: each of the others costs as much as many of them, and may be anything.
         for child, batch in batches.items():
             if not child.input(*batch):
-                for frame in batch:
-                    self._look_safely(frame)
+                others = batch + others
+        for frame in others:
+            self._look_safely(frame)
 
     def _look_safely(self, frame: bytes) -> None:
         try:
             self._look(frame)
         except Exception:
-            # Nobody else's frames may depend on this one.
-            _log.failure("a frame could not be looked at: {frame}", frame=frame[:64].hex())
+            self._failed_at(frame)
+
+    def _failed_at(self, frame: bytes) -> None:
+        # Nobody else's frames may depend on this one.
+        _log.failure("a frame could not be looked at: {frame}", frame=frame[:64].hex())
 
     def _look(self, frame: bytes) -> None:
         seen = self._lens.look(frame)
@@ -237,17 +246,17 @@ class GatewayService(Service):
         if seen.refusal is not None:
             self.refused[seen.refusal] += 1
         elif self._dhcp.wants(frame):
-            self._take_dhcp(frame)
+            self._ask_for_address(frame)
         elif (answer := self._answers.arp(frame)) is not None:
             self._plug.send(answer)
         elif frame[12:14] == IPV4:
-            self._take_packet(seen.mac, frame)
+            self._take_packet(seen, frame)
 
-    def _take_packet(self, mac: bytes, frame: bytes) -> None:
+    def _take_packet(self, seen: Seen, frame: bytes) -> None:
         if frame[23] == _ICMP and frame[30:34] in self._own:
-            self._answer_ping(mac, frame)
+            self._answer_ping(seen.mac, frame)
         else:
-            self._to_child(mac, frame)
+            self._to_child(seen, frame)
 
     def _answer_ping(self, mac: bytes, frame: bytes) -> None:
         answer = self._answers.echo(frame) if self._pings.allows(mac) else None
@@ -258,7 +267,7 @@ class GatewayService(Service):
         """A machine has an address: if another one has it too, that is to be said."""
         line, other = self._notes.seen(mac, address)
         self._say(line)
-        if other is not None:
+        if other is not None and self._doubts.allows(address):
             # If it is there as well, it answers.
             self._plug.send(self._answers.who_has(address, other))
 
@@ -269,16 +278,22 @@ class GatewayService(Service):
         elif refusal in _TOLD:
             self._warn_once(refusal, f"{format_mac(mac)}: frames are not taken: {refusal}")
 
-    def _take_dhcp(self, frame: bytes) -> None:
-        if not self._requests.allows(frame[6:12]):
+    def _ask_for_address(self, frame: bytes) -> None:
+        if not (self._requests.allows(frame[6:12]) and self._turns.add(frame)):
             self._warn_once("requests", "there are too many requests for addresses")
+
+    def _take_dhcp(self, frame: bytes) -> None:
+        try:
+            refusal = self._dhcp.take(frame)
+        except Exception:
+            self._failed_at(frame)
             return
-        refusal = self._dhcp.take(frame)
         if refusal is not None and refusal is not Refused.NONE_LEFT:
             self._warn_once(refusal, f"DHCP of {format_mac(frame[6:12])}: {refusal}")
 
-    def _to_child(self, mac: bytes, frame: bytes) -> None:
+    def _to_child(self, seen: Seen, frame: bytes) -> None:
         """Hand a packet to the process of its guest, which is started if it begins something."""
+        mac = seen.mac
         child = self._running.get(mac)
         if child is not None and child.input(frame):
             return
@@ -289,7 +304,7 @@ class GatewayService(Service):
             else:
                 self.refused[Refusal.FORBIDDEN] += 1
             return
-        segment = segment_of(frame)
+        segment = seen.segment or segment_of(frame)
         if segment is None:
             self.refused[Refusal.BROKEN] += 1
             return
@@ -299,7 +314,7 @@ class GatewayService(Service):
         elif not segment.flags & RST:
             # Of a connection whose process has ended, or of another gateway before this one.
             self._reset(frame)
-            self._told(mac, segment.address, segment.port)
+            self._told(mac, frame, segment)
 
     def _answer_instead(self, frame: bytes) -> bool:
         """Answer what is for us and not for libslirp: pings, and connections to no port of ours."""
@@ -308,17 +323,16 @@ class GatewayService(Service):
         if frame[23] == _ICMP:
             self._answer_ping(frame[6:12], frame)
             return True
-        segment = segment_of(frame)
-        if segment is None or segment.flags & RST:
+        if not self._reset(frame):
             return False
-        self._reset(frame)
         self.refused[Refusal.FORBIDDEN] += 1
         return True
 
-    def _reset(self, frame: bytes) -> None:
+    def _reset(self, frame: bytes) -> bool:
         reset = reset_for(frame)
         if reset is not None:
             self._plug.send(reset)
+        return reset is not None
 
     # What guests' processes want; see children.Parent
 
@@ -358,7 +372,9 @@ class GatewayService(Service):
 
     def opened(self, child: Child, address: bytes, port: int) -> None:
         """A guest has connected to the master."""
-        self._state.add_flow(self._flow(child.mac, address, port))
+        flow = self._flow(child.mac, address, port)
+        self._stale.begun(flow)
+        self._state.add_flow(flow)
         for other in self._running.values():
             # It may have another MAC address since it was started again.
             if other is not child and any(address == each for each, _ in other.open):
@@ -378,7 +394,7 @@ class GatewayService(Service):
             for flow in flows:
                 self._state.drop_flow(flow)
         elif self.running:
-            self._ask_at(flows)
+            self._stale.add(flows)
         # If not, the next gateway asks.
         self._forwarded.lost(child.mac)
 
@@ -402,46 +418,25 @@ class GatewayService(Service):
 
     # Connections that are no more
 
-    def _ask_at(self, flows: list[Flow]) -> None:
-        """
-        Have guests tell how far they are with connections that are no more, to be reset there.
-
-        Nobody knows the numbers any more that a reset needs. A segment that is out of window is
-        answered with them (RFC 9293, 3.10.7.4), and that answer, being of no connection, is
-        answered with the reset.
-        """
-        for flow in flows:
-            self._stale[flow] = ASK_TIMES
-        if self._asking is None and self._stale:
-            self._ask()
-
-    def _ask(self) -> None:
-        self._asking = None
-        if self._plug.port is None:
-            # They are asked when there is a switch.
-            return
-        for flow, times in list(self._stale.items()):
-            child = self._running.get(flow.mac)
-            if not times or (child is not None and (flow.address, flow.port) in child.open):
-                # It is not there, or has begun anew.
-                self._forget_flow(flow)
-                continue
-            self._stale[flow] = times - 1
-            number = times * _NUMBERS_APART
-            self._plug.send(question(self.settings.plan, flow.mac, flow.address, flow.port, number))
-        if self._stale:
-            self._asking = self._reactor.callLater(ASK_SECONDS, self._ask)
-
-    def _told(self, mac: bytes, address: bytes, port: int) -> None:
-        flow = self._flow(mac, address, port)
-        if flow in self._stale:
-            self._forget_flow(flow)
-        guest = Guest(address, mac)
+    def _told(self, mac: bytes, frame: bytes, segment: Segment) -> None:
+        start = 14 + (frame[14] & 15) * 4
+        own_port = int.from_bytes(frame[start + 2 : start + 4])
+        self._stale.over(Flow(mac, segment.address, segment.port, frame[30:34], own_port))
+        guest = Guest(segment.address, mac)
         self._warn_once(guest, f"{guest}: its connection of before is no more: reset")
 
-    def _forget_flow(self, flow: Flow) -> None:
-        self._stale.pop(flow, None)
-        self._state.drop_flow(flow)
+    def _take_over(self) -> None:
+        """See to the connections of a gateway that was killed."""
+        flows = self._state.flows()
+        guests = sorted({str(Guest(flow.address, flow.mac)) for flow in flows})
+        for named in range(0, len(guests), MOST_NAMED)[:MOST_LINES]:
+            self._warn(
+                "connections of before are no more, and are reset:"
+                f" {', '.join(guests[named : named + MOST_NAMED])}"
+            )
+        if (more := len(guests) - MOST_NAMED * MOST_LINES) > 0:
+            self._warn(f"connections of before are no more, and are reset: {more} others'")
+        self._stale.add(flows)
 
     # The switch
 
@@ -459,23 +454,11 @@ class GatewayService(Service):
         _log.info("ready: the master is at {host}:{port}", host=plan.master, port=plan.port)
         before, self._began = self._began, True
         if before:
-            self._ask_at([])
+            self._stale.go_on()
         else:
-            self._ask_of_before()
+            self._take_over()
         if self.settings.forwards and self._looking is None:
             self._look_for_guests()
-
-    def _ask_of_before(self) -> None:
-        """See to the connections of a gateway that was killed."""
-        flows = self._state.flows()
-        guests = sorted({str(Guest(flow.address, flow.mac)) for flow in flows})
-        if guests:
-            more = f" and {len(guests) - MOST_NAMED} others" if len(guests) > MOST_NAMED else ""
-            self._warn(
-                "connections of before are no more, and are reset:"
-                f" {', '.join(guests[:MOST_NAMED])}{more}"
-            )
-        self._ask_at(flows)
 
     def _unplugged(self) -> None:
         self.children.plugged(None)

@@ -127,7 +127,7 @@ def test_addresses_in_use_are_not_given_away(site: Site) -> None:
 
 
 def test_guests_are_told_of_a_restart(site: Site) -> None:
-    """Guests that wait for a message when the gateway was killed are reset."""
+    """Guests that wait for a message when the gateway was killed are reset; the log names them."""
     site.use_gateway()
     with contextlib.ExitStack() as stack:
         machines = [stack.enter_context(site.machine(f"10.0.2.{n}")) for n in (15, 17)]
@@ -144,6 +144,8 @@ def test_guests_are_told_of_a_restart(site: Site) -> None:
         for kernel in kernels:
             with pytest.raises(ConnectionResetError):
                 kernel.socket.recv(10)
+        for number in (15, 17, 18):
+            site.gateway.wait_for_log(f"10.0.2.{number} (")
         for machine in machines:
             with machine.connect() as again:
                 again.read_id()

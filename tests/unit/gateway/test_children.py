@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import socket
 import subprocess
@@ -248,6 +249,22 @@ class NurseryTests(ChildrenTestCase):
         self.reactor.advance(UNPROVEN_SECONDS)
         self.assertEqual([each.mac for each in self.asked()], [mac(MOST_UNPROVEN)])
         self.assertTrue(self.processes[mac(0)].is_told_to_end())
+
+    def test_a_flood(self) -> None:
+        """Of guests that wait not each costs another call of the reactor's."""
+        now, later = self.reactor.seconds, self.reactor.callLater
+        passed = itertools.count()
+        called: list[float] = []
+
+        def call_later(seconds: float, *call: Any) -> Any:
+            called.append(seconds)
+            return later(seconds, *call)
+
+        self.patch(self.reactor, "seconds", lambda: now() + next(passed) * 1e-6)
+        self.patch(self.reactor, "callLater", call_later)
+        for number in range(MOST_UNPROVEN + 100):
+            self.children.input(mac(number), b"SYN")
+        self.assertLessEqual(len(called), 2)
 
     def test_the_last_frames_of_those_that_wait(self) -> None:
         """Of a guest that waits only the last few frames are kept."""

@@ -72,8 +72,8 @@ class ResetTests(SynchronousTestCase):
             self.assertIsNone(reset_for(frame[:size]))
 
     def test_question(self) -> None:
-        """A question is an acknowledgment from the master, with the number that is wanted."""
-        frame = question(PLAN, MAC, packed("10.0.2.40"), 4000, 2**32 + 5)
+        """A question is an acknowledgment, with the number that is wanted."""
+        frame = question(MAC, PLAN.master.packed + packed("10.0.2.40"), (1234, 4000), 2**32 + 5)
         self.assertEqual(frame[:12], MAC + gateway_mac("10.0.2.16"))
         expected = Segment(packed("10.0.2.40"), 4000, ACK, 5, 5, 0)
         self.assertEqual(Lens(PLAN).from_master(frame), expected)

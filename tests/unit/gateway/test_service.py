@@ -11,17 +11,19 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.address import TcpAddress, UnixAddress
 from distnet.errors import PeerError
-from distnet.gateway import service
+from distnet.gateway import service, turns
 from distnet.gateway.budget import Budget
 from distnet.gateway.forwarded import ASK_SECONDS as LOOK_SECONDS
 from distnet.gateway.frames import ACK, FIN, IPV4, RST, SYN
 from distnet.gateway.hostforward import HostForward, parse_forwards
 from distnet.gateway.resets import question, reset_for
-from distnet.gateway.service import ASK_SECONDS, ASK_TIMES, GatewayService, Settings
+from distnet.gateway.service import MOST_NAMED, GatewayService, Settings
+from distnet.gateway.stale import ASK_SECONDS, ASK_TIMES
 from distnet.gateway.state import Flow, State
+from distnet.gateway.turns import AT_ONCE
 from distnet.guestnet import PLAN
 from tests.gateways import FrameGuest, dhcp_discover, gateway_mac, packed
-from tests.switches import BROADCAST
+from tests.switches import BROADCAST, mac
 from tests.unit.gateway.reactors import Turning
 
 MASTER = PLAN.master.packed
@@ -176,7 +178,7 @@ class FramesTests(ServiceTestCase):
     def test_dhcp(self) -> None:
         """It gives addresses."""
         dhcp_discover(self.guest)
-        self.reactor.advance(5)
+        self.reactor.pump([0, 5])
         self.assertTrue([frame for frame in self.plug.take() if frame[34:36] == b"\0\x43"])
 
     def test_a_guest_connects(self) -> None:
@@ -232,11 +234,55 @@ class FramesTests(ServiceTestCase):
         with capturedLogs() as events:
             for _ in range(50):
                 dhcp_discover(self.guest)
+        self.reactor.pump([0] * 3)
         self.assertEqual(len(taken), 20)
         self.assertEqual(sum("too many requests" in formatEvent(each) for each in events), 1)
         other = FrameGuest(self.sent, lambda: b"", "10.0.2.41", b"\2\0\0\0\0\x41")
         dhcp_discover(other)
+        self.reactor.advance(0)
         self.assertEqual(len(taken), 21)
+
+    def test_so_many_requests_wait(self) -> None:
+        """Those beyond a limit are not taken, which is said; none is left when it stops."""
+        self.patch(turns, "MOST_WAITING", 3)
+        with capturedLogs() as events:
+            for _ in range(5):
+                dhcp_discover(self.guest)
+        self.assertEqual(len([each for each in events if "too many" in formatEvent(each)]), 1)
+        self.stop()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_an_exception_at_a_request(self) -> None:
+        """What a request brings about does not end the others; it is logged."""
+
+        def fail(frame: bytes) -> None:
+            raise ZeroDivisionError
+
+        self.patch(self.gateway._dhcp, "take", fail)
+        for _ in range(AT_ONCE + 1):
+            dhcp_discover(self.guest)
+        self.reactor.pump([0, 0])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), AT_ONCE + 1)
+
+    def test_who_is_first(self) -> None:
+        """What guests with a process send goes there before anything else is looked at."""
+        child = self.child()
+        got: list[int] = []
+        self.patch(self.gateway._answers, "arp", lambda _: got.append(len(child.got)))
+        frames: list[bytes] = []
+        guest = FrameGuest(frames.append, lambda: b"")
+        guest.arp("10.0.2.2")
+        guest.tcp(ACK)
+        self.sent(*frames)
+        self.assertEqual(got, [1])
+
+    def test_an_address_in_doubt(self) -> None:
+        """Whoever had an address is asked for it when another one has it, but not at each frame."""
+        self.gateway._doubts = Budget(2, 1000, lambda: 100.0)
+        for number in range(10):
+            FrameGuest(self.sent, lambda: b"", "10.0.2.41", mac(number)).arp("10.0.2.31")
+        asked = [frame[:6] for frame in self.plug.take() if frame[38:42] == packed("10.0.2.41")]
+        self.assertEqual(asked, [mac(0), mac(1)])
 
     def test_too_many_pings(self) -> None:
         """The same holds for pings, which everybody has more of."""
@@ -344,7 +390,8 @@ class StaleTests(ServiceTestCase):
         numbers = {frame[38:42] for frame in asked}
         self.assertEqual(len(numbers), ASK_TIMES)
         number = int.from_bytes(asked[0][38:42])
-        self.assertEqual(asked[0], question(PLAN, self.guest.mac, self.guest.address, 4000, number))
+        addresses, ports = MASTER + self.guest.address, (PLAN.port, 4000)
+        self.assertEqual(asked[0], question(self.guest.mac, addresses, ports, number))
         self.reactor.advance(ASK_SECONDS)
         self.assertEqual(self.plug.take(), [])
         self.assertEqual(self.gateway._state.flows(), [])
@@ -367,9 +414,12 @@ class StaleTests(ServiceTestCase):
         opened = [(self.guest.address, port) for port in (4000, 4001)]
         self.gateway.gone(cast(Any, Child(self.guest.mac, *opened)), False)
         self.assertEqual(self.questions(), 2)
-        self.child(opened[1])
+        self.gateway.opened(cast(Any, self.child()), *opened[1])
         self.reactor.advance(ASK_SECONDS)
         self.assertEqual(self.questions(), 1)
+        # The one that it has begun is on record for as long as it lasts.
+        self.reactor.pump([ASK_SECONDS] * ASK_TIMES)
+        self.assertEqual(self.gateway._state.flows(), [self.flow(4001)])
 
     def test_it_took_leave(self) -> None:
         """Of one that has taken leave nobody is asked, and nothing is remembered."""
@@ -425,6 +475,36 @@ class RestartedTests(ServiceTestCase):
         self.assertEqual(self.questions(), 1)
         self.reactor.pump([ASK_SECONDS] * ASK_TIMES)
         self.assertEqual(self.gateway._state.flows(), [])
+
+
+class ManyOfBeforeTests(ServiceTestCase):
+    """After a gateway that was killed, with many guests."""
+
+    flows = tuple(
+        Flow(b"\2\0\0\0\0" + bytes([n]), bytes((10, 0, 3, n)), 4000, MASTER, PLAN.port)
+        for n in range(100)
+    )
+
+    def setUp(self) -> None:
+        """What it has said."""
+        with capturedLogs() as events:
+            super().setUp()
+        self.said = [line for line in map(formatEvent, events) if "of before" in line]
+
+    def test_all_are_named(self) -> None:
+        """The log names all, some in each line."""
+        for flow in self.flows:
+            name = f"10.0.3.{flow.address[3]} ("
+            self.assertEqual(sum(name in line for line in self.said), 1, name)
+        self.assertEqual(len(self.said), -(-100 // MOST_NAMED))
+
+    def test_so_many_are_named(self) -> None:
+        """Beyond a limit it tells how many there are."""
+        self.patch(service, "MOST_LINES", 2)
+        with capturedLogs() as events:
+            self.gateway._take_over()
+        self.assertEqual(len(events), 3)
+        self.assertIn(f"{100 - 2 * MOST_NAMED} others", formatEvent(events[-1]))
 
 
 class ParentTests(ServiceTestCase):
