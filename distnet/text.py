@@ -69,6 +69,16 @@ def printable(said: str | bytes) -> str:
     return "".join(character if character.isprintable() else "?" for character in said)
 
 
+def unix_path(path: bytes) -> str:
+    """
+    Where a unix socket is, L{printable}: a name in the abstract namespace, which begins with a NUL,
+    as tools like C{ss} show it: with C{@}, and without the NULs at its end.
+    """
+    if path.startswith(b"\0"):
+        path = b"@" + path[1:].rstrip(b"\0").replace(b"\0", b"@")
+    return printable(path)
+
+
 def colours_only(line: str) -> str:
     """A line for a terminal that others write to as well: its colours, and no other escapes."""
     kept = _ESCAPE.sub(lambda found: found[0] if found[1] == "m" else "", line)

@@ -19,6 +19,8 @@ MAX_DESCRIPTION: Final = 128
 """Bytes of a description that are kept."""
 MAX_PATH: Final = 107
 """Bytes of a path in a C{sockaddr_un}, without the NUL at its end (unix(7))."""
+MAX_ABSTRACT: Final = 108
+"""Bytes of a name in the abstract namespace, with the NUL that it begins with."""
 
 _MAGIC: Final = 0xFEEDFACE
 _AF_UNIX: Final = 1
@@ -53,7 +55,8 @@ class Request:
     @ivar version: of the protocol, 1 or 3.
     @ivar type: a usual port, or the management port.
     @ivar port: the number asked for, or 0 for the first that is free.
-    @ivar path: where the client's own data socket is.
+    @ivar path: where the client's own data socket is. One that begins with a NUL is a name in the
+        abstract namespace, NULs at its end and all: User-mode Linux binds a whole address.
     @ivar description: of the client; printable, in one line.
     """
 
@@ -141,6 +144,8 @@ def _parse_address(data: bytes) -> bytes:
     family, field = _ADDRESS.unpack(data.ljust(_ADDRESS.size, b"\0"))
     if family != _AF_UNIX:
         raise BadRequest(f"an address of family {family}, not of a unix socket")
+    if field[0] == 0 and any(field):
+        return bytes(field)
     # Before the NUL: what follows may be anything that was on the client's stack.
     path: bytes = field.partition(b"\0")[0]
     if not path:
@@ -151,6 +156,7 @@ def _parse_address(data: bytes) -> bytes:
 
 
 def _encode_address(path: bytes) -> bytes:
-    if not 0 < len(path) <= MAX_PATH or b"\0" in path:
+    is_abstract = path[:1] == b"\0" and any(path) and len(path) <= MAX_ABSTRACT
+    if not is_abstract and (not 0 < len(path) <= MAX_PATH or b"\0" in path):
         raise ValueError(f"{path!r} is not a path for a unix socket")
     return _ADDRESS.pack(_AF_UNIX, path)

@@ -12,8 +12,8 @@ from distnet.once import Once
 QUIET_SECONDS: Final = 10.0
 """How long nothing more is logged of those refused for a reason after one was."""
 
-_MADE_UP: Final = re.compile(r"/\S*|0x[0-9a-f]+|\d+")
-"""What differs between two who are refused for one reason: numbers, and their paths."""
+_MADE_UP: Final = re.compile(r"[/@]\S*|0x[0-9a-f]+|\d+")
+"""What differs between two who are refused for one reason: numbers, and where their sockets are."""
 
 _log = Logger(namespace="distnet")
 

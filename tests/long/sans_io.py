@@ -74,7 +74,7 @@ class RequestSteps:
             return
         self.good += 1
         assert whole or len(data) < 124, "a part is taken for the whole"
-        assert 0 < len(parsed.path) <= MAX_PATH and 0 not in parsed.path
+        assert parsed.path[0] == 0 or (0 < len(parsed.path) <= MAX_PATH and 0 not in parsed.path)
         assert 0 <= parsed.port < 1 << 24
         assert parsed.description.isprintable()
         assert len(parsed.description) <= MAX_DESCRIPTION

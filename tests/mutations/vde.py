@@ -82,6 +82,17 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "abstract-name-cut",
+        "a name in the abstract namespace has its NULs too",
+        "_parse_address",
+        "return bytes(field)",
+        'return bytes(field).rstrip(b"\\0")',
+        (
+            "RequestTests.test_an_abstract_name",
+            "PlugTests.test_a_client_in_the_abstract_namespace",
+        ),
+    ),
+    Mutation(
         "endless-path",
         "a path without a NUL is refused",
         "_parse_address",
@@ -421,7 +432,7 @@ MUTATIONS = (
         "log-with-what-clients-write",
         "bad input gets a clear error; nothing else is disturbed by it",
         "connect_to_client",
-        "name = printable(path)",
+        "name = unix_path(path)",
         "name = os.fsdecode(path)",
         ("ControlProtocolTests.test_a_path_cannot_disturb_the_log",),
     ),

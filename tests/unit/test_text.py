@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from distnet.text import amount, colours_only, duration, host_port, printable, table, volume
+from distnet.text import (
+    amount,
+    colours_only,
+    duration,
+    host_port,
+    printable,
+    table,
+    unix_path,
+    volume,
+)
 
 
 class AmountTests(SynchronousTestCase):
@@ -52,6 +61,11 @@ class AddressTests(SynchronousTestCase):
         self.assertEqual(host_port("localhost", 1234), "localhost:1234")
         self.assertEqual(host_port("127.0.0.1", 1), "127.0.0.1:1")
         self.assertEqual(host_port("::1", 1234), "[::1]:1234")
+
+    def test_unix_paths(self) -> None:
+        """A name in the abstract namespace begins with an @, and does not fill its line."""
+        self.assertEqual(unix_path(b"/tmp/a\n"), "/tmp/a?")
+        self.assertEqual(unix_path(b"\0a\0b" + bytes(100)), "@a@b")
 
 
 class PrintableTests(SynchronousTestCase):

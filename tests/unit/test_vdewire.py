@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.vdewire import (
+    MAX_ABSTRACT,
     MAX_DESCRIPTION,
     MAX_PATH,
     MAX_REQUEST,
@@ -24,7 +25,12 @@ from distnet.vdewire import (
 
 MAGIC = 0xFEEDFACE
 
-paths = st.binary(min_size=1, max_size=MAX_PATH).filter(lambda path: b"\0" not in path)
+paths = st.one_of(
+    st.binary(min_size=1, max_size=MAX_PATH).filter(lambda path: b"\0" not in path),
+    st.binary(min_size=MAX_ABSTRACT - 1, max_size=MAX_ABSTRACT - 1)
+    .filter(any)
+    .map(lambda name: b"\0" + name),
+)
 descriptions = st.text(max_size=MAX_DESCRIPTION // 4).map(
     lambda text: "".join(character for character in text if character.isprintable())
 )
@@ -85,6 +91,16 @@ class RequestTests(SynchronousTestCase):
         data = struct.pack("=III", MAGIC, 3, 0) + address(PATH + b"\0rubbish") + b"text"
         self.assertEqual(parse_request(data), Request(3, RequestType.NEW_PORT, 0, PATH, "text"))
 
+    def test_an_abstract_name(self) -> None:
+        """What begins with a NUL is a name, and all of it is: so User-mode Linux binds it."""
+        uml = struct.pack("=4xII", 1234, 567890).ljust(MAX_ABSTRACT, b"\0")
+        data = struct.pack("=III", MAGIC, 3, 0) + address(uml) + bytes(2)
+        self.assertEqual(parse_request(data), Request(3, RequestType.NEW_PORT, 0, uml))
+        self.assertEqual(encode_request(parse_request(data)), data[:-2])
+        self.assertRaises(ValueError, encode_request, Request(3, RequestType.NEW_PORT, 0, bytes(9)))
+        too_long = Request(3, RequestType.NEW_PORT, 0, uml + b"x")
+        self.assertRaises(ValueError, encode_request, too_long)
+
     def test_nothing_to_wait_for(self) -> None:
         """What is wrong whatever follows is whole; what may become right is not."""
         for magic, version, whole in ((MAGIC, 2, True), (1, 3, True), (MAGIC, 3, False)):
@@ -105,7 +121,7 @@ class RequestTests(SynchronousTestCase):
         self.refuses("has no address", head)
         self.refuses("family 2", head + address(family=2))
         self.refuses("without a path", head + address(b""))
-        self.refuses("without a path", head + address(b"\0abstract"))
+        self.refuses("without a path", head + address(b"")[:5])
         self.refuses("has no end", head + address(b"x" * 108))
 
     def test_description_is_one_harmless_line(self) -> None:
@@ -154,7 +170,8 @@ class RequestTests(SynchronousTestCase):
         except BadRequest as error:
             self.assertNotIn("\n", str(error))
             return
-        self.assertTrue(0 < len(request.path) <= MAX_PATH)
+        is_abstract = request.path.startswith(b"\0")
+        self.assertTrue(0 < len(request.path) <= (MAX_ABSTRACT if is_abstract else MAX_PATH))
         self.assertTrue(0 <= request.port <= 0xFFFFFF)
         self.assertTrue(request.description.isprintable())
         if whole:

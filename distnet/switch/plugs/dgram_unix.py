@@ -14,7 +14,7 @@ from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.records import Endpoint
 from distnet.switch.plugs.descriptor import Errors
 from distnet.switch.plugs.dgram import GONE, USE, DgramPeer, DgramService, Unanswerable
-from distnet.text import printable
+from distnet.text import unix_path
 
 PRIVATE: Final = 0o600
 
@@ -86,9 +86,7 @@ class UnixDgramService(DgramService):
         Path(self._listener.path).unlink(missing_ok=True)
 
     def _name(self, address: Any) -> str:
-        # An abstract one begins with a NUL, which is usually written so.
-        path = os.fsencode(address).replace(b"\0", b"@")
-        return f"unix:{printable(path)}"
+        return f"unix:{unix_path(os.fsencode(address))}"
 
     def _meet(self, address: Any) -> tuple[DgramPeer, int | None]:
         if not address:

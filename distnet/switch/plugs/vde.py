@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from distnet.errors import StartupError
 from distnet.sockets.descriptor import grow_send_buffer
 from distnet.sockets.listen import BACKLOG
-from distnet.sockets.peers import peer_groups
+from distnet.sockets.peers import peer_credentials, peer_groups
 from distnet.sockets.quiet import QuietFactory
 from distnet.sockets.refusals import Refusals
 from distnet.sockets.unaccepted import tell_of_unaccepted
@@ -28,7 +28,7 @@ from distnet.switch.core.errors import BridgeError
 from distnet.switch.core.records import Endpoint
 from distnet.switch.plugs.descriptor import Errors, FrameSocket
 from distnet.switch.plugs.vdedir import VdeDirectory
-from distnet.text import printable
+from distnet.text import unix_path
 from distnet.vdewire import (
     MAX_REQUEST,
     BadRequest,
@@ -175,7 +175,7 @@ class ControlProtocol(Protocol):
 
     def _plug(self, request: Request) -> bytes:
         service = self._service
-        sock, user = connect_to_client(request.path)
+        sock, user = connect_to_client(request.path, self.transport)
         data = self._data = DataSocket(service, self, sock, request.description)
         managed = request.type is RequestType.MANAGEMENT
         endpoint = self._endpoint = service.bridge.attach(
@@ -242,21 +242,27 @@ class DataSocket(FrameSocket):
         self._owner.unplug()
 
 
-def connect_to_client(path: bytes) -> tuple[socket.socket, int]:
+def connect_to_client(path: bytes, asking: Any) -> tuple[socket.socket, int]:
     """
     A datagram socket connected to a client's, and the number of the user who owns that.
 
+    @param asking: the transport of the connection that it is asked for on. Whose that is owns one
+        in the abstract namespace too, of which the operating system says no owner.
     @raise BadRequest: it cannot be.
     """
-    name = printable(path)
+    name = unix_path(path)
+    is_abstract = path.startswith(b"\0")
     # connect(2) asks only for write access; vde_switch for both.
-    if not os.access(path, os.R_OK | os.W_OK):
+    if not (is_abstract or os.access(path, os.R_OK | os.W_OK)):
         raise BadRequest(f"its socket {name} is not there, or is not for us to read and write")
     with contextlib.ExitStack() as undo:
         try:
             sock = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
             sock.setblocking(False)
-            user = Path(os.fsdecode(path)).stat().st_uid
+            if is_abstract:
+                user = peer_credentials(asking.socket).uid
+            else:
+                user = Path(os.fsdecode(path)).stat().st_uid
             sock.connect(path)
             grow_send_buffer(sock)
         except OSError as error:

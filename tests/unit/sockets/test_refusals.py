@@ -39,6 +39,8 @@ class RefusalsTests(SynchronousTestCase):
         """Whoever is refused cannot fill the log with numbers and paths of his own."""
         whys = [f"version {n} at {n:#010x}, its socket /tmp/{n}x is not there" for n in range(9)]
         self.assertEqual(self.said(*whys), [f"a guest is refused: guest 0: {whys[0]}"])
+        whys = [f"the socket {name} is not there" for name in ("@a", "@b?c")]
+        self.assertEqual(self.said(*whys), [f"a guest is refused: guest 0: {whys[0]}"])
 
     def test_the_log_is_not_filled(self) -> None:
         """A reason is logged once in a while, with how many there were."""

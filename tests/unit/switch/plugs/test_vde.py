@@ -290,7 +290,7 @@ class ControlProtocolTests(Base):
     def test_a_path_cannot_disturb_the_log(self) -> None:
         """Whatever is in the path of a client's socket, the refusal is one printable line."""
         with self.assertRaises(BadRequest) as raised:
-            connect_to_client(b"/none/\x1b[2J\n\xd7\xe4")
+            connect_to_client(b"/none/\x1b[2J\n\xd7\xe4", None)
         self.assertIn("/none/?[2J?", str(raised.exception))
         self.assertTrue(str(raised.exception).isprintable())
 

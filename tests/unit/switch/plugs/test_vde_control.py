@@ -6,12 +6,15 @@ import os
 import shutil
 import socket
 import stat
+import struct
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, cast
 
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.errors import StartupError
@@ -140,6 +143,30 @@ class PlugTests(SynchronousTestCase):
         data.doRead()
         self.assertEqual(port.counters.received.frames, 1)
         self.assertFalse(transport.disconnecting)
+
+    def test_a_client_in_the_abstract_namespace(self) -> None:
+        """User-mode Linux binds its socket to a whole address that begins with a NUL."""
+        name = struct.pack("=4xIQ", os.getpid(), time.monotonic_ns()).ljust(108, b"\0")
+        own = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(own.close)
+        own.bind(name)
+        _, transport = self.ask(os.fsdecode(name))
+        [port] = self.active()
+        self.assertEqual((port.number, port.user), (1, os.geteuid()))
+        [data] = self.reactor.getReaders()
+        own.sendto(frame(BROADCAST, 1), parse_reply(transport.value()))
+        data.doRead()
+        self.assertEqual(port.counters.received.frames, 1)
+        [endpoint] = port.endpoints
+        endpoint.link.send(frame(1, 2))
+        self.assertEqual(own.recv(2000), frame(1, 2))
+
+    def test_an_abstract_name_that_nobody_has(self) -> None:
+        """It is refused by a name that can be read."""
+        with capturedLogs() as events:
+            self.refused("\0nobody" + 101 * "\0")
+        [said] = map(formatEvent, events)
+        self.assertEqual(said, "a client is refused: its socket @nobody: Connection refused")
 
     def test_reached_from_its_client_alone(self) -> None:
         """A data socket takes frames from the client that it is connected to, from nobody else."""
