@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any, Final
+from typing import IO, Any
 
 from distnet.cluster import tmux
 from distnet.cluster.cluster import Cluster
@@ -21,8 +21,6 @@ from distnet.cluster.directory import RunDirectory
 from distnet.cluster.log import Follower
 from distnet.cluster.node import POLL, ClusterError
 from distnet.text import colours_only
-
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Told(BaseException):
@@ -48,6 +46,7 @@ class Launcher:
         self._followers: dict[int, Follower] = {}
         self._asking: IO[str] | None = None
         self._ended: set[int] = set()
+        self._unprinted: str | None = None
 
     def run(self, ready: Callable[[RunDirectory], object] = lambda run: None) -> None:
         """
@@ -63,14 +62,15 @@ class Launcher:
             except Told:
                 self._look()
                 raise ClusterError("ended before all nodes had their ids") from None
-            try:
-                ready(cluster.run)
-                self._serve()
-            except Told:
-                self._say("ending")
-            finally:
-                self._look()
-                cluster.down()
+            with contextlib.ExitStack() as stack:
+                # Whatever becomes of what is printed.
+                stack.callback(cluster.down)
+                stack.callback(self._look)
+                try:
+                    ready(cluster.run)
+                    self._serve()
+                except Told:
+                    self._say("ending")
         self._say("ended")
 
     def _serve(self) -> None:
@@ -128,8 +128,23 @@ class Launcher:
 
     # What is printed
 
+    def _print(self, text: str) -> None:
+        """
+        Print lines. A disk that is full is no reason to end the cluster, nor is a terminal that has
+        gone; but a reader that has enough, like head(1), is.
+        """
+        try:
+            if self._unprinted is not None:
+                print(f"there may be lines missing here: {self._unprinted}", flush=True)
+                self._unprinted = None
+            print(text, flush=True)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            self._unprinted = error.strerror
+
     def _say(self, line: str) -> None:
-        print(line, flush=True)
+        self._print(line)
         self._tell({"say": line})
 
     def _look(self) -> None:
@@ -137,7 +152,7 @@ class Launcher:
             follower = self._followers.setdefault(node.id, Follower(node.log))
             lines = follower.lines()
             if lines and not self._quiet:
-                print("\n".join(f"{node.id}| {colours_only(line)}" for line in lines), flush=True)
+                self._print("\n".join(f"{node.id}| {colours_only(line)}" for line in lines))
         if self._windows and self._cluster.nodes:
             self._windows = False
             self._say(tmux.open_windows(self._cluster.config.name, len(self._cluster.nodes)))
@@ -145,14 +160,20 @@ class Launcher:
 
 @contextlib.contextmanager
 def _signals_raise() -> Iterator[None]:
-    """Let the first signal that tells us to end raise L{Told}; those after it change nothing."""
+    """
+    Let the first signal that tells us to end raise L{Told}; those after it change nothing. Nor does
+    SIGHUP if it is ignored: nohup starts programs so.
+    """
+    heeded = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        heeded.append(signal.SIGHUP)
 
     def told(number: int, frame: FrameType | None) -> None:
-        for each in _SIGNALS:
+        for each in heeded:
             signal.signal(each, signal.SIG_IGN)
         raise Told
 
-    before = {number: signal.signal(number, told) for number in _SIGNALS}
+    before = {number: signal.signal(number, told) for number in heeded}
     try:
         yield
     finally:
@@ -163,6 +184,8 @@ def _signals_raise() -> Iterator[None]:
 def run_detached(launcher: Launcher) -> None:
     """
     Run a cluster in a process of its own in the background; returns once all nodes have their ids.
+
+    There SIGHUP does not end it: it goes on in a C{launcher.log} opened anew.
 
     @raise ClusterError: it did not come up; it has said why on standard error.
     """
@@ -181,10 +204,17 @@ def run_detached(launcher: Launcher) -> None:
     os.setsid()
 
     def ready(run: RunDirectory) -> None:
-        log = os.open(run / "launcher.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        def log_to_file(*signalled: object) -> None:
+            log = os.open(run / "launcher.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            os.close(log)
+
+        log_to_file()
         nowhere = os.open(os.devnull, os.O_RDONLY)
-        for new, old in ((nowhere, 0), (log, 1), (log, 2)):
-            os.dup2(new, old)
+        os.dup2(nowhere, 0)
+        os.close(nowhere)
+        signal.signal(signal.SIGHUP, log_to_file)
         os.write(write, b"1")
         os.close(write)
 

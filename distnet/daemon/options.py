@@ -54,6 +54,11 @@ def seconds(text: str) -> float:
 class DaemonOptions(usage.Options):
     """Options that are checked as a whole, before anything is opened."""
 
+    @property
+    def background(self) -> bool:
+        """Whether twistd makes a daemon of this process; twist, which has no such option, not."""
+        return self.parent is not None and not self.parent.get("nodaemon", True)
+
     def opt_version(self) -> NoReturn:
         """Show the version of distnet, and whether native code runs."""
         print(f"distnet {__version__}, {_native.describe()}")

@@ -1,4 +1,4 @@
-"""distnet as a process of twistd: errors at the start in one line, exit status 0 after SIGTERM."""
+"""distnet as a process of twistd: errors at the start in one line, and what signals do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 
+from distnet.daemon.hangup import at_hangup
 from distnet.daemon.limits import allow_all_descriptors
+from distnet.daemon.logfile import reopen
 from distnet.errors import StartupError
 
 _log = Logger(namespace="distnet")
@@ -29,22 +31,37 @@ _TURN_SECONDS: Final = 0.01
 
 
 class Daemon(MultiService):
-    """The services of one twistd command, and what they need of their process."""
+    """
+    The services of one command of C{twistd}, or of C{twist}, and what they need of their process.
 
-    def __init__(self, reactor: Any) -> None:
+    SIGTERM stops it in good order. So does SIGHUP, a closed terminal, in the foreground; in the
+    background that has the log opened anew, for whoever has moved the file.
+    """
+
+    def __init__(self, reactor: Any, *, background: bool = False) -> None:
+        """
+        @param background: it has no terminal, and a file for its log.
+        """
         super().__init__()
         self._reactor = reactor
+        self._background = background
+        self._began = False
         self._stopping = False
         # Made before twistd becomes a daemon, and sends its own to where nobody reads.
         self._stderr = _duplicate(_STDERR)
 
     def privilegedStartService(self) -> None:
         """Start what needs privileges."""
+        self._began = True
         with self._one_line_errors():
             super().privilegedStartService()
 
     def startService(self) -> None:
         """Start, with as many descriptors as this process may have."""
+        if not self._began:
+            # twist keeps its privileges, and so has no step before it would drop them.
+            self.privilegedStartService()
+        self._obey_sighup()
         allow_all_descriptors()
         with self._one_line_errors():
             super().startService()
@@ -58,13 +75,24 @@ class Daemon(MultiService):
         # And while Python tidies up, it has given this handler up.
         atexit.register(signal.signal, signal.SIGTERM, signal.SIG_IGN)
 
+    def _obey_sighup(self) -> None:
+        # From before there is anything that would be left behind.
+        if self._background:
+            signal.signal(signal.SIGHUP, self._hung_up)
+        elif not at_hangup(self._terminated):
+            return
+        atexit.register(signal.signal, signal.SIGHUP, signal.SIG_IGN)
+
     def _terminated(self, number: int, frame: object) -> None:
         if not self._stopping:
             self._stopping = True
-            self._reactor.callFromThread(self._stop)
+            self._reactor.callFromThread(self._stop, signal.Signals(number).name)
 
-    def _stop(self) -> None:
-        _log.info("received SIGTERM, stopping")
+    def _hung_up(self, number: int, frame: object) -> None:
+        self._reactor.callFromThread(reopen)
+
+    def _stop(self, why: str) -> None:
+        _log.info("received {why}, stopping", why=why)
         with contextlib.suppress(ReactorNotRunning):  # A SIGINT came before.
             self._reactor.stop()
 

@@ -131,7 +131,7 @@ def _add_arguments(gateway: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: Any) -> None:
-    """Run a gateway in this process, until SIGTERM or SIGINT. Raises DistnetError."""
+    """Run a gateway in this process, until a signal stops it. Raises DistnetError."""
     # Twisted is not for everybody who only wants another command.
     from distnet.gateway.process import run_gateway
     from distnet.gateway.service import Settings

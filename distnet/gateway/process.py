@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 from typing import Any
 
 from twisted.internet import reactor as _reactor
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.stdio import StandardIO
 from twisted.logger import FileLogObserver, formatEvent, globalLogBeginner, textFileLogObserver
 from twisted.python.failure import Failure
 
+from distnet.daemon.hangup import at_hangup
 from distnet.daemon.limits import allow_all_descriptors
 from distnet.gateway.hostforward import check_forwards
 from distnet.gateway.service import GatewayService, Settings
@@ -19,7 +23,7 @@ from distnet.gateway.service import GatewayService, Settings
 
 def run_gateway(settings: Settings, *, supervised: bool) -> None:
     """
-    Run a gateway in this process, until SIGTERM or SIGINT.
+    Run a gateway in this process, until SIGTERM, SIGINT, or SIGHUP: a closed terminal.
 
     @param supervised: another process puts what is said into its log, and has the other end of our
         standard input for as long as it lives.
@@ -33,6 +37,11 @@ def run_gateway(settings: Settings, *, supervised: bool) -> None:
     if supervised:
         observer = FileLogObserver(sys.stdout, lambda event: f"{formatEvent(event)}\n")
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+    if supervised:
+        # That of a terminal, or of whoever means the switch, which ends us if it ends.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    else:
+        at_hangup(lambda *_: reactor.callFromThread(_stop, reactor))
     # A guest's process costs two, and what is without one here serves nobody.
     allow_all_descriptors()
     service = GatewayService(reactor, settings)
@@ -42,6 +51,11 @@ def run_gateway(settings: Settings, *, supervised: bool) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         StandardIO(_Leash(reactor), stdout=nowhere)  # type: ignore[call-arg]
     reactor.run()
+
+
+def _stop(reactor: Any) -> None:
+    with contextlib.suppress(ReactorNotRunning):  # Another signal came before.
+        reactor.stop()
 
 
 class _Leash(Protocol):

@@ -219,7 +219,7 @@ def makeService(options: Options) -> IService:
     """Wire the services that the options ask for. Opens nothing."""
     from twisted.internet import reactor
 
-    daemon = Daemon(reactor)
+    daemon = Daemon(reactor, background=options.background)
     control = options.control
 
     def late_listeners() -> list[NodeListener]:

@@ -248,7 +248,7 @@ class Options(DaemonOptions):
         return check_words([f"--sock={self['sock']}", *words])
 
     def _in_the_foreground(self) -> bool:
-        return self.parent is not None and bool(self.parent.get("nodaemon"))
+        return self.parent is not None and not self.background
 
     def _script(self) -> str | None:
         if self["rcfile"] is not None:
@@ -350,7 +350,7 @@ def makeService(options: Options) -> IService:
     """Wire the services that the options ask for. Opens nothing."""
     from twisted.internet import reactor
 
-    daemon = Daemon(reactor)
+    daemon = Daemon(reactor, background=options.background)
     directory = VdeDirectory(options["sock"], options.permissions)
     switch = SwitchService(
         reactor,

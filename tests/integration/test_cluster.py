@@ -471,3 +471,23 @@ def test_detached_and_failed(place: Clusters, tiny: Write) -> None:
     assert ended.returncode == 1
     assert "distnet: node 0 has no id: its QEMU ended with status 1\n" in ended.stderr
     place.assert_nothing_is_left()
+
+
+def test_sighup_in_the_background(place: Clusters, tiny: Write) -> None:
+    """A detached cluster goes on after SIGHUP, and what it says in a file opened anew."""
+    up = waiting(place, tiny(), "--detach")
+    visit(place, 0)
+    visit(place, 1)
+    assert up.wait() == 0
+    run = place.run_directory("tiny")
+    owner, kernel = read_record(run / "owner"), read_record(run / "pids" / "node-1")
+    assert owner is not None
+    assert kernel is not None
+    log = run / "launcher.log"
+    log.rename(f"{log}.1")
+    owner.send(signal.SIGHUP)
+    eventually("the log is opened anew", log.exists)
+    kernel.send(signal.SIGKILL)
+    eventually("it is logged", lambda: "node 1: ended by SIGKILL" in log.read_text())
+    assert place.run("down").returncode == 0
+    place.assert_nothing_is_left()

@@ -118,15 +118,20 @@ def test_nothing_is_left_behind(
     assert set(Path("/tmp").glob("distnet-gateway-*")) == before
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_sigterm_ends_connections(
-    start_switch: StartSwitch, master: Master, start_gateway: StartGateway, plug: Plug
+    number: int,
+    start_switch: StartSwitch,
+    master: Master,
+    start_gateway: StartGateway,
+    plug: Plug,
 ) -> None:
     """A gateway that is stopped in good order tells the master and the guests, and exits with 0."""
     switch = start_switch()
     gateway = start_gateway(switch, master.control)
     with plug(switch).connect() as kernel:
         kernel.read_id()
-        assert gateway.stop() == 0
+        assert gateway.stop(number) == 0
         assert kernel.is_closed()
     master.wait_until_left(0)
 

@@ -23,8 +23,10 @@ from distnet._native import SWITCH
 from distnet.client.blocking import Client
 from distnet.client.channel import tls_context
 from distnet.client.endpoints import TlsFiles
+from distnet.control.paths import MASTER
+from distnet.control.paths import SWITCH as SWITCH_KIND
 from tests.certificates import Authority
-from tests.daemons import PATIENCE, ROOT, TWISTD
+from tests.daemons import PATIENCE, ROOT, TWISTD, answer, eventually
 from tests.masters import Kernel, Master
 from tests.suites import why_not_native
 
@@ -180,6 +182,28 @@ def test_a_socket_left_by_kill_9_is_taken_over(start_master: Start, tmp_path: Pa
         assert kernel.read_id() == 0
     assert master.stop() == 0
     assert not any(Path(left).exists() for left in (path, master.control, master.tools))
+
+
+@pytest.mark.parametrize("name", ["distnet", "distnet-vde"])
+def test_twist(name: str, tmp_path: Path) -> None:
+    """C{twist}, the successor of C{twistd -n}, starts them as that does, and so they end."""
+    control, path = tmp_path / "control", tmp_path / "socket"
+    kind, option = {"distnet": (MASTER, "--listen"), "distnet-vde": (SWITCH_KIND, "--stream")}[name]
+    sock = [f"--sock={tmp_path / 'switch'}"] if kind is SWITCH_KIND else []
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [TWISTD.removesuffix("d"), name, *sock, option, f"unix:{path}", "--control", control],
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL,
+            stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        status = eventually("it answers", lambda: answer(str(control), "/status", kind))
+        assert f"unix:{path}" in [listener["address"] for listener in status["listeners"]]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+    assert [left.name for left in tmp_path.iterdir()] == ["log"]
 
 
 def test_sockets_of_systemd(start_master: Start, tmp_path: Path) -> None:

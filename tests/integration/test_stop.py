@@ -36,12 +36,18 @@ def resets(kernel: Kernel) -> bool:
     return error in (errno.ECONNRESET, errno.EPIPE)
 
 
-def test_sigterm_ends_with_status_0(start_master: Start, connect: Connect, tmp_path: Path) -> None:
-    """After SIGTERM all nodes have left, the sockets are gone, and the exit status is 0."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_sigterm_ends_with_status_0(
+    number: int, start_master: Start, connect: Connect, tmp_path: Path
+) -> None:
+    """
+    After SIGTERM all nodes have left, the sockets are gone, and the exit status is 0; SIGHUP, as of
+    a terminal that is closed, does the same.
+    """
     path = tmp_path / "kernels"
     master = start_master("--port", "0", "--listen", f"unix:{path}")
     settle(connect(master), connect(master, str(path)))
-    assert master.stop() == 0
+    assert master.stop(number) == 0
     log = master.log()
     assert "node 0: left (the master stops)" in log
     assert "node 1: left (the master stops)" in log
@@ -70,6 +76,33 @@ def test_a_daemon_stops_too(tmp_path: Path) -> None:
             os.kill(master, signal.SIGKILL)
     assert {left.name for left in tmp_path.iterdir()} == {"log"}
     assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize("name", ["distnet", "distnet-vde"])
+def test_sighup_in_the_background(name: str, tmp_path: Path) -> None:
+    """A daemon goes on after SIGHUP, in a log of the same name when that was moved away."""
+    pidfile, log, moved = tmp_path / "pid", tmp_path / "log", tmp_path / "log.1"
+    where = {"distnet": "--port=0", "distnet-vde": f"--sock={tmp_path / 'switch'}"}[name]
+    subprocess.run(
+        [TWISTD, f"--pidfile={pidfile}", f"--logfile={log}", f"--rundir={tmp_path}",
+         name, where, f"--control={tmp_path / 'control'}"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=PATIENCE, check=True,
+        capture_output=True,
+    )  # fmt: skip
+    daemon = int(pidfile.read_text())
+    try:
+        log.rename(moved)
+        before = moved.read_text()
+        os.kill(daemon, signal.SIGHUP)
+        eventually("it says so", lambda: log.exists() and "received SIGHUP" in log.read_text())
+        os.kill(daemon, signal.SIGTERM)
+        eventually("the pidfile is gone", lambda: not pidfile.exists())
+    finally:
+        if pidfile.exists():
+            os.kill(daemon, signal.SIGKILL)
+    assert moved.read_text() == before
+    assert "received SIGTERM, stopping" in log.read_text()
+    assert {left.name for left in tmp_path.iterdir()} == {"log", "log.1"}
 
 
 def test_sigint_stops_in_good_order(master: Master, connect: Connect) -> None:

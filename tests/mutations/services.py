@@ -113,7 +113,7 @@ MUTATIONS = (
         "Daemon._exit_with_status_0",
         "signal.signal(signal.SIGTERM, self._terminated)",
         "",
-        ("test_sigterm_ends_with_status_0",),
+        ("test_sigterm_ends_with_status_0[15]",),
     ),
     Mutation(
         "no-reset",
@@ -170,5 +170,21 @@ MUTATIONS = (
         "range(16, 4097)",
         "range(15, 4098)",
         ("test_sizes_on_which_a_kernel_panics",),
+    ),
+    Mutation(
+        "closed-terminal-reopens",
+        "SIGHUP stops what has a terminal, and a daemon goes on in a log opened anew",
+        "Daemon._obey_sighup",
+        "if self._background:",
+        "if not self._background:",
+        ("test_stop.test_sighup_in_the_background", "test_sigterm_ends_with_status_0[1]"),
+    ),
+    Mutation(
+        "twist-listens-nowhere",
+        "twist distnet listens as twistd -n distnet does",
+        "Daemon.startService",
+        "if not self._began:",
+        "if self._began and not self.running:",
+        ("test_twist",),
     ),
 )
