@@ -24,6 +24,9 @@ from distnet.errors import LocalError, MachineError
 from distnet.guestnet import GUEST_MASTER, PLAN
 from distnet.mac import format_mac, is_group, parse_mac
 
+DEFAULT_NIC: Final = "e1000e"
+"""The network card that a guest has unless it is said: zCore's."""
+
 _RECONNECT_MS: Final = (9, 2)
 """The version of QEMU in which C{reconnect-ms} came, and C{reconnect} began to go."""
 _STREAM: Final = (7, 2)
@@ -99,7 +102,7 @@ def find_version(architecture: str) -> Version | None:
     program = shutil.which(f"qemu-system-{architecture}")
     if program is None:
         return None
-    version = parse_version(_ask(program, "--version"))
+    version = parse_version(ask_qemu(program, "--version"))
     if version is None:
         raise MachineError(f"{program} --version does not say a version")
     return version
@@ -112,10 +115,11 @@ def has_netdev(architecture: str, kind: str) -> bool:
     True if there is no such QEMU. Raises L{MachineError} if there is one and it does not say.
     """
     program = shutil.which(f"qemu-system-{architecture}")
-    return program is None or kind in _ask(program, "-netdev", "help").split()
+    return program is None or kind in ask_qemu(program, "-netdev", "help").split()
 
 
-def _ask(program: str, *words: str) -> str:
+def ask_qemu(program: str, *words: str) -> str:
+    """What a program of QEMU's prints and then ends. Raises L{MachineError}."""
     try:
         return subprocess.run(
             [program, *words], capture_output=True, text=True, timeout=10, check=True
@@ -149,6 +153,7 @@ def guest_arguments(
     version: Version = OLDEST,
     pinned: bool = False,
     restrict: bool = True,
+    nic: str = DEFAULT_NIC,
 ) -> list[str]:
     """
     The options for one guest, as words.
@@ -158,6 +163,7 @@ def guest_arguments(
     @param pinned: the listener is that of one node.
     @param restrict: the guest reaches the master alone. Else it reaches this machine, loopback
         addresses too, as 10.0.2.2, and through it whatever this machine reaches.
+    @param nic: the guest's network card, see L{distnet.nic.check_nic}.
     @raise LocalError: there is no such form for this address; the message says what to do.
     """
     form = form or default_form(address)
@@ -175,7 +181,13 @@ def guest_arguments(
             target += f",,{version.reconnect}"
     alone = "restrict=on," if restrict else ""
     netdev = f"user,id=net1,{alone}guestfwd=tcp:{GUEST_MASTER}-{target}"
-    return [*chardev, "-netdev", netdev, "-device", "e1000e,netdev=net1"]
+    return [*chardev, "-netdev", netdev, "-device", _device(nic)]
+
+
+def _device(nic: str) -> str:
+    """The C{-device} of a network card; its own options come after the one that is made here."""
+    model, *options = nic.split(",")
+    return ",".join((model, "netdev=net1", *options))
 
 
 def _check(address: Address, form: Form, pinned: bool) -> None:
@@ -383,10 +395,10 @@ def dgram_netdev(address: UdpAddress | UnixAddress, mac: str) -> str:
     )
 
 
-def switch_arguments(netdev: str, mac: str) -> list[str]:
+def switch_arguments(netdev: str, mac: str, nic: str = DEFAULT_NIC) -> list[str]:
     """
     The options for one guest on the switch, as words.
 
     With a MAC, since all that QEMU makes up are the same, and two such guests cannot talk.
     """
-    return ["-netdev", netdev, "-device", f"e1000e,netdev=net1,mac={mac}"]
+    return ["-netdev", netdev, "-device", f"{_device(nic)},mac={mac}"]

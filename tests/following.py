@@ -20,7 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from distnet.cluster.config import BadConfig, from_table
+from distnet.cluster.config import from_table
+from distnet.cluster.keys import BadConfig
 from tests.daemons import PATIENCE
 from tests.documents import ROOT, Block, Step, pattern, read_file, steps
 

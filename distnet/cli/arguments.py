@@ -6,6 +6,8 @@ import argparse
 import math
 
 from distnet.address import Address, BadAddress, UnixAddress, parse
+from distnet.errors import LocalError
+from distnet.nic import check_nic
 from distnet.qemu import UdpAddress, parse_dgram
 from distnet.wire import MAX_ID
 
@@ -34,6 +36,14 @@ def read_dgram_address(text: str) -> UdpAddress | UnixAddress:
     try:
         return parse_dgram(text)
     except BadAddress as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def read_nic(text: str) -> str:
+    """A network card, as QEMU's C{-device} has it."""
+    try:
+        return check_nic(text)
+    except LocalError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 

@@ -9,10 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from distnet.address import Address, TcpAddress, UnixAddress
-from distnet.cli.arguments import NotDone, read_address, read_count, read_dgram_address, read_node
+from distnet.cli.arguments import (
+    NotDone,
+    read_address,
+    read_count,
+    read_dgram_address,
+    read_nic,
+    read_node,
+)
 from distnet.control.ask import NoMaster, ask, find, find_vde_directory, listener_for
+from distnet.nic import about_bus, find_bus
 from distnet.qemu import (
     ABOUT,
+    DEFAULT_NIC,
     OLDEST,
     Form,
     SwitchForm,
@@ -56,6 +65,14 @@ def add_qemu_arguments(qemu: argparse.ArgumentParser) -> None:
         " 10.0.2.2, its loopback included (default: --restrict)",
     )
     qemu.add_argument("--arch", default="x86_64", help="qemu-system-ARCH (default: %(default)s)")
+    qemu.add_argument(
+        "--nic",
+        type=read_nic,
+        default=DEFAULT_NIC,
+        metavar="MODEL",
+        help="the guest's network card, e1000 or virtio-net-device for example, as QEMU's -device"
+        " has it (default: %(default)s)",
+    )
     where = qemu.add_mutually_exclusive_group()
     where.add_argument(
         "--master",
@@ -105,6 +122,10 @@ def qemu_args(arguments: Any) -> None:
             f"no qemu-system-{arguments.arch} here: the options are for QEMU {OLDEST}",
             file=sys.stderr,
         )
+    if arguments.nic != DEFAULT_NIC:
+        about = about_bus(arguments.nic, find_bus(arguments.arch, arguments.nic))
+        if about is not None:
+            print(about, file=sys.stderr)
     if form is not None:
         words = _on_the_switch(arguments, form, version)
     else:
@@ -116,7 +137,9 @@ def _to_the_master(arguments: Any, version: Version) -> list[str]:
     address, pinned = _master_for_guests(arguments)
     form = Form(arguments.form) if arguments.form else default_form(address)
     restrict = arguments.restrict is not False
-    words = guest_arguments(address, form, version=version, pinned=pinned, restrict=restrict)
+    words = guest_arguments(
+        address, form, version=version, pinned=pinned, restrict=restrict, nic=arguments.nic
+    )
     print(f"{form}: {ABOUT[form]}\n{about_restrict(restrict)}", file=sys.stderr)
     return words
 
@@ -162,7 +185,7 @@ def _on_the_switch(arguments: Any, form: SwitchForm, version: Version) -> list[s
     else:
         netdev = dgram_netdev(_absolute(arguments.dgram), mac)
     print(f"{form}: {about_switch_form(form, version)}", file=sys.stderr)
-    return switch_arguments(netdev, mac)
+    return switch_arguments(netdev, mac, arguments.nic)
 
 
 def _vde_directory(given: str) -> str:

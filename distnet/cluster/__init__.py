@@ -5,13 +5,13 @@ Blocking, no Twisted: the daemons are processes of their own.
 
 from distnet.cluster.cluster import Cluster
 from distnet.cluster.config import (
-    BadConfig,
     ClusterConfig,
     NodeConfig,
     from_table,
     read_config,
     read_table,
 )
+from distnet.cluster.keys import BadConfig
 from distnet.cluster.node import ClusterError, Node
 
 __all__ = [

@@ -157,9 +157,9 @@ def _gdb(arguments: Any) -> None:
     names = MACHINES[told["arch"]].gdb
     program = next(filter(None, map(shutil.which, names)), None)
     words = ["-ex", f"target remote {node['gdb']}"]
-    symbols = Path(node["symbols"])
-    if _is_elf(symbols):
-        words.append(str(symbols))
+    symbols = node["symbols"]
+    if symbols is not None and _is_elf(Path(symbols)):
+        words.append(symbols)
     if program is None:
         # To be typed where there is one.
         print(shlex.join([names[0], *words]))

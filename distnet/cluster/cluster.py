@@ -29,8 +29,10 @@ from distnet.cluster.programs import (
 from distnet.cluster.record import Process, end, read_record, start
 from distnet.control.ask import NoMaster, ask
 from distnet.control.paths import SWITCH
+from distnet.errors import LocalError
 from distnet.guestnet import GATEWAY, GUEST_MASTER
-from distnet.qemu import OLDEST, Form, find_version
+from distnet.nic import find_bus
+from distnet.qemu import DEFAULT_NIC, OLDEST, Form, find_version
 
 LISTEN_SECONDS: Final = 30.0
 """How long a daemon has until it listens, on however busy a machine."""
@@ -110,13 +112,14 @@ class Cluster:
     def _start(self) -> None:
         config, run = self.config, self.run
         version = self._check_files()
+        buses = self._find_buses()
         self._logs.mkdir(parents=True, exist_ok=True)
         for node in config.nodes:
             log = self.log(f"node-{node.id}")
             # What an earlier cluster has left in a directory that is kept.
             log.unlink(missing_ok=True)
-            command = qemu_command(config, node, run, version)
-            self.nodes.append(Node(node, run, command, log))
+            command = qemu_command(config, node, run, version, buses.get(node.nic))
+            self.nodes.append(Node(node, run, command, log, config.directory))
         run.write_description(self._description())
         self._start_daemon("master", master_command(config, run), self._master_answers)
         if config.topology == VDE:
@@ -164,6 +167,14 @@ class Cluster:
                 if path is not None and not path.is_file():
                     raise ClusterError(f"{self.config.where}: {key}: there is no file {path}")
         return find_version(arch) or OLDEST
+
+    def _find_buses(self) -> dict[str, str | None]:
+        """What the network cards that the file names go on. Raises L{ClusterError}."""
+        named = {node.nic for node in self.config.nodes} - {DEFAULT_NIC}
+        try:
+            return {nic: find_bus(self.config.arch, nic) for nic in named}
+        except LocalError as error:
+            raise ClusterError(f"{self.config.where}: nic: {error}") from None
 
     def _start_daemon(self, name: str, command: list[str], ready: Callable[[], bool]) -> None:
         self._commands[name] = command
@@ -292,7 +303,7 @@ class Cluster:
                     self._say(f"{node.name}: has its id, after {node.seconds:.1f} s")
                 elif not running:
                     raise ClusterError(
-                        f"{node.name} has no id: its QEMU {node.state}\n{node.report()}"
+                        f"{node.name} has no id: its QEMU {node.state}{node.cure}\n{node.report()}"
                     )
                 elif node.seconds > self.config.timeout:
                     raise ClusterError(self._too_late(node, state))
@@ -386,7 +397,7 @@ class Cluster:
                     "mac": node.config.addresses.mac,
                     "command": node.command,
                     "log": str(node.log),
-                    "symbols": str(node.config.symbols),
+                    "symbols": None if node.config.symbols is None else str(node.config.symbols),
                     "gdb": str(self.run.node(node.id, "gdb")),
                     "monitor": str(self.run.node(node.id, "monitor")),
                 }

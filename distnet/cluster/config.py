@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-import shlex
 import string
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
+from distnet.cluster.keys import BadConfig, Keys
 from distnet.errors import LocalError
 from distnet.guestnet import MAX_NODES, NodeAddresses, addresses_of
-from distnet.qemu import Form
-
-T = TypeVar("T")
+from distnet.nic import check_nic
+from distnet.qemu import DEFAULT_NIC, Form
 
 GUESTFWD: Final = "guestfwd"
 VDE: Final = "vde"
 
 NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,31}")
 """Of a cluster: it is part of the paths of sockets, which are short."""
-
-
-class BadConfig(LocalError):
-    """A description of a cluster is wrong; the message is one line: where, which key, what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +58,27 @@ class NodeConfig:
     @ivar id: the id that it gets, by which it is called, too.
     @ivar nodes: how many kernels the cluster has.
     @ivar addresses: its MAC and its IP address on the switch.
-    @ivar kernel: the file that QEMU boots; C{initrd} goes with it.
+    @ivar kernel: the file that QEMU boots, or None if C{arguments} or the machine's words say what
+        it boots instead; C{initrd} goes with it.
     @ivar append: the kernel's command line, a template: see L{fill}.
+    @ivar nic: its network card: see L{check_nic}.
     @ivar arguments: more words for QEMU, templates too.
     @ivar memory: as QEMU's C{-m} has it.
-    @ivar symbols: the file that a debugger reads.
+    @ivar symbols: the file that a debugger reads, or None if there is none.
     @ivar restrict: it reaches the master alone; for the topology C{guestfwd}.
     """
 
     id: int
     nodes: int
     addresses: NodeAddresses
-    kernel: Path
+    kernel: Path | None
     initrd: Path | None
     append: str
+    nic: str
     arguments: tuple[str, ...]
     memory: str
     cpus: int
-    symbols: Path
+    symbols: Path | None
     restrict: bool
 
 
@@ -123,7 +120,7 @@ class ClusterConfig:
 
 
 _NODE_KEYS: Final = (
-    *("kernel", "initrd", "append", "arguments", "memory", "cpus", "symbols", "restrict"),
+    *("kernel", "initrd", "append", "nic", "arguments", "memory", "cpus", "symbols", "restrict"),
 )
 _KEYS: Final = (
     "name",
@@ -169,7 +166,7 @@ def from_table(table: Mapping[str, Any], directory: Path, where: str) -> Cluster
     @param where: what errors begin with.
     @raise BadConfig: a key or value is wrong.
     """
-    keys = _Keys(table, _KEYS, where, directory)
+    keys = Keys(table, _KEYS, where, directory)
     arch = keys.one_of("arch", tuple(MACHINES), "riscv64")
     topology = keys.one_of("topology", (GUESTFWD, VDE), GUESTFWD)
     form = Form(keys.one_of("form", (Form.UNIX, Form.COMMAND, Form.CHARDEV), Form.UNIX))
@@ -196,23 +193,23 @@ def from_table(table: Mapping[str, Any], directory: Path, where: str) -> Cluster
     )
 
 
-def _nodes(keys: _Keys) -> tuple[NodeConfig, ...]:
+def _nodes(keys: Keys) -> tuple[NodeConfig, ...]:
     count = keys.number("nodes", 1, MAX_NODES, None)
     _check_restrict(keys, keys)
     tables = keys.tables("node")
-    own: dict[int, _Keys] = {}
+    own: dict[int, Keys] = {}
     for table in tables:
-        mine = _Keys(table, ("id", *_NODE_KEYS), keys.where, keys.directory, "node.")
+        mine = Keys(table, ("id", *_NODE_KEYS), keys.where, keys.directory, "node.")
         node = mine.number("id", 0, count - 1, None)
         if node in own:
             raise mine.wrong("id", f"there are two tables for node {node}")
         own[node] = mine
         _check_restrict(keys, mine)
-    no_table = _Keys({}, (), keys.where, keys.directory)
+    no_table = Keys({}, (), keys.where, keys.directory)
     return tuple(_node(node, count, keys, own.get(node, no_table)) for node in range(count))
 
 
-def _check_restrict(keys: _Keys, mine: _Keys) -> None:
+def _check_restrict(keys: Keys, mine: Keys) -> None:
     if "restrict" in mine.table and keys.text("topology", GUESTFWD) == VDE:
         raise mine.wrong(
             "restrict",
@@ -221,24 +218,26 @@ def _check_restrict(keys: _Keys, mine: _Keys) -> None:
         )
 
 
-def _node(node: int, count: int, keys: _Keys, mine: _Keys) -> NodeConfig:
+def _node(node: int, count: int, keys: Keys, mine: Keys) -> NodeConfig:
     """
     @param keys: of the whole file.
     @param mine: of the table of this node; empty if it has none.
     """
     chosen = mine.path("kernel") or keys.path("kernel")
-    if chosen is None:
-        raise keys.wrong("kernel", "it is missing: the file that QEMU boots")
     for_all = keys.text("append", "")
     append = mine.text("append", "{append}").replace("{append}", for_all)
     arguments = (*keys.words("arguments"), *mine.words("arguments"))
+    initrd = mine.path("initrd") or keys.path("initrd")
+    if chosen is None:
+        _check_what_boots(keys, mine, arguments)
     made = NodeConfig(
         id=node,
         nodes=count,
         addresses=addresses_of(node),
         kernel=chosen,
-        initrd=mine.path("initrd") or keys.path("initrd"),
+        initrd=initrd,
         append=append,
+        nic=_nic(mine) or _nic(keys) or DEFAULT_NIC,
         arguments=arguments,
         memory=mine.memory("memory") or keys.memory("memory") or "512M",
         cpus=mine.number("cpus", 1, 512, keys.number("cpus", 1, 512, 1)),
@@ -246,11 +245,44 @@ def _node(node: int, count: int, keys: _Keys, mine: _Keys) -> NodeConfig:
         restrict=mine.flag("restrict", keys.flag("restrict", True)),
     )
     whose = mine if "append" in mine.table else keys
-    whose.filled("append", append, made)
+    _check_template(whose, "append", append, made)
     for word in arguments:
         whose = mine if word in mine.words("arguments") else keys
-        whose.filled("arguments", word, made)
+        _check_template(whose, "arguments", word, made)
     return made
+
+
+def _check_what_boots(keys: Keys, mine: Keys, arguments: tuple[str, ...]) -> None:
+    """Without a kernel something else must be there to boot, and nothing that goes with one."""
+    if not arguments and not keys.words("machine"):
+        raise keys.wrong(
+            "kernel",
+            "it is missing: the file that QEMU boots; without one, arguments = or machine = says"
+            " what it boots from: a disk, -bios, -device loader",
+        )
+    for key in "initrd", "append":
+        for whose in mine, keys:
+            if key in whose.table:
+                raise whose.wrong(key, "QEMU gives it to a kernel, and there is none: kernel =")
+
+
+def _nic(keys: Keys) -> str | None:
+    """The network card of a table, or None if it has none."""
+    text = keys.text("nic", "")
+    if "nic" not in keys.table:
+        return None
+    try:
+        return check_nic(text)
+    except LocalError as error:
+        raise keys.wrong("nic", str(error)) from None
+
+
+def _check_template(keys: Keys, key: str, template: str, node: NodeConfig) -> None:
+    """Check that all names in braces in a template can be filled in for a node."""
+    try:
+        fill(template, node, "")
+    except ValueError as error:
+        raise keys.wrong(key, str(error)) from None
 
 
 def fill(template: str, node: NodeConfig, run: str) -> str:
@@ -279,131 +311,3 @@ def fill(template: str, node: NodeConfig, run: str) -> str:
             raise ValueError(f"{{{field}}} is none of {allowed}; a brace alone is written {{{{")
         text += str(values[field])
     return text
-
-
-class _Keys:
-    """
-    The values of a table by key, checked one by one.
-
-    @ivar where: what errors begin with.
-    """
-
-    def __init__(
-        self,
-        table: Mapping[str, Any],
-        known: tuple[str, ...],
-        where: str,
-        directory: Path,
-        prefix: str = "",
-    ) -> None:
-        self.table = table
-        self.where = where
-        self.directory = directory
-        self._prefix = prefix
-        for key in table:
-            if key not in known:
-                near = difflib.get_close_matches(str(key), known, 1)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-                raise self.wrong(str(key), f"there is no such key: {hint}")
-
-    def wrong(self, key: str, why: str) -> BadConfig:
-        """The error for a key."""
-        return BadConfig(f"{self.where}: {self._prefix}{key}: {why}")
-
-    def _typed(self, key: str, kind: type[T] | tuple[type[T], ...], what: str) -> T | None:
-        value = self.table.get(key)
-        if value is None:
-            return None
-        # True and false are numbers to Python.
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise self.wrong(key, f"{value!r} is not {what}")
-        return value
-
-    def text(self, key: str, default: str) -> str:
-        """The text of a key, or the default if it is not there."""
-        value = self._typed(key, str, "a text")
-        return default if value is None else value
-
-    def flag(self, key: str, default: bool = False) -> bool:
-        """Whether a key is true, or the default if it is not there."""
-        value = self._typed(key, bool, "true or false")
-        return default if value is None else value
-
-    def number(self, key: str, least: int, most: int, default: int | None) -> int:
-        """A whole number; one without a default must be there."""
-        value = self._typed(key, int, "a whole number")
-        value = default if value is None else value
-        if value is None:
-            raise self.wrong(key, f"it is missing: a number from {least} to {most}")
-        if not least <= value <= most:
-            raise self.wrong(key, f"{value} is not a number from {least} to {most}")
-        return value
-
-    def seconds(self, key: str, default: float) -> float:
-        """A number of seconds above 0."""
-        value = self._typed(key, (int, float), "a number of seconds")
-        value = default if value is None else float(value)
-        if not value > 0:
-            raise self.wrong(key, f"{value:g} is not a number of seconds above 0")
-        return value
-
-    def one_of(self, key: str, allowed: tuple[str, ...], default: str) -> str:
-        """A text that must be one of those that are allowed."""
-        value = self.text(key, default)
-        if value not in allowed:
-            raise self.wrong(key, f"{value!r} is not {' or '.join(allowed)}")
-        return value
-
-    def matching(self, key: str, pattern: re.Pattern[str], what: str) -> str:
-        """A text that a pattern matches as a whole; C{what} says in words what it should be."""
-        value = self.text(key, "")
-        if not pattern.fullmatch(value):
-            raise self.wrong(key, f"{value!r} is not {what}")
-        return value
-
-    def memory(self, key: str) -> str | None:
-        """An amount of memory: a number of MiB, or a text such as 512M or 2G."""
-        value = self.table.get(key)
-        if value is None:
-            return None
-        text = str(value)
-        if isinstance(value, bool) or not re.fullmatch("[1-9][0-9]{0,7}[MG]?", text):
-            raise self.wrong(key, f'{value!r} is not an amount of memory, such as "512M" or "2G"')
-        return text if text[-1] in "MG" else f"{text}M"
-
-    def path(self, key: str) -> Path | None:
-        """A path, from the directory of the file; C{~} is the user's home."""
-        value = self._typed(key, str, "a path")
-        if value is None:
-            return None
-        if not value:
-            raise self.wrong(key, "the path is empty")
-        return self.directory / Path(value).expanduser()
-
-    def words(self, key: str) -> tuple[str, ...]:
-        """Words of a command: a list of them, or one text as a shell would split it."""
-        value = self.table.get(key)
-        if value is None:
-            return ()
-        if isinstance(value, str):
-            try:
-                return tuple(shlex.split(value))
-            except ValueError as error:
-                raise self.wrong(key, f"{value!r}: {error}") from None
-        if isinstance(value, list | tuple) and all(isinstance(word, str) for word in value):
-            return tuple(value)
-        raise self.wrong(key, f"{value!r} is neither a text nor a list of texts")
-
-    def tables(self, key: str) -> list[dict[str, Any]]:
-        """The tables of a key, C{[[key]]} in the file; none if it is not there."""
-        value = self.table.get(key, [])
-        if isinstance(value, list) and all(isinstance(table, dict) for table in value):
-            return value
-        raise self.wrong(key, "it is written as [[node]], with an id and keys for that node")
-
-    def filled(self, key: str, template: str, node: NodeConfig) -> None:
-        """Check that all names in braces in a template can be filled in for a node."""
-        try:
-            fill(template, node, "")
-        except ValueError as error:
-            raise self.wrong(key, str(error)) from None

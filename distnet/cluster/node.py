@@ -16,6 +16,7 @@ from distnet.cluster.directory import RunDirectory
 from distnet.cluster.log import Follower, last_lines, size
 from distnet.cluster.record import end, read_record, start
 from distnet.errors import MachineError
+from distnet.nic import what_is_missing
 
 POLL: Final = 0.05
 """Seconds between two looks at what is waited for."""
@@ -36,13 +37,17 @@ class Node:
     """
 
     def __init__(
-        self, config: NodeConfig, run: RunDirectory, command: list[str], log: Path
+        self, config: NodeConfig, run: RunDirectory, command: list[str], log: Path, directory: Path
     ) -> None:
+        """
+        @param directory: where QEMU runs, for the paths in its command line.
+        """
         self.id = config.id
         self.config = config
         self.command = command
         self.log = log
         self._run = run
+        self._directory = directory
         self._errors = log.with_suffix(".qemu")
         self._process: subprocess.Popen[bytes] | None = None
         self._began = 0.0
@@ -82,6 +87,7 @@ class Node:
                 self.command,
                 # A QEMU whose guest stands still may not end when it is asked to.
                 signal.SIGKILL,
+                cwd=self._directory,
                 stdin=typed,
                 stdout=said,
                 stderr=errors,
@@ -189,6 +195,12 @@ class Node:
     def tail(self, lines: int = TOLD_LINES) -> list[str]:
         """What QEMU itself had to say, and the last lines of the console since it was started."""
         return [*last_lines(self._errors, lines), *last_lines(self.log, lines, self._log_start)]
+
+    @property
+    def cure(self) -> str:
+        """What to do about what QEMU has said of its network card; nothing if that is not it."""
+        missing = what_is_missing("\n".join(last_lines(self._errors, TOLD_LINES)))
+        return f": {missing}" if missing is not None else ""
 
     def report(self, lines: int = TOLD_LINES) -> str:
         """What there is to know: its state, QEMU's command line, the last lines of the console."""

@@ -11,6 +11,7 @@ import distnet
 from distnet.address import UnixAddress
 from distnet.cluster.config import VDE, ClusterConfig, NodeConfig, fill
 from distnet.cluster.directory import RunDirectory
+from distnet.nic import without_rom
 from distnet.qemu import OLDEST, Version, guest_arguments, switch_arguments, vde_netdev
 
 _TWISTD: Final = "from twisted.scripts.twistd import run; run()"
@@ -53,11 +54,16 @@ def switch_command(config: ClusterConfig, run: RunDirectory) -> list[str]:
 
 
 def qemu_command(
-    config: ClusterConfig, node: NodeConfig, run: RunDirectory, version: Version = OLDEST
+    config: ClusterConfig,
+    node: NodeConfig,
+    run: RunDirectory,
+    version: Version = OLDEST,
+    bus: str | None = None,
 ) -> list[str]:
     """
     QEMU for a node.
 
+    @param bus: what its network card goes on, by L{find_bus}; None if that is not known.
     @raise LocalError: the form of the guest's connection is not possible.
     """
     words = [
@@ -68,8 +74,9 @@ def qemu_command(
         *("-m", node.memory, "-smp", str(node.cpus)),
         *("-nodefaults", "-display", "none"),
         *([] if config.reboot else ["-no-reboot"]),
-        *("-kernel", str(node.kernel)),
     ]
+    if node.kernel is not None:
+        words += ["-kernel", str(node.kernel)]
     if node.initrd is not None:
         words += ["-initrd", str(node.initrd)]
     if node.append:
@@ -80,18 +87,18 @@ def qemu_command(
     gdb = _escaped(run.node(node.id, "gdb"))
     words += ["-chardev", f"socket,id=gdb,path={gdb},server=on,wait=off", "-gdb", "chardev:gdb"]
     words += ["-monitor", f"unix:{_escaped(run.node(node.id, 'monitor'))},server=on,wait=off"]
-    words += _network(config, node, run, version)
+    words += _network(config, node, run, version, without_rom(node.nic, bus))
     return [*words, *(fill(word, node, str(run.path)) for word in node.arguments)]
 
 
 def _network(
-    config: ClusterConfig, node: NodeConfig, run: RunDirectory, version: Version
+    config: ClusterConfig, node: NodeConfig, run: RunDirectory, version: Version, nic: str
 ) -> list[str]:
     if config.topology == VDE:
-        return switch_arguments(vde_netdev(str(run.switch)), node.addresses.mac)
+        return switch_arguments(vde_netdev(str(run.switch)), node.addresses.mac, nic)
     address = UnixAddress(str(run.node(node.id, "master")))
     *words, device = guest_arguments(
-        address, config.form, version=version, pinned=True, restrict=node.restrict
+        address, config.form, version=version, pinned=True, restrict=node.restrict, nic=nic
     )
     return [*words, f"{device},mac={node.addresses.mac}"]
 

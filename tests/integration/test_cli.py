@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
@@ -453,6 +454,45 @@ def test_qemu_args_that_do_not_do(
     assert says in line
 
 
+# Network cards
+
+needs_qemu = pytest.mark.skipif(
+    shutil.which("qemu-system-x86_64") is None, reason="needs the Debian package qemu-system-x86"
+)
+
+
+@needs_qemu
+def test_qemu_args_with_a_network_card() -> None:
+    """--nic gives the guest another card, with options of its own; what that goes on is said."""
+    shown = StringIO()
+    with redirect_stderr(shown):
+        for where, mac in (
+            (("--master", "1234"), ""),
+            (("--vde", "/tmp/s"), ",mac=52:54:00:00:00:03"),
+        ):
+            words = ("qemu-args", *where, "--node", "3", "--nic")
+            assert printed_here(*words, "e1000").endswith(f" -device e1000,netdev=net1{mac}")
+            card = "virtio-net-device,bus=b.0"
+            device = f" -device virtio-net-device,netdev=net1,bus=b.0{mac}"
+            assert printed_here(*words, card).endswith(device)
+    said = "virtio-net-device goes on a virtio-bus: it needs a machine that has one, such as virt"
+    assert shown.getvalue().count(said) == 2
+
+
+@needs_qemu
+def test_a_network_card_that_qemu_does_not_have() -> None:
+    """A model that the QEMU here does not have is named, with those that are near."""
+    ended = distnet("qemu-args", "--vde", "/tmp/s", "--guest", "1", "--nic", "virtio-net-pc")
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    (line,) = lines(ended.stderr)
+    assert line.startswith(
+        "distnet: qemu-system-x86_64 has no network card 'virtio-net-pc': did you mean"
+        " virtio-net-pci or "
+    )
+    disk = distnet("qemu-args", "--vde", "/tmp/s", "--guest", "1", "--nic", "virtio-blk-pci")
+    assert b"has no network card 'virtio-blk-pci'" in disk.stderr
+
+
 # What can be wrong
 
 
@@ -493,6 +533,7 @@ def test_no_socket_for_tools(start_master: Start, tmp_path: Path) -> None:
         ["qemu-args", "--vde", "--stream", "1234"],
         ["qemu-args", "--stream", "1234", "--port", "7"],
         ["qemu-args", "--mac", "52:54:00:00:00:01"],
+        ["qemu-args", "--nic", "e1000,mac=52:54:00:00:00:01"],
     ],
 )
 def test_wrong_usage(words: list[str]) -> None:

@@ -146,6 +146,35 @@ def test_qemu_does_not_start(place: Clusters, tiny: Write) -> None:
     assert "-frobnicate: invalid option" in said
 
 
+def test_a_network_card(place: Clusters, tiny: Write) -> None:
+    """A card that QEMU has not, or that the machine has no bus for, is named, with what to do."""
+    file = tiny(nic="virtio-net-devic")
+    assert fails(place, file).startswith(
+        f"distnet: {file}: nic: qemu-system-riscv64 has no network card 'virtio-net-devic':"
+        f" did you mean virtio-net-device or "
+    )
+    machine = "-machine sifive_u -bios none"
+    said = fails(place, tiny(machine=machine, cpus=2, node=[{"id": 0, "nic": "e1000"}]))
+    assert said.splitlines()[0] == (
+        "distnet: node 0 has no id: its QEMU ended with status 1: e1000 goes on a PCI bus, and this"
+        " machine has none: it needs a machine that has one, such as virt or q35, or the model"
+        " virtio-net-device"
+    )
+
+
+def test_without_a_kernel(place: Clusters) -> None:
+    """QEMU boots from what its arguments say; paths there are relative to the file, too."""
+    tiny_kernels.write(place.home, tiny_kernels.waits(SAYS), "tiny.bin")
+    bios, loader = "-bios tiny.bin", "-bios none -device loader,file=tiny.bin,addr=0x80000000"
+    nodes = [{"id": 0, "arguments": bios}, {"id": 1, "arguments": loader}]
+    up = waiting(place, place.write("bare", nodes=2, nic="virtio-net-device", node=nodes))
+    for node in 0, 1:
+        up.wait_for(f"{node}| {SAYS}")
+    gdb = place.run("gdb", "1", PATH="/nowhere")
+    assert gdb.stdout.endswith("/node-1.gdb'\n")
+    up.stop()
+
+
 def test_the_master_does_not_start(place: Clusters, tiny: Write) -> None:
     """What the master says is told, with its command line."""
     said = fails(place, tiny(master="--frobnicate"))

@@ -8,10 +8,26 @@ MUTATIONS = (
     Mutation(
         "a-typo-is-nothing",
         "a short TOML file: every mistake is told",
-        "_Keys.__init__",
+        "Keys.__init__",
         "if key not in known:",
         "if not key:",
         ("WrongTests.test_unknown",),
+    ),
+    Mutation(
+        "any-card-will-do",
+        "a network card that the machine has no bus for is told with what to do",
+        "Node.cure",
+        'return f": {missing}" if missing is not None else ""',
+        'return ""',
+        ("test_a_network_card",),
+    ),
+    Mutation(
+        "paths-from-anywhere",
+        "paths are relative to the file, those in arguments too",
+        "Node.start",
+        "cwd=self._directory,",
+        "",
+        ("test_without_a_kernel",),
     ),
     Mutation(
         "a-node-is-the-master",

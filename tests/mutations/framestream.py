@@ -137,8 +137,8 @@ MUTATIONS = (
         "one-mac-for-all",
         "every guest on the switch has its own MAC",
         "switch_arguments",
-        'f"e1000e,netdev=net1,mac={mac}"',
-        '"e1000e,netdev=net1"',
+        'f"{_device(nic)},mac={mac}"',
+        "_device(nic)",
         ("SwitchTests.test_every_guest_has_its_own_address",),
     ),
     Mutation(

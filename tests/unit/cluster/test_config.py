@@ -8,12 +8,12 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.cluster.config import (
-    BadConfig,
     ClusterConfig,
     fill,
     from_table,
     read_config,
 )
+from distnet.cluster.keys import BadConfig
 from distnet.qemu import Form
 
 HERE = Path("/kernels")
@@ -90,6 +90,22 @@ class ReadTests(SynchronousTestCase):
         one = config(node=[{"id": 2, "restrict": False}])
         self.assertEqual([node.restrict for node in one.nodes], [True, True, False])
 
+    def test_nic(self) -> None:
+        """A node's network card is zCore's, or what the file, or its own table, says."""
+        self.assertEqual([node.nic for node in config().nodes], ["e1000e"] * 3)
+        own = "virtio-net-device,bus=virtio-mmio-bus.0"
+        read = config(nic="e1000", node=[{"id": 1, "nic": own}])
+        self.assertEqual([node.nic for node in read.nodes], ["e1000", own, "e1000"])
+
+    def test_without_a_kernel(self) -> None:
+        """What QEMU boots may be in its arguments, or with the machine."""
+        for key in "arguments", "machine":
+            read = from_table({"name": "c", "nodes": 1, key: "-bios b"}, HERE, "c.toml")
+            self.assertEqual((read.nodes[0].kernel, read.nodes[0].symbols), (None, None))
+        own = [{"id": 0, "arguments": "-hda d"}, {"id": 1, "kernel": "k"}]
+        zero, one = from_table({"name": "c", "nodes": 2, "node": own}, HERE, "c.toml").nodes
+        self.assertEqual((zero.kernel, one.kernel), (None, HERE / "k"))
+
     def test_one_append(self) -> None:
         """A node's own append is instead of the others', which it can name."""
         read = config(
@@ -161,6 +177,20 @@ class WrongTests(SynchronousTestCase):
         for key in ("kernel", "nodes"):
             table = {name: value for name, value in LEAST.items() if name != key}
             with self.assertRaisesRegex(BadConfig, f"^c.toml: {key}: it is missing"):
+                from_table(table, HERE, "c.toml")
+
+    def test_nic(self) -> None:
+        """A network card is what QEMU's C{-device} takes, but for what is given here."""
+        self.wrong("nic: '' is no network card: it is like e1000 or ", nic="")
+        self.wrong("nic: 3 is not a text$", nic=3)
+        self.wrong("node.nic: 'a b' is no network card", node=[{"id": 0, "nic": "a b"}])
+        self.wrong("nic: 'e1000,mac=1' is no .*|nic: .*: the option mac of", nic="e1000,mac=1")
+
+    def test_nothing_to_boot(self) -> None:
+        """Without a kernel there must be something else, and nothing that goes with a kernel."""
+        for key in "initrd", "append":
+            table = {"name": "c", "nodes": 1, "machine": "-bios b", key: "x"}
+            with self.assertRaisesRegex(BadConfig, f"^c.toml: {key}: QEMU gives it to a kernel"):
                 from_table(table, HERE, "c.toml")
 
     def test_names(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from distnet.cluster.config import from_table
 from distnet.cluster.directory import RunDirectory
 from distnet.cluster.programs import master_command, qemu_command, switch_command
 from tests.unit.cluster.test_config import config
@@ -88,6 +89,24 @@ class CommandTests(SynchronousTestCase):
             "-device",
             "e1000e,netdev=net1,mac=54:51:9F:71:C0:02",
         )
+
+    def test_nic(self) -> None:
+        """The file says which network card a guest has; on PCI it needs no program to boot from."""
+        for topology in "guestfwd", "vde":
+            made = config(topology=topology, node=[{"id": 1, "nic": "virtio-net-device,bus=b"}])
+            words = qemu_command(made, made.nodes[1], self.run_directory, bus="virtio-bus")
+            mac = "mac=54:51:9F:71:C0:02"
+            self.assertEqual(words[-1], f"virtio-net-device,netdev=net1,bus=b,{mac}")
+            self.assertIn("e1000e,netdev=net1,mac=54:51:9F:71:C0:00", self.qemu(0))
+            words = qemu_command(made, made.nodes[0], self.run_directory, bus="PCI")
+            self.assertEqual(words[-1], "e1000e,netdev=net1,romfile=,mac=54:51:9F:71:C0:00")
+
+    def test_without_a_kernel(self) -> None:
+        """What boots from something else is given no kernel."""
+        made = from_table({"name": "c", "nodes": 1, "machine": "-bios b"}, Path("/"), "c.toml")
+        words = qemu_command(made, made.nodes[0], self.run_directory)
+        self.assertNotIn("-kernel", words)
+        self.assert_in(words, "-bios", "b")
 
     def test_arguments(self) -> None:
         """More words come last, with a node's values."""
