@@ -17,6 +17,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 
+from distnet.daemon.clock import use_monotonic
 from distnet.daemon.hangup import at_hangup
 from distnet.daemon.limits import allow_all_descriptors
 from distnet.daemon.logfile import reopen
@@ -43,6 +44,7 @@ class Daemon(MultiService):
         @param background: it has no terminal, and a file for its log.
         """
         super().__init__()
+        use_monotonic(reactor)
         self._reactor = reactor
         self._background = background
         self._began = False

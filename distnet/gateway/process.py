@@ -15,6 +15,7 @@ from twisted.internet.stdio import StandardIO
 from twisted.logger import FileLogObserver, formatEvent, globalLogBeginner, textFileLogObserver
 from twisted.python.failure import Failure
 
+from distnet.daemon.clock import use_monotonic
 from distnet.daemon.hangup import at_hangup
 from distnet.daemon.limits import allow_all_descriptors
 from distnet.gateway.hostforward import check_forwards
@@ -33,6 +34,7 @@ def run_gateway(settings: Settings, *, supervised: bool) -> None:
         # Or else that was done; guests are not to be without the master for a port that is taken.
         check_forwards(settings.forwards)
     reactor: Any = _reactor
+    use_monotonic(reactor)
     observer = textFileLogObserver(sys.stdout)
     if supervised:
         observer = FileLogObserver(sys.stdout, lambda event: f"{formatEvent(event)}\n")

@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from distnet import __version__, processes
 from distnet.address import Address, TlsAddress
+from distnet.daemon.clock import Dates
 from distnet.divert import Divert
 from distnet.errors import Refused
 from distnet.master import status
@@ -64,7 +65,7 @@ class MasterService(Service):
     @ivar router: the master without its sockets.
     @ivar divert: who needs all messages to go by Python.
     @ivar listeners: where it listens.
-    @ivar started: when, in seconds since the epoch.
+    @ivar started: when, as the reactor counts seconds; None before.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class MasterService(Service):
         @param late_listeners: listeners that are known only when the service starts.
         """
         self.listeners = listeners
-        self.started = 0.0
+        self.started: float | None = None
         self._late_listeners = late_listeners
         self._reactor = reactor
         self._state = state
@@ -98,7 +99,8 @@ class MasterService(Service):
         self._refusals_said: dict[NodeListener, Once] = {}
         self._unaccepted = Unaccepted(reactor, "listeners for kernels")
         self._stopping = False
-        self._last_settled = status.LastSettled()
+        self._date = Dates(reactor.seconds)
+        self._last_settled = status.LastSettled(self._date)
         everybody: list[Any] = [
             NodeLog(reactor),
             UnreadIdLog(reactor),
@@ -182,15 +184,16 @@ class MasterService(Service):
     def status(self) -> MasterStatus:
         """Everything: how it was started, its nodes, what waits, and the counters."""
         listeners = tuple(status.of_listener(*where) for where in self.addresses())
-        return status.of_master(self._counted(), __version__, self.started, listeners)
+        started = 0.0 if self.started is None else self._date(self.started)
+        return status.of_master(self._counted(), __version__, started, listeners, self._date)
 
     def nodes(self) -> tuple[NodeStatus, ...]:
         """All connected nodes, by id."""
-        return status.of_nodes(self._counted())
+        return status.of_nodes(self._counted(), self._date)
 
     def node(self, node: int) -> NodeStatus | AbsentStatus:
         """The node with an id, or what can be said of an id that no node has."""
-        return status.of_node(self._counted(), node, self._last_settled)
+        return status.of_node(self._counted(), node, self._last_settled, self._date)
 
     def mailboxes(self) -> tuple[MailboxStatus, ...]:
         """What waits for ids, connected or not."""

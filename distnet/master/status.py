@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from distnet.address import Address
+from distnet.daemon.clock import Date
 from distnet.master.core.counters import Counters, Reason, Tally
 from distnet.master.core.limits import Limits
 from distnet.master.core.registry import IdPolicy
@@ -150,7 +151,7 @@ def _amount(tally: Tally) -> Amount:
     return Amount(tally.messages, tally.bytes)
 
 
-def _of_session(router: Router, session: Session) -> NodeStatus:
+def _of_session(router: Router, session: Session, date: Date) -> NodeStatus:
     router.look(session)
     return NodeStatus(
         id=session.node,
@@ -158,8 +159,8 @@ def _of_session(router: Router, session: Session) -> NodeStatus:
         state=session.state,
         pinned=session.pinned,
         peer=session.link.peer,
-        since=session.since,
-        settled_at=session.settled_at,
+        since=date(session.since),
+        settled_at=None if session.settled_at is None else date(session.settled_at),
         settled_by=session.settled_by,
         paused_for=session.paused_for,
         received=_amount(session.received),
@@ -176,26 +177,29 @@ class LastSettled:
     @ivar at: the times, by id.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, date: Date) -> None:
+        self._date = date
         self.at: dict[int, float] = {}
 
     def settled(self, session: Session, by: str) -> None:
         """It has read its id; whoever comes with a pinned id later does so anew."""
         if session.pinned and session.settled_at is not None:
-            self.at[session.node] = session.settled_at
+            self.at[session.node] = self._date(session.settled_at)
 
 
-def of_node(router: Router, node: int, last: LastSettled) -> NodeStatus | AbsentStatus:
+def of_node(router: Router, node: int, last: LastSettled, date: Date) -> NodeStatus | AbsentStatus:
     """Any id. If its node is not settled, being asked for may settle it."""
     session = router.sessions.get(node)
     if session is None:
         return AbsentStatus(node, router.registry.standing(node).name.lower(), last.at.get(node))
-    return _of_session(router, session)
+    return _of_session(router, session, date)
 
 
-def of_nodes(router: Router) -> tuple[NodeStatus, ...]:
+def of_nodes(router: Router, date: Date) -> tuple[NodeStatus, ...]:
     """All connected nodes, by id. Being asked for may settle those that are not settled."""
-    return tuple(_of_session(router, session) for _, session in sorted(router.sessions.items()))
+    return tuple(
+        _of_session(router, session, date) for _, session in sorted(router.sessions.items())
+    )
 
 
 def of_mailboxes(router: Router) -> tuple[MailboxStatus, ...]:
@@ -226,9 +230,13 @@ def of_listener(listener: NodeListener, address: Address) -> ListenerStatus:
 
 
 def of_master(
-    router: Router, version: str, started: float, listeners: tuple[ListenerStatus, ...]
+    router: Router,
+    version: str,
+    started: float,
+    listeners: tuple[ListenerStatus, ...],
+    date: Date,
 ) -> MasterStatus:
-    """Everything, of a master in this process."""
+    """Everything, of a master in this process; C{started} is a date."""
     return MasterStatus(
         distnet=version,
         pid=os.getpid(),
@@ -236,7 +244,7 @@ def of_master(
         ids=router.registry.policy,
         listeners=listeners,
         limits=router.limits,
-        nodes=of_nodes(router),
+        nodes=of_nodes(router, date),
         mailboxes=of_mailboxes(router),
         waiting=router.mailboxes.waiting,
         counters=of_counters(router.counters),

@@ -11,6 +11,7 @@ from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 
+from distnet.daemon.clock import Dates
 from distnet.divert import Divert
 from distnet.errors import StartupError
 from distnet.mac import format_mac
@@ -174,6 +175,7 @@ class SwitchService(MultiService):
         for name in plugs.taps:
             TapService(reactor, self.bridge, name, self._errors).setServiceParent(self)
         self._seconds = reactor.seconds
+        self._date = Dates(reactor.seconds)
         self._dgrams = [
             listener.service(reactor, self.bridge, self._errors) for listener in plugs.dgrams
         ]
@@ -207,7 +209,7 @@ class SwitchService(MultiService):
         return SwitchStatus(
             distnet=about.version,
             pid=about.pid,
-            started=about.started,
+            started=self._date(about.started),
             directory=self.vde.directory.path,
             listeners=tuple(self._listeners()),
             mac=format_mac(about.mac),
@@ -230,12 +232,12 @@ class SwitchService(MultiService):
     def ports(self) -> Iterator[PortStatus]:
         """All ports, by number, each made when it is asked for; to be taken at once."""
         self.count()
-        return map(PortStatus.of, self.bridge.ports)
+        return (PortStatus.of(port, self._date) for port in self.bridge.ports)
 
     def port(self, number: int) -> PortStatus:
         """One port. Raises L{NoSuchThing}."""
         self.count()
-        return PortStatus.of(self.bridge.ports[number])
+        return PortStatus.of(self.bridge.ports[number], self._date)
 
     def vlans(self) -> Iterator[VlanStatus]:
         """All VLANs, by number, as L{ports}."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from distnet.daemon.clock import Date
 from distnet.mac import format_mac
 from distnet.switch.core.counters import Counters, Reason, Traffic
 from distnet.switch.core.limits import BridgeLimits
@@ -80,7 +81,7 @@ class EndpointStatus:
     slow_since: float | None
 
     @classmethod
-    def of(cls, endpoint: Endpoint) -> EndpointStatus:
+    def of(cls, endpoint: Endpoint, date: Date) -> EndpointStatus:
         """The record of an endpoint as it is now."""
         return cls(
             number=endpoint.number,
@@ -90,7 +91,7 @@ class EndpointStatus:
             waiting=Amount(len(endpoint.queue), endpoint.queued_bytes),
             held=Amount(len(endpoint.held), endpoint.held_bytes),
             paused=endpoint.paused,
-            slow_since=None if endpoint.slow is None else endpoint.slow.since,
+            slow_since=None if endpoint.slow is None else date(endpoint.slow.since),
         )
 
 
@@ -121,7 +122,7 @@ class PortStatus:
     counters: CountersStatus
 
     @classmethod
-    def of(cls, port: Port) -> PortStatus:
+    def of(cls, port: Port, date: Date) -> PortStatus:
         """The record of a port as it is now."""
         return cls(
             number=port.number,
@@ -131,7 +132,7 @@ class PortStatus:
             user=port.user,
             allowed_user=port.allowed_user,
             allowed_group=port.allowed_group,
-            endpoints=tuple(map(EndpointStatus.of, port.endpoints)),
+            endpoints=tuple(EndpointStatus.of(each, date) for each in port.endpoints),
             counters=CountersStatus.of(port.counters),
         )
 

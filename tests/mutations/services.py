@@ -14,6 +14,14 @@ MUTATIONS = (
         ("test_bytes_are_unread_until_the_peer_reads_them",),
     ),
     Mutation(
+        "timers-by-the-wall-clock",
+        "a wall clock that is set back stops no timer",
+        "Daemon.__init__",
+        "use_monotonic(reactor)",
+        "use_monotonic",
+        ("test_the_wall_clock_is_set",),
+    ),
+    Mutation(
         "acknowledged-is-read",
         "remote and TLS listeners by the first byte only (acked is an opt-in)",
         "how_to_tell",

@@ -7,6 +7,7 @@ import grp
 import os
 import pwd
 import stat
+import time
 from typing import Any, Final
 
 from distnet.switch.console.pdump import Sink
@@ -23,7 +24,7 @@ class ThisMachine(Machine):
 
     def wall_clock(self) -> float:
         """Seconds since the epoch."""
-        return float(self._reactor.seconds())
+        return time.time()
 
     def shut_down(self) -> None:
         """Stop the reactor."""

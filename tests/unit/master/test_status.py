@@ -24,6 +24,8 @@ from tests.unit.master.core.kernels import SETTLE_SECONDS, RouterTestCase
 
 NOTHING = Amount(0, 0)
 ONE = Amount(1, 12)
+SAME = float
+"""The date of a moment, where the clock counts from the epoch on."""
 
 
 class StatusTests(RouterTestCase):
@@ -35,7 +37,7 @@ class StatusTests(RouterTestCase):
         self.clock.advance(2)
         kernel.send(0, b"1234")
         kernel.send(70000, b"1234")
-        told = status.of_node(self.router, 0, LastSettled())
+        told = status.of_node(self.router, 0, LastSettled(SAME), SAME)
         self.assertEqual(
             dataclasses.asdict(told),
             {
@@ -47,22 +49,22 @@ class StatusTests(RouterTestCase):
                 "waiting": {"messages": 0, "bytes": 0},
             },
         )  # fmt: skip
-        self.assertEqual(status.of_nodes(self.router), (told,))
+        self.assertEqual(status.of_nodes(self.router, SAME), (told,))
         kernel.read()
 
     def test_kinds_and_states(self) -> None:
         """Tools are told from kernels; being asked for settles those that have read their id."""
         silent, tool = self.connect(), self.connect(kind=Kind.TOOL)
-        told = status.of_nodes(self.router)
+        told = status.of_nodes(self.router, SAME)
         self.assertEqual(
             [(node.id, node.kind, node.state) for node in told],
             [(0, "kernel", "unsettled"), (tool.node, "tool", "unsettled")],
         )
         silent.link.read()
-        status.of_nodes(self.router)
+        status.of_nodes(self.router, SAME)
         self.clock.advance(SETTLE_SECONDS)
         self.assertEqual(
-            [node.state for node in status.of_nodes(self.router)], ["settled", "unsettled"]
+            [node.state for node in status.of_nodes(self.router, SAME)], ["settled", "unsettled"]
         )
 
     def test_ids_that_nobody_has(self) -> None:
@@ -70,12 +72,13 @@ class StatusTests(RouterTestCase):
         self.kernel().leave()
         for node, state in ((0, "gone"), (1, "expected"), (70000, "impossible")):
             self.assertEqual(
-                status.of_node(self.router, node, LastSettled()), AbsentStatus(node, state)
+                status.of_node(self.router, node, LastSettled(SAME), SAME),
+                AbsentStatus(node, state),
             )
 
     def test_a_pinned_id_that_was_settled(self) -> None:
         """Of a pinned id it is told when the last node that has left had read it."""
-        last = LastSettled()
+        last = LastSettled(SAME)
         kernel = self.kernel()
         last.settled(kernel.session, "its queue")
         self.assertEqual(last.at, {})
@@ -85,7 +88,9 @@ class StatusTests(RouterTestCase):
         last.settled(kernel.session, "its queue")
         kernel.leave()
         at = self.clock.seconds()
-        self.assertEqual(status.of_node(self.router, 5, last), AbsentStatus(5, "expected", at))
+        self.assertEqual(
+            status.of_node(self.router, 5, last, SAME), AbsentStatus(5, "expected", at)
+        )
 
     def test_what_waits(self) -> None:
         """Mailboxes are told in the order of their ids, connected or not."""
@@ -95,10 +100,10 @@ class StatusTests(RouterTestCase):
         kernel.send(late.node, b"1234")
         boxes = (MailboxStatus(1, ONE, True, False), MailboxStatus(5, ONE, False, False))
         self.assertEqual(status.of_mailboxes(self.router), boxes)
-        told = status.of_master(self.router, "1.2", 3.0, ())
+        told = status.of_master(self.router, "1.2", 3.0, (), SAME)
         self.assertEqual((told.mailboxes, told.waiting), (boxes, 24))
         late.settle()
-        told = status.of_master(self.router, "1.2", 3.0, ())
+        told = status.of_master(self.router, "1.2", 3.0, (), SAME)
         self.assertEqual((told.mailboxes, told.waiting), (boxes[1:], 12))
         self.assertEqual(told.counters.delivered, ONE)
 

@@ -16,6 +16,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.control.server import VERSION_KEY, as_json
+from distnet.switch import service
 from distnet.switch.console.session import MAX_SESSIONS
 from distnet.switch.core.counters import Reason
 from distnet.switch.core.errors import NoSuchThing
@@ -54,7 +55,8 @@ class StatusTests(SynchronousTestCase):
     """Tests for C{SwitchService.status}."""
 
     def setUp(self) -> None:
-        """A switch that has started."""
+        """A switch that has started, whose clock counts from the epoch on."""
+        self.patch(service, "Dates", lambda seconds: float)
         self.home = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.home)
         self.sock = self.home / "s"
