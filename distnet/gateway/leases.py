@@ -2,8 +2,9 @@
 
 There is a place for each address that can be given away, and nothing grows beyond that, whatever
 guests make up. What was only offered is the first to be taken from whom it was offered to. What
-somebody has is taken when nothing else is left, and only if he was not seen for a while, and does
-not answer. A machine that was seen with an address that it did not get here is a rival for it.
+somebody has is taken when nothing else is left, and only if he has left the switch, or was not
+seen for a while, and does not answer. A machine that was seen with an address that it did not get
+here is a rival for it.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class _Place:
     @ivar mac: whose it is, or was; empty if it never was anybody's.
     @ivar seen: when that one was seen with it, or it was offered or given to him.
     @ivar used: he was seen with it since it was offered, given, or released.
+    @ivar left: he has left the switch since then.
     @ivar rival: somebody else who was seen with it, and C{rival_seen} when.
     @ivar declined: until when it is not to be given.
     @ivar quiet: when nobody has answered for it.
@@ -63,6 +65,7 @@ class _Place:
     __slots__ = (
         "address",
         "declined",
+        "left",
         "mac",
         "number",
         "quiet",
@@ -80,7 +83,7 @@ class _Place:
         self.stage = _Stage.FREE
         self.mac = self.rival = b""
         self.seen = self.rival_seen = self.declined = self.quiet = self.recorded = -inf
-        self.used = False
+        self.used = self.left = False
 
     def is_anothers(self, mac: bytes, now: float) -> bool:
         """Whether somebody else than this one was seen with it, and did not get it from us."""
@@ -113,7 +116,7 @@ class _Place:
 
     def may_be_abandoned(self, now: float) -> bool:
         """Whether whoever has it may be gone."""
-        return now - self.seen >= (SAFE_SECONDS if self.used else UNUSED_SECONDS)
+        return self.left or now - self.seen >= (SAFE_SECONDS if self.used else UNUSED_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +136,22 @@ class Choice:
 class Leases:
     """The addresses that guests have. MAC addresses are 6 bytes, IPv4 addresses 4."""
 
-    def __init__(self, plan: Plan, state: State, seconds: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        state: State,
+        seconds: Callable[[], float],
+        *,
+        held: Callable[[bytes, bool], object] = lambda mac, has_one: None,
+    ) -> None:
         """
         @param state: what was on record, and is from now on.
         @param seconds: a clock that only goes forward.
+        @param held: called with a MAC address that has an address now, or has none any more.
         """
         self._state = state
         self._seconds = seconds
+        self._held = held
         addresses = [address.packed for address in plan.addresses()]
         self._places = [_Place(number, address) for number, address in enumerate(addresses)]
         self._by_address = {place.address: place for place in self._places}
@@ -165,6 +177,7 @@ class Leases:
             self._give(place, mac, now - SAFE_SECONDS - age)
             self._move(place, _Stage.TAKEN)
             place.recorded = now
+            self._held(mac, True)
 
     # What is known
 
@@ -178,10 +191,31 @@ class Leases:
         now = self._seconds()
         if place.mac == mac:
             place.seen, place.used = now, True
+            if place.left:
+                self._is_there(place)
             if now - place.recorded >= RECORD_SECONDS and place.stage is _Stage.TAKEN:
                 self._record(place, now)
         else:
             place.rival, place.rival_seen = mac, now
+
+    def left(self, mac: bytes) -> None:
+        """
+        One has left the switch. Its address is the first that others get when nothing else is left;
+        as long as there is something it has the same when it comes again.
+        """
+        if self.has_one(mac):
+            self._by_mac[mac].left = True
+            self._none_until = -inf
+
+    def _is_there(self, place: _Place) -> None:
+        place.left = False
+        if place.stage is _Stage.TAKEN:
+            self._held(place.mac, True)
+
+    def has_one(self, mac: bytes) -> bool:
+        """Whether one has got an address here, and has it still."""
+        place = self._by_mac.get(mac)
+        return place is not None and place.stage is _Stage.TAKEN
 
     def holder(self, address: bytes) -> bytes | None:
         """Who has got an address here, and has it still."""
@@ -338,7 +372,7 @@ class Leases:
         if place.stage is _Stage.TAKEN and place.mac == mac:
             return
         if place.stage is _Stage.TAKEN:
-            self._state.drop_lease(place.mac)
+            self._drop(place.mac)
         self._give(place, mac, now)
         self._move(place, _Stage.OFFERED)
 
@@ -349,6 +383,7 @@ class Leases:
             self._move(place, _Stage.TAKEN)
             self._record(place, now)
         place.seen, place.used = now, place.used or living
+        self._is_there(place)
         if now - place.recorded >= RECORD_SECONDS:
             self._record(place, now)
 
@@ -362,20 +397,20 @@ class Leases:
         before = self._by_mac.pop(mac, None)
         if before is not None and before is not place:
             if before.stage is _Stage.TAKEN:
-                self._state.drop_lease(mac)
+                self._drop(mac)
                 # He may use it all the same, if what he was told came late: others have it probed.
                 before.quiet = -inf
             self._move(before, _Stage.FREE)
             before.mac, before.used = b"", False
         if place.mac != mac:
             self._by_mac.pop(place.mac, None)
-            place.mac, place.used = mac, False
+            place.mac, place.used, place.left = mac, False, False
         self._by_mac[mac] = place
         place.seen = now
 
     def _free_again(self, place: _Place) -> None:
         if place.stage is _Stage.TAKEN:
-            self._state.drop_lease(place.mac)
+            self._drop(place.mac)
         self._move(place, _Stage.FREE)
         # Whoever has pretended to be the one who had it does not get it unasked.
         place.quiet, place.used = -inf, False
@@ -400,11 +435,18 @@ class Leases:
                 break
             self._move(place, _Stage.FREE)
 
+    def _drop(self, mac: bytes) -> None:
+        self._state.drop_lease(mac)
+        self._held(mac, False)
+
     def _record(self, place: _Place, now: float) -> None:
         place.recorded = now
         self._state.put_lease(place.mac, place.address)
 
 
-def _by_age(place: _Place) -> tuple[bool, float]:
-    """First what is nobody's or abandoned by the longest, then where a rival was seen."""
-    return place.rival_seen > place.seen, max(place.seen, place.rival_seen)
+def _by_age(place: _Place) -> tuple[bool, bool, float]:
+    """
+    First that of one who has left the switch, then what is nobody's or abandoned by the longest,
+    then where a rival was seen.
+    """
+    return place.rival_seen > place.seen, not place.left, max(place.seen, place.rival_seen)

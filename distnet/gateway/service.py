@@ -137,7 +137,7 @@ class GatewayService(Service):
         settings, plan = self.settings, self.settings.plan
         version = libslirp.load().version
         self._state = State.open(default_state(settings.directory), self._warn)
-        self._leases = Leases(plan, self._state, time.monotonic)
+        self._leases = Leases(plan, self._state, time.monotonic, held=self._follow)
         self._stale = Stale(
             self._reactor,
             self._state,
@@ -338,8 +338,7 @@ class GatewayService(Service):
 
     def started(self, child: Child) -> None:
         """A guest has a process: where it is tells when it is gone."""
-        if self._management is not None:
-            self._management.whereabouts.follow(child.mac)
+        self._follow(child.mac, True)
 
     def find(self, child: Child, number: int, address: bytes) -> None:
         """Find the master for one of a guest's addresses, and tell its process."""
@@ -388,8 +387,7 @@ class GatewayService(Service):
         """A guest's process has ended; if that was not expected, its guest does not know yet."""
         flows = [self._flow(child.mac, *each) for each in child.open]
         child.open.clear()
-        if self._management is not None:
-            self._management.whereabouts.forget(child.mac)
+        self._follow(child.mac, self._leases.has_one(child.mac))
         if expected:
             for flow in flows:
                 self._state.drop_flow(flow)
@@ -440,7 +438,17 @@ class GatewayService(Service):
 
     # The switch
 
+    def _follow(self, mac: bytes, has_something: bool) -> None:
+        """Whether a guest has what is to be free when it has gone."""
+        if self._management is None:
+            return
+        if has_something or mac in self._running:
+            self._management.whereabouts.follow(mac)
+        else:
+            self._management.whereabouts.forget(mac)
+
     def _gone(self, mac: bytes, port: int | None) -> None:
+        self._leases.left(mac)
         child = self._running.get(mac)
         if child is not None:
             where = f" (port {port})" if port is not None else ""

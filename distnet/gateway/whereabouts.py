@@ -43,7 +43,7 @@ class _Place:
 @dataclass(slots=True)
 class Whereabouts:
     """
-    Follows the guests that are connected to the master.
+    Follows the guests that have something here, a process or an address.
 
     @ivar ask: sends a line to the console.
     @ivar gone: called when a guest's port has left the switch, with the guest's MAC address and
@@ -65,13 +65,13 @@ class Whereabouts:
         return place.port if place is not None else None
 
     def follow(self, mac: bytes) -> None:
-        """A guest is connected."""
+        """A guest has something; it may have had before."""
         if mac not in self._places:
             self._places[mac] = _Place()
             self._ask_for_table()
 
     def forget(self, mac: bytes) -> None:
-        """A guest is not connected any more."""
+        """A guest has nothing any more."""
         self._places.pop(mac, None)
 
     def connected(self) -> None:

@@ -43,7 +43,12 @@ class LeasesTestCase(SynchronousTestCase):
         self.clock.advance(1000)
         self.said: list[str] = []
         self.state = State(self.said.append)
-        self.leases = Leases(PLAN, self.state, self.clock.seconds)
+        self.has: dict[bytes, bool] = {}
+        self.leases = self.made()
+
+    def made(self) -> Leases:
+        """Those of a gateway that begins."""
+        return Leases(PLAN, self.state, self.clock.seconds, held=self.has.__setitem__)
 
     def offered(self, guest: int, wanted: bytes | None = None, **options: bool) -> bytes | None:
         """What a guest is offered, when nobody answers probes."""
@@ -72,7 +77,91 @@ class LeasesTestCase(SynchronousTestCase):
 
     def restart(self) -> None:
         """Have another gateway with what was on record."""
-        self.leases = Leases(PLAN, self.state, self.clock.seconds)
+        self.has.clear()
+        self.leases = self.made()
+
+
+class LeftTests(LeasesTestCase):
+    """Guests leave the switch."""
+
+    def fill(self) -> None:
+        """All addresses are in use."""
+        for guest in range(len(ADDRESSES)):
+            self.given(guest)
+        self.see_all()
+
+    def test_at_once(self) -> None:
+        """What one had who has left is the next one's at once, when nothing else is left."""
+        self.fill()
+        self.assertIsNone(self.offered(1000))
+        for guest in (7, 5):
+            self.leases.left(mac(guest))
+        # He who was not seen for longer.
+        self.clock.advance(1)
+        self.leases.seen(mac(8), ADDRESSES[8])
+        choice = self.leases.choose(mac(1000))
+        assert choice is not None
+        self.assertIn(choice.address, (ADDRESSES[5], ADDRESSES[7]))
+        self.assertTrue(choice.probe)
+        self.assertTrue(self.leases.probed(mac(1000), choice.address))
+        self.assertTrue(self.leases.confirm(mac(1000), choice.address))
+        # And no longer a free one.
+        rest = {self.given(1001)} | {choice.address}
+        self.assertEqual(rest, {ADDRESSES[5], ADDRESSES[7]})
+        self.assertIsNone(self.offered(1002))
+
+    def test_before_those_who_only_say_nothing(self) -> None:
+        """It is taken before that of one who was not seen for longer, and may be there."""
+        self.fill()
+        self.clock.advance(SAFE_SECONDS + 1)
+        self.see_all(3)
+        self.leases.left(mac(200))
+        self.assertEqual(self.offered(1000), ADDRESSES[200])
+
+    def test_one_who_comes_back(self) -> None:
+        """One who is seen again after he has left keeps his address, and may leave again."""
+        self.fill()
+        self.leases.left(mac(5))
+        self.has.clear()
+        self.leases.seen(mac(5), ADDRESSES[5])
+        self.assertEqual(self.has, {mac(5): True})
+        self.assertIsNone(self.offered(1000))
+        self.leases.left(mac(5))
+        self.assertTrue(self.leases.confirm(mac(5), ADDRESSES[5]))
+        self.assertIsNone(self.offered(1000))
+        self.leases.left(mac(5))
+        self.assertEqual(self.offered(1000), ADDRESSES[5])
+
+    def test_as_long_as_there_are_others(self) -> None:
+        """One who has left gets the same again, as long as others need not have it."""
+        self.assertEqual([self.given(guest) for guest in range(3)], [FIRST, SECOND, THIRD])
+        self.leases.left(mac(1))
+        self.assertNotIn(self.given(1000), (FIRST, SECOND, THIRD))
+        self.assertEqual(self.given(1), SECOND)
+
+    def test_who_has_none(self) -> None:
+        """Others may leave too."""
+        self.leases.left(mac(1))
+        self.offered(2)
+        self.leases.left(mac(2))
+        self.assertFalse(self.leases.has_one(mac(2)))
+
+    def test_who_has_one(self) -> None:
+        """It is told who has one, and who has none any more, after a restart too."""
+        self.offered(1)
+        self.assertEqual(self.has, {})
+        self.given(1)
+        self.assertEqual(self.has, {mac(1): True})
+        self.assertTrue(self.leases.has_one(mac(1)))
+        self.restart()
+        self.assertEqual(self.has, {mac(1): True})
+        self.leases.release(mac(1), FIRST)
+        self.assertEqual(self.has, {mac(1): False})
+        self.assertFalse(self.leases.has_one(mac(1)))
+        self.fill()
+        self.leases.left(mac(9))
+        self.given(1000)
+        self.assertEqual((self.has[mac(9)], self.has[mac(1000)]), (False, True))
 
 
 class GivenTests(LeasesTestCase):

@@ -111,16 +111,40 @@ class Children:
         self.pinned[mac] = forwards
 
 
+class Whereabouts:
+    """Where guests are; see L{distnet.gateway.whereabouts.Whereabouts}."""
+
+    def __init__(self) -> None:
+        self.followed: set[bytes] = set()
+        self.follow, self.forget = self.followed.add, self.followed.discard
+
+
+class Management:
+    """A console; see L{distnet.gateway.management.Management}."""
+
+    def __init__(self, reactor: object, where: str, gone: Any) -> None:
+        self.whereabouts = Whereabouts()
+        self.gone = gone
+
+    def start(self) -> None:
+        """There is one."""
+
+    def stop(self) -> None:
+        """There is none any more."""
+
+
 class ServiceTestCase(SynchronousTestCase):
     """A gateway in a switch."""
 
     nat = False
     flows: tuple[Flow, ...] = ()
     forwards: tuple[HostForward, ...] = ()
+    management: str | None = None
 
     def setUp(self) -> None:
         """One that was started."""
         directory = self.mktemp()
+        self.patch(service, "Management", Management)
         self.patch(service, "Plug", Plug)
         self.patch(service, "Children", Children)
         self.patch(service, "default_state", lambda _: f"{directory}.state")
@@ -130,8 +154,10 @@ class ServiceTestCase(SynchronousTestCase):
         before.close()
         self.reactor = Turning()
         self.gateway = GatewayService(
-            self.reactor, Settings(directory, nat=self.nat, forwards=self.forwards)
+            self.reactor,
+            Settings(directory, nat=self.nat, forwards=self.forwards, management=self.management),
         )
+        self.console = cast(Any, self.gateway._management)
         self.plug = cast(Any, self.gateway._plug)
         self.children = cast(Any, self.gateway.children)
         self.gateway.startService()
@@ -372,6 +398,54 @@ class LookedForTests(ServiceTestCase):
         self.answer()
         self.gateway._gone(self.guest.mac, 3)
         self.assertEqual(self.children.pinned, {self.guest.mac: []})
+
+
+class LeftTests(ServiceTestCase):
+    """Guests leave the switch, as its console tells."""
+
+    management = "/console"
+
+    def lease(self) -> None:
+        """The guest has got an address."""
+        leases = self.gateway._leases
+        choice = leases.choose(self.guest.mac, self.guest.address)
+        assert choice is not None
+        assert leases.probed(self.guest.mac, choice.address)
+        assert leases.confirm(self.guest.mac, choice.address)
+
+    def followed(self) -> bool:
+        """Whether it is known where the guest is, or it will be."""
+        return self.guest.mac in self.console.whereabouts.followed
+
+    def test_one_with_an_address(self) -> None:
+        """One that has an address is followed, and its address may be another's when it leaves."""
+        self.lease()
+        self.assertTrue(self.followed())
+        self.console.gone(self.guest.mac, 3)
+        place = self.gateway._leases._by_mac[self.guest.mac]
+        self.assertTrue(place.left)
+
+    def test_without_a_process(self) -> None:
+        """One whose process ends is followed for as long as it has an address."""
+        self.lease()
+        child = self.child()
+        self.gateway.started(cast(Any, child))
+        del self.children.running[child.mac]
+        self.gateway.gone(cast(Any, child), True)
+        self.assertTrue(self.followed())
+        self.gateway._leases.release(self.guest.mac, self.guest.address)
+        self.assertFalse(self.followed())
+
+    def test_without_an_address(self) -> None:
+        """One that gives its address back is followed for as long as it has a process."""
+        self.lease()
+        child = self.child()
+        self.gateway.started(cast(Any, child))
+        self.gateway._leases.release(self.guest.mac, self.guest.address)
+        self.assertTrue(self.followed())
+        del self.children.running[child.mac]
+        self.gateway.gone(cast(Any, child), True)
+        self.assertFalse(self.followed())
 
 
 class StaleTests(ServiceTestCase):
