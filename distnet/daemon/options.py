@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn, TypeVar
 from twisted.python import usage
 
 from distnet import __version__, _native
+from distnet.daemon.log import use_in_twist, use_in_twistd
 from distnet.errors import LocalError
 from distnet.text import GIB, KIB, MIB
 
@@ -74,6 +75,10 @@ class DaemonOptions(usage.Options):
         twistd: MutableMapping[str, Any] = self.parent or {}
         if twistd.get("nodaemon") and twistd.get("pidfile") == _TWISTDS_PIDFILE:
             twistd["pidfile"] = ""
+        if "fileLogObserverFactory" in twistd:
+            use_in_twist(twistd)
+        else:
+            use_in_twistd(twistd)
         try:
             self.check()
         except (ValueError, LocalError) as error:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 from typing import Any
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.stdio import StandardIO
-from twisted.logger import FileLogObserver, formatEvent, globalLogBeginner, textFileLogObserver
+from twisted.logger import LogEvent, formatEvent, globalLogBeginner
 from twisted.python.failure import Failure
 
 from distnet.daemon.clock import use_monotonic
 from distnet.daemon.hangup import at_hangup
 from distnet.daemon.limits import allow_all_descriptors
+from distnet.daemon.log import standard_output
 from distnet.gateway.hostforward import check_forwards
 from distnet.gateway.service import GatewayService, Settings
 
@@ -35,9 +35,7 @@ def run_gateway(settings: Settings, *, supervised: bool) -> None:
         check_forwards(settings.forwards)
     reactor: Any = _reactor
     use_monotonic(reactor)
-    observer = textFileLogObserver(sys.stdout)
-    if supervised:
-        observer = FileLogObserver(sys.stdout, lambda event: f"{formatEvent(event)}\n")
+    observer = standard_output(_line if supervised else None)
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     if supervised:
         # That of a terminal, or of whoever means the switch, which ends us if it ends.
@@ -58,6 +56,11 @@ def run_gateway(settings: Settings, *, supervised: bool) -> None:
 def _stop(reactor: Any) -> None:
     with contextlib.suppress(ReactorNotRunning):  # Another signal came before.
         reactor.stop()
+
+
+def _line(event: LogEvent) -> str:
+    # Whoever puts it into a log knows when that was.
+    return f"{formatEvent(event)}\n"
 
 
 class _Leash(Protocol):

@@ -195,4 +195,15 @@ MUTATIONS = (
         "if self._began and not self.running:",
         ("test_twist",),
     ),
+    Mutation(
+        "gap-unsaid",
+        "what the log has lost is counted and said",
+        "Outlet._fill_gap",
+        "self._append(self._gap(self._missing))",
+        "pass",
+        (
+            "OutletTests.test_the_place_of_what_is_missing",
+            "OutletTests.test_a_reader_that_stands_still",
+        ),
+    ),
 )
