@@ -4,8 +4,10 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -36,6 +38,8 @@ enum {
 #endif
 /* So many bytes take so long to deliver that more have come meanwhile; those of a small message. */
 enum { PLENTY = 64 * 1024, SMALL = 64 };
+/* Who takes one part in so many of what waits for it, within the patience, is only slow. */
+enum { PROGRESS = 8 };
 
 /* What is to be written to one node. Segments hold whole messages. */
 struct slot {
@@ -116,6 +120,7 @@ static struct node *find(const struct router *router, uint32_t id)
 static void hold(struct router *router, struct node *node, int held)
 {
     node->held = held;
+    node->held_until = router->poller.now + router->patience;
     poller_change(&router->poller, node->fd, held ? EPOLLIN : 0, 0);
 }
 
@@ -139,16 +144,46 @@ static void touch(struct router *router, struct node *node)
     }
 }
 
-static int is_patient(const struct router *router, const struct node *to)
+/* How much the system has of what was written to a node; 0 too if it does not tell. */
+static int unsent(const struct node *node)
 {
-    return to && router->poller.now < to->patient_until;
+    int size;
+    return ioctl(node->fd, SIOCOUTQ, &size) ? 0 : size;
+}
+
+/* A node takes no more: its senders are held for as long as the patience. */
+static void be_patient(const struct router *router, struct node *to, uint64_t now)
+{
+    to->unsent = unsent(to);
+    to->patient_until = now + router->patience;
+}
+
+/*
+ * While a node goes on taking, its senders are still held, each for as long as the patience: who
+ * sends without a pause would only fill its mailbox, by Python, and then have messages dropped.
+ */
+static int is_patient(const struct router *router, struct node *to)
+{
+    if (!to)
+        return 0;
+    if (router->poller.now < to->patient_until)
+        return 1;
+    if (!to->unsent || !router->patience)
+        return 0;
+    int before = to->unsent;
+    be_patient(router, to, router->poller.now);
+    if (before - to->unsent >= before / PROGRESS + 1)
+        return 1;
+    to->unsent = 0;
+    to->patient_until = 0;
+    return 0;
 }
 
 /* Keep or give whole messages, still with their dests, that cannot be written now. */
 static void put_off(
-    struct router *router, struct node *from, const struct node *to, const void *data, size_t size)
+    struct router *router, struct node *from, struct node *to, const void *data, size_t size)
 {
-    if (is_patient(router, to)) {
+    if (!from->was_held && is_patient(router, to)) {
         if (!from->kept.size)
             from->waits_for = to->id;
         append(&from->kept, data, size);
@@ -176,7 +211,10 @@ static void written_in_part(struct router *router, struct slot *slot, size_t wri
     struct node *to = slot->node;
     size_t before = 0;
     to->open = 0;
-    to->patient_until = is_full ? router->poller.now + router->patience : 0;
+    to->patient_until = 0;
+    to->unsent = 0;
+    if (is_full)
+        be_patient(router, to, router->poller.now);
     to->written = 0;
     for (int i = 0; i < slot->segments; i++) {
         unsigned char *data = slot->segment[i].iov_base;
@@ -379,7 +417,7 @@ static void settle(struct router *router)
 {
     for (size_t i = 0; i < router->touched.size; i++) {
         struct node *node = router->touched.item[i];
-        node->touched = 0;
+        node->touched = node->was_held = 0;
         if (node->kept.size) {
             if (!node->held) {
                 hold(router, node, 1);
@@ -409,6 +447,7 @@ static void retry(struct router *router, struct node *node)
     node->kept = (struct buffer){0};
     memcpy(data, kept.data, kept.size);
     router->arena_used += kept.size;
+    node->was_held = router->poller.now >= node->held_until;
     deliver(router, node, data, kept.size);
     clear(&kept);
     touch(router, node);
@@ -417,11 +456,12 @@ static void retry(struct router *router, struct node *node)
 /* Whether a held node has to wait; `until` becomes no later than when that is to be asked again. */
 static int has_to_wait(const struct router *router, const struct node *node, uint64_t *until)
 {
-    const struct node *to = find(router, node->waits_for);
-    if (!to || to->open || !is_patient(router, to))
+    struct node *to = find(router, node->waits_for);
+    if (!to || to->open || router->poller.now >= node->held_until || !is_patient(router, to))
         return 0;
-    if (to->patient_until < *until)
-        *until = to->patient_until;
+    uint64_t next = to->patient_until < node->held_until ? to->patient_until : node->held_until;
+    if (next < *until)
+        *until = next;
     return 1;
 }
 
@@ -509,10 +549,8 @@ void router_open(struct router *router, struct node *node)
 
 void router_close(struct router *router, struct node *node)
 {
-    if (node->open) {
-        node->open = 0;
-        node->patient_until = poller_now() + router->patience;
-    }
+    node->open = 0;
+    be_patient(router, node, poller_now());
 }
 
 int router_read(struct router *router, struct node *node, const void *rest, size_t size)

@@ -32,7 +32,8 @@ struct buffer {
  * A node, made by the caller. Zeroed, but for id and fd; then attached.
  *
  * While a dest takes no more, what its senders have for it stays in their `kept`, and they are not
- * read, until it is open again or has been closed for as long as the router's patience.
+ * read, until it is open again, has taken next to nothing for as long as the router's patience, or
+ * they have been held for that long.
  */
 struct node {
     struct entry entry; /* the router's own */
@@ -53,8 +54,11 @@ struct node {
     struct buffer rest; /* what came after the last whole message */
     int bad;            /* rest starts with what ends the connection */
     int held;           /* it is not read while there is something in kept */
+    int was_held;       /* for long enough: until all is settled, nothing more is kept */
+    uint64_t held_until; /* ns */
     uint32_t waits_for; /* the dest of the first message in kept */
     uint64_t patient_until; /* as a closed dest: until then its senders are held; ns */
+    int unsent;             /* bytes that the system had when that began; 0: it takes none */
     int noted, touched; /* it is in the list of givers, of those to be settled */
     struct slot *slot;
 };

@@ -330,6 +330,26 @@ def test_diverted_from_the_start() -> None:
     assert world.end().pairs() == {(node, node): [b"by Python", b"by native code"]}
 
 
+@pytest.mark.usefixtures("environment")
+def test_who_sends_to_a_slow_mailbox_is_held() -> None:
+    """While a node goes on taking what waits for it, its mailbox is not filled any further."""
+    world = World(Limits(segment=None), 3600.0)
+    sender, slow = world.connect(prompt=True), world.connect(prompt=False)
+    payloads = [bytes([number]) * 1000 for number in range(100)]
+    messages = [encode_message(slow, payload) for payload in payloads]
+    # It has not read its id yet: what is for it waits.
+    world.send(sender, b"".join(messages[:50]))
+    world.send(slow, encode_message(NOBODY, b""))
+    before = world.master.router.mailboxes.waiting
+    assert world.read(slow, 1 << 20)
+    waiting = world.master.router.mailboxes.waiting
+    assert 0 < waiting < before
+    world.send(sender, b"".join(messages[50:]))
+    assert world.master.router.mailboxes.waiting == waiting
+    world.settle()
+    assert world.end().pairs() == {(sender, slow): payloads}
+
+
 def descriptors() -> int:
     """How many this process has open."""
     return len(list(Path("/proc/self/fd").iterdir()))
