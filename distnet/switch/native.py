@@ -25,7 +25,7 @@ kept waiting for this and then for a pause (C{--pause-seconds}), one after the o
 """
 
 _FOREIGN: Final = (-1, False, False)
-"""How native code knows an endpoint that is no descriptor of frames: only Python writes to it."""
+"""How native code knows an endpoint that has no descriptor of its own: only Python writes to it."""
 
 
 @implementer(INativeEndpoint)
@@ -41,7 +41,7 @@ class NativeEndpoint:
         self._path = path
         link: object = endpoint.link
         how = _FOREIGN
-        if isinstance(link, FrameDescriptor):
+        if isinstance(link, FrameDescriptor) and link.is_sent_to:
             how = (link.fileno(), link.is_socket, link.is_only_read)
         self.compiled = path.module.Endpoint(compiled_bridge, endpoint.port.number, *how, self)
 

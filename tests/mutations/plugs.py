@@ -193,4 +193,20 @@ MUTATIONS = (
         "return limits",
         ("OptionsTests.test_limits",),
     ),
+    Mutation(
+        "nobody-asked-for-a-port",
+        "a sender that is there keeps its port",
+        "DgramService.make_room",
+        "if peer.is_gone()",
+        "",
+        ("RealPeersTests.test_who_is_there_stays",),
+    ),
+    Mutation(
+        "connected-sender-written-natively",
+        "a client that is connected gets its frames from where it is connected to",
+        "NativeEndpoint.__init__",
+        "isinstance(link, FrameDescriptor) and link.is_sent_to",
+        "isinstance(link, FrameDescriptor)",
+        ("test_both_ways",),
+    ),
 )

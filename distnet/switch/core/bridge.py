@@ -9,7 +9,7 @@ from distnet.divert import Divert
 from distnet.seam import Seam
 from distnet.switch.core.counters import Reason
 from distnet.switch.core.delivery import Deliver, Delivery
-from distnet.switch.core.errors import AlreadyExists, InvalidValue
+from distnet.switch.core.errors import AlreadyExists, InvalidValue, NoFreePort
 from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.fdb import ForwardingDatabase
 from distnet.switch.core.frame import (
@@ -45,6 +45,8 @@ class Bridge:
     @ivar fdb: which address is where; its tunables.
     @ivar strict: refuse tags of VLANs that a port is not in, as vde_switch does.
     @ivar limits: which may not be changed.
+    @ivar make_room: each can unplug who is not there any more, and says whether anybody was. They
+        are asked when somebody is to be plugged in and no port is free.
     @ivar divert: who needs all frames to go by Python, by L{received} and L{wrap_deliver}.
     """
 
@@ -75,6 +77,7 @@ class Bridge:
         )
         self.vlans = VlanTable(self.fdb, observer.vlan_changed)
         self.ports = PortTable(self.vlans, observer, numports)
+        self.make_room: list[Callable[[], bool]] = []
         self._delivery = Delivery(limits, observer, clock, self._forward)
         self.divert = Divert()
         self._receiving = Seam[Receive](self.received, self._receive_by, self.divert)
@@ -106,7 +109,12 @@ class Bridge:
         @raise NoFreePort: none is free.
         @raise AlreadyExists: the port has an endpoint of this number.
         """
-        port = self.ports.obtain(number, user, groups)
+        try:
+            port = self.ports.obtain(number, user, groups)
+        except NoFreePort:
+            if not any(make_room() for make_room in self.make_room):
+                raise
+            port = self.ports.obtain(number, user, groups)
         taken = {endpoint.number for endpoint in port.endpoints}
         if endpoint_number is None:
             self._endpoints_ever += 1

@@ -39,6 +39,8 @@ class FrameDescriptor(RetriedDescriptor):
     @cvar module: what kind of link it is.
     @cvar empty_is_the_end: a read of nothing says that nothing more comes; else it is a frame.
     @cvar is_socket: it is a socket.
+    @cvar is_sent_to: what is written to the descriptor goes to the other end, so that native code
+        may do it too.
     @cvar is_only_read: all that it does when frames have come is to read them, and this here is
         where it does so: so native code may.
     """
@@ -46,6 +48,7 @@ class FrameDescriptor(RetriedDescriptor):
     module: ClassVar[str]
     empty_is_the_end: ClassVar[bool] = True
     is_socket: ClassVar[bool] = True
+    is_sent_to: ClassVar[bool] = True
     is_only_read: ClassVar[bool] = False
 
     def __init__(

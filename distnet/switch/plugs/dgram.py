@@ -3,16 +3,20 @@ Datagrams that are frames, as QEMU's C{-netdev dgram} sends and takes them, plug
 
 Whoever sends something to where this listens is plugged in, and gets its frames at the address that
 it sent from. There is no connection, so nobody says goodbye: a peer is unplugged when the operating
-system says that nobody is there any more, and not because it is silent.
+system says that nobody is there any more, and not because it is silent. Only when there is no free
+port for somebody else are all peers sent something, so that it says so, and one on UDP that was
+silent for long gives way.
 
 What unix sockets and UDP have in common is here; each has a module of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 from collections.abc import Iterable
+from math import inf
 from typing import Any, Final, Protocol
 
 from twisted.application.service import Service
@@ -35,6 +39,13 @@ GONE: Final = frozenset(
     {errno.ECONNREFUSED, errno.ENOTCONN, errno.ECONNRESET, errno.EPIPE, errno.ENOENT}
 )
 """Errors that say that nobody is there any more."""
+PROBE: Final = bytes.fromhex("020000000000 020000000000 88b5") + bytes(46)
+"""
+A frame that asks whether somebody is there. No guest takes it: it is for an address that nobody
+has, and of a type that is for experiments (IEEE 802).
+"""
+PROBE_SECONDS: Final = 1.0
+"""How long nobody is asked again after all were there."""
 _ADVICE: Final = ADVICE | {
     errno.EADDRINUSE: "; another switch, or something else, listens there:"
     " stop it, or choose another port",
@@ -73,6 +84,7 @@ class DgramService(Descriptor, Service):
         self.refusals = Refusals(reactor, "a sender of datagrams")
         self._socket: Any = None
         self._paused: set[DgramPeer] = set()
+        self._all_there = -inf
 
     def startService(self) -> None:
         """
@@ -90,11 +102,14 @@ class DgramService(Descriptor, Service):
             ) from None
         super().startService()
         self.want_to_read(True)
+        self.bridge.make_room.append(self.make_room)
         _log.info("listening at {place} for QEMU's -netdev dgram", place=self.where())
 
     def stopService(self) -> None:
         """Unplug everybody, and listen no more."""
         super().stopService()
+        with contextlib.suppress(ValueError):
+            self.bridge.make_room.remove(self.make_room)
         for peer in list(self.peers.values()):
             peer.ended()
         sock, self._socket = self._socket, None
@@ -127,6 +142,27 @@ class DgramService(Descriptor, Service):
     def _strays(self, peer: DgramPeer) -> Iterable[tuple[bytes, Any]]:
         """Datagrams, and where they are from, that came at the socket of a peer and are not its."""
         return ()
+
+    def _give_way(self) -> DgramPeer | None:
+        """The peer that is to be unplugged for another, though it may be there."""
+        return None
+
+    # What the bridge asks
+
+    def make_room(self) -> bool:
+        """There is no free port: unplug who is not there any more. Whether anybody was."""
+        now = self.reactor.seconds()
+        if 0 <= now - self._all_there < PROBE_SECONDS:
+            return False
+        leaving = [peer for peer in self.peers.values() if peer.is_gone()]
+        if not leaving and (silent := self._give_way()) is not None:
+            _log.info("{who} was silent for long, and gives way", who=silent.description)
+            leaving = [silent]
+        for peer in leaving:
+            peer.ended()
+        if not leaving:
+            self._all_there = now
+        return bool(leaving)
 
     # What peers tell
 
@@ -226,6 +262,14 @@ class DgramPeer(FrameSocket):
 
     def begin(self) -> None:
         """Read what it sends to its own socket, if that is where it comes."""
+
+    def is_gone(self) -> bool:
+        """Whether nobody is there any more, as far as sending something tells."""
+        try:
+            self._transmit(PROBE)
+        except OSError as error:
+            return error.errno in GONE
+        return False
 
     def close(self) -> None:
         """Close its socket. If it sends more, it is plugged in again."""

@@ -131,6 +131,17 @@ class UdpDgramService(DgramService):
                 except OSError:
                     return
 
+    def _give_way(self) -> DgramPeer | None:
+        """
+        The one that was silent for longest, if for so long that its addresses are forgotten.
+
+        Of one on another machine that was switched off the operating system says nothing.
+        """
+        peers = (peer for peer in self.peers.values() if isinstance(peer, UdpPeer))
+        longest = min(peers, key=lambda peer: peer.heard, default=None)
+        since = self.reactor.seconds() - self.bridge.fdb.expire_seconds
+        return longest if longest is not None and longest.heard <= since else None
+
     def _make_socket(self) -> socket.socket:
         sock = socket.socket(self._listener.family, socket.SOCK_DGRAM)
         sock.setblocking(False)
@@ -145,13 +156,17 @@ class UdpPeer(DgramPeer):
     A peer on UDP. Its socket has our address, so that the kernel hands what it sends to that one.
 
     What the kernel had no room for there is counted at its port.
+
+    @ivar heard: when something has last come from it, in seconds as the reactor counts.
     """
 
+    heard = 0.0
     _dropped = 0
 
     def start(self, endpoint: Endpoint) -> None:
         """It is plugged in; what came before is not read yet."""
         self._endpoint = endpoint
+        self.heard = self._reactor.seconds()
 
     def begin(self) -> None:
         """Read it from now on."""
@@ -160,9 +175,16 @@ class UdpPeer(DgramPeer):
 
     def doRead(self) -> None:
         """Frames have come: take some, and count what the kernel had no room for."""
+        self.heard = self._reactor.seconds()
         super().doRead()
         if self._open:
             self._count_dropped()
+
+    def is_gone(self) -> bool:
+        """The answer of its machine comes later, but of this one at once."""
+        return (
+            super().is_gone() or self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) in GONE
+        )
 
     def unreadable(self, error: OSError) -> None:
         """What was sent to it before may have come back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from distnet.sockets.descriptor import grow_send_buffer
 from distnet.sockets.listen import claim_path, split_description
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.records import Endpoint
-from distnet.switch.plugs.descriptor import Errors
+from distnet.switch.plugs.descriptor import Errors, FrameSocket
 from distnet.switch.plugs.dgram import GONE, USE, DgramPeer, DgramService, Unanswerable
 from distnet.text import unix_path
 
@@ -93,16 +94,31 @@ class UnixDgramService(DgramService):
             raise Unanswerable("it has no address to answer to (QEMU's local.path)")
         if isinstance(address, str) and not address.startswith("/"):
             raise Unanswerable(f"its socket {address} is not an absolute path (QEMU's local.path)")
+        kind = UnixPeer
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             sock.setblocking(False)
-            sock.connect(address)
+            if not _is_connected(sock, address):
+                kind = ConnectedPeer
+                sock.close()
+                sock = self._socket.dup()
             grow_send_buffer(sock)
             user = Path(address).stat().st_uid if isinstance(address, str) else None
         except OSError:
             sock.close()
             raise
-        return UnixPeer(self, sock, address, self._name(address)), user
+        return kind(self, sock, address, self._name(address)), user
+
+
+def _is_connected(sock: socket.socket, address: Any) -> bool:
+    """Connect to a peer; False if that is itself connected, and takes frames from there alone."""
+    try:
+        sock.connect(address)
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            raise
+        return False
+    return True
 
 
 class UnixPeer(DgramPeer):
@@ -124,9 +140,27 @@ class UnixPeer(DgramPeer):
         """Read there again, unless another peer is paused."""
         self._service.resume(self)
 
+    def is_gone(self) -> bool:
+        """Nor is there another in its place."""
+        return super().is_gone() and not self._is_there_again()
+
+    def _is_there_again(self) -> bool:
+        try:
+            self._socket.connect(self.address)
+        except OSError:
+            return False
+        return True
+
     def refused(self, error: OSError, frame: bytes) -> bool:
-        """Another QEMU may have been started in the place of one that is gone."""
-        if error.errno in GONE and self._leaving is None:
+        """
+        Another QEMU may have been started in the place of one that is gone.
+
+        One that has connected its socket since it was plugged in takes nothing from this one: with
+        what it sends next it is plugged in again.
+        """
+        if error.errno == errno.EPERM:
+            self.leave()
+        elif error.errno in GONE and self._leaving is None:
             try:
                 self._socket.connect(self.address)
                 self._socket.send(frame)
@@ -138,3 +172,31 @@ class UnixPeer(DgramPeer):
             else:
                 return True
         return super().refused(error, frame)
+
+
+class ConnectedPeer(UnixPeer):
+    """
+    A peer that has connected its socket to the one that all send to, and takes frames from there
+    alone (EPERM, unix(7)): as QEMU's with C{local.type=fd} can be.
+
+    It has that socket by another descriptor, so that it can wait for room on its own. The kernel
+    limits what all such peers have not read yet by one SO_SNDBUF: one that reads nothing can keep
+    the others of its kind waiting.
+    """
+
+    is_sent_to = False
+
+    def __init__(
+        self, service: DgramService, sock: socket.socket, address: Any, description: str
+    ) -> None:
+        super().__init__(service, sock, address, description)
+        self._transmit = lambda frame: sock.sendto(frame, address)
+
+    def _is_there_again(self) -> bool:
+        return False
+
+    def refused(self, error: OSError, frame: bytes) -> bool:
+        """Who is in its place, if anybody, is plugged in again with what it sends."""
+        if error.errno in GONE:
+            self.leave()
+        return FrameSocket.refused(self, error, frame)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import shutil
 import socket
+import tempfile
 from collections import deque
 from pathlib import Path
 from typing import Any, cast
@@ -16,11 +19,12 @@ from zope.interface.verify import verifyObject
 
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.counters import Reason
+from distnet.switch.core.frame import problem
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.link import IFrameLink
 from distnet.switch.options import parse_dgram
 from distnet.switch.plugs.descriptor import Errors
-from distnet.switch.plugs.dgram import DgramPeer
+from distnet.switch.plugs.dgram import PROBE, PROBE_SECONDS, DgramPeer, DgramService
 from distnet.switch.plugs.dgram_udp import UdpDgramListener, UdpDgramService, UdpPeer
 from distnet.switch.plugs.dgram_unix import UnixDgramListener, UnixPeer
 from distnet.testing import FakeFrameLink, NotingBridgeObserver
@@ -338,3 +342,164 @@ class StraysTests(SynchronousTestCase):
             [bridge.ports[number].counters.received.frames for number in (2, 3)], [1, 1]
         )
         self.assertEqual(len(service.peers), 2)
+
+
+class RealPeersTests(SynchronousTestCase):
+    """Tests with real sockets, in no reactor that runs, on a switch that has few ports."""
+
+    PORTS = 5
+
+    def setUp(self) -> None:
+        """A switch with somebody plugged in; trial's directories are too long for sockets."""
+        self.home = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.home)
+        self.reactor = MemoryReactorClock()
+        self.bridge = Bridge(
+            BridgeLimits(), NotingBridgeObserver(), self.reactor, numports=self.PORTS
+        )
+        self.addCleanup(self.bridge.stop)
+        self.other = FakeFrameLink()
+        self.bridge.attach(self.other)
+
+    def listen(self, place: str) -> DgramService:
+        """A service that listens."""
+        service = parse_dgram(place).service(self.reactor, self.bridge, Errors())
+        service.startService()
+        self.addCleanup(service.stopService)
+        return service
+
+    def guest(self, own: str | tuple[str, int] = ("127.0.0.1", 0)) -> socket.socket:
+        """A guest's socket."""
+        sock = socket.socket(
+            socket.AF_UNIX if isinstance(own, str) else socket.AF_INET, socket.SOCK_DGRAM
+        )
+        self.addCleanup(sock.close)
+        sock.setblocking(False)
+        sock.bind(own)
+        return sock
+
+    def say(self, service: DgramService, guest: socket.socket, number: int) -> None:
+        """A guest says something to everybody, and the switch reads it."""
+        guest.sendto(frame(BROADCAST, number), service._socket.getsockname())
+        service.doRead()
+
+    def unix(self) -> DgramService:
+        """One that listens at a path."""
+        return self.listen(f"unix:{self.home}/frames")
+
+    def test_connected(self) -> None:
+        """Who takes frames from the switch's socket alone gets them from there."""
+        service = self.unix()
+        guest, another = self.guest(f"{self.home}/a"), self.guest(f"{self.home}/b")
+        guest.connect(f"{self.home}/frames")
+        guest.send(frame(BROADCAST, 1))
+        service.doRead()
+        self.say(service, another, 2)
+        self.assertEqual(guest.recv(2000), frame(BROADCAST, 2))
+        another.sendto(frame(1, 2), f"{self.home}/frames")
+        guest.send(frame(2, 1))
+        service.doRead()
+        self.assertEqual(guest.recv(2000), frame(1, 2))
+        self.assertEqual(another.recv(2000), frame(2, 1))
+        self.assertEqual((service.refusals.count, service.errors), (0, {}))
+        names = [peer.description for peer in service.peers.values()]
+        self.assertEqual(names, [f"unix:{self.home}/a", f"unix:{self.home}/b"])
+
+    def test_connected_and_gone(self) -> None:
+        """When nobody is there any more it is unplugged, and the switch goes on."""
+        service = self.unix()
+        guest, another = self.guest(f"{self.home}/a"), self.guest(f"{self.home}/b")
+        guest.connect(f"{self.home}/frames")
+        guest.send(frame(BROADCAST, 1))
+        service.doRead()
+        guest.close()
+        self.say(service, another, 2)
+        self.reactor.advance(0)
+        self.assertEqual(
+            [peer.description for peer in service.peers.values()], [f"unix:{self.home}/b"]
+        )
+        self.say(service, another, 2)
+        self.assertEqual(self.other.read()[-1], frame(BROADCAST, 2))
+
+    def test_connected_later(self) -> None:
+        """Who connects its socket when it is plugged in already is plugged in anew."""
+        service = self.unix()
+        guest, another = self.guest(f"{self.home}/a"), self.guest(f"{self.home}/b")
+        self.say(service, guest, 1)
+        self.say(service, another, 2)
+        self.assertEqual(guest.recv(2000), frame(BROADCAST, 2))
+        guest.connect(f"{self.home}/frames")
+        self.say(service, another, 2)
+        self.reactor.advance(0)
+        guest.send(frame(BROADCAST, 1))
+        service.doRead()
+        self.say(service, another, 3)
+        self.assertEqual(guest.recv(2000), frame(BROADCAST, 3))
+
+    def test_senders_that_are_gone_give_their_ports_back(self) -> None:
+        """Of 60 that send once, one after the other, each gets a port, of however few there are."""
+        for place in ("udp:0", f"unix:{self.home}/frames"):
+            service = self.listen(place)
+            for number in range(60):
+                one = ("127.0.0.1", 0) if place == "udp:0" else f"{self.home}/{number}"
+                guest = self.guest(one)
+                self.say(service, guest, number + 1)
+                self.assertEqual(self.other.read(), [frame(BROADCAST, number + 1)])
+                guest.close()
+            self.assertEqual(service.refusals.count, 0)
+            service.stopService()
+
+    def test_for_other_kinds_too(self) -> None:
+        """Whoever plugs in gets the port of a sender that is gone."""
+        service = self.listen("udp:0")
+        for number in range(self.PORTS - 2):
+            guest = self.guest()
+            self.say(service, guest, number + 1)
+            guest.close()
+        self.assertFalse(self.bridge.attach(FakeFrameLink()).gone)
+
+    def test_who_is_there_stays(self) -> None:
+        """Nobody who is there gives way, whether it reads or not; what it gets is for nobody."""
+        for place in ("udp:0", f"unix:{self.home}/frames"):
+            service = self.listen(place)
+            names = "abcd"
+            unix = place != "udp:0"
+            guests = [self.guest(f"{self.home}/{n}" if unix else ("127.0.0.1", 0)) for n in names]
+            for number, guest in enumerate(guests, 1):
+                self.say(service, guest, number)
+            self.assertEqual((len(service.peers), service.refusals.count), (3, 1))
+            got = []
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    got.append(guests[0].recv(2000))
+            self.assertEqual(got, [frame(BROADCAST, 2), frame(BROADCAST, 3), PROBE])
+            self.assertIsNone(problem(PROBE, 1514))
+            # Not for each frame of somebody for whom there is no port.
+            self.say(service, guests[3], 4)
+            self.assertRaises(BlockingIOError, guests[0].recv, 2000)
+            guests[1].close()
+            self.reactor.advance(PROBE_SECONDS)
+            self.say(service, guests[3], 4)
+            self.assertEqual(guests[0].recv(2000), PROBE)
+            self.assertEqual(guests[0].recv(2000), frame(BROADCAST, 4))
+            service.stopService()
+
+    def test_the_longest_silent_gives_way(self) -> None:
+        """On UDP, when all may be there, the one that was silent for longest, if for very long."""
+        service = self.listen("udp:0")
+        guests = [self.guest() for _ in range(4)]
+        for number, guest in enumerate(guests[:3], 1):
+            self.say(service, guest, number)
+            self.reactor.advance(1)
+        [first, second, third] = service.peers.values()
+        first.begin()
+        guests[0].sendto(frame(BROADCAST, 1), service._socket.getsockname())
+        first.doRead()
+        self.reactor.advance(self.bridge.fdb.expire_seconds - 3)
+        self.say(service, guests[3], 4)
+        self.assertEqual(list(service.peers.values()), [first, second, third])
+        self.reactor.advance(1)
+        self.say(service, guests[3], 4)
+        self.assertEqual(list(service.peers.values())[:2], [first, third])
+        self.assertEqual(len(service.peers), 3)
+        self.assertTrue(second.endpoint.gone)
