@@ -255,6 +255,10 @@ class NotingBridgeObserver:
         text = format_mac(entry.mac)
         self.events.append(("address_forgotten", entry.port.number, text, entry.vlan))
 
+    def address_contested(self, entry: FdbEntry, port: Port) -> None:
+        """Note: a port sends from an address of another, and which other."""
+        self.events.append(("address_contested", port.number, entry.port.number))
+
     def vlan_changed(self, vlan: Vlan) -> None:
         """Note: the ports of a VLAN are others; about no port, as it may be about several."""
         self.events.append(("vlan_changed", None, vlan.number))

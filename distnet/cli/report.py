@@ -72,6 +72,8 @@ def show_switch(status: dict[str, Any], now: float) -> str:
         for reason, tally in counters["undelivered"].items()
         if tally["frames"]
     ]
+    if contested := status.get("contested"):
+        lines.append(f"two ports took turns to send from one address: {contested} times")
     return "\n".join(lines)
 
 

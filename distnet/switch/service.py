@@ -16,6 +16,7 @@ from distnet.divert import Divert
 from distnet.errors import StartupError
 from distnet.mac import format_mac
 from distnet.observers import broadcast
+from distnet.once import Once
 from distnet.sockets.native import Way
 from distnet.switch.console.commands import make_console
 from distnet.switch.console.machine import ThisMachine
@@ -26,7 +27,7 @@ from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.counters import Traffic
 from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.limits import BridgeLimits
-from distnet.switch.core.records import Endpoint, SlowEpisode
+from distnet.switch.core.records import Endpoint, FdbEntry, Port, SlowEpisode
 from distnet.switch.native import NativeBridge
 from distnet.switch.plugs.descriptor import Errors
 from distnet.switch.plugs.dgram import DgramListener
@@ -47,6 +48,9 @@ from distnet.switch.status import (
 )
 
 _log = Logger(namespace="distnet")
+
+CONTEST_SECONDS: Final = 60.0
+"""How long nothing more is logged of an address that two ports send from."""
 
 _LIMITS: Final = BridgeLimits()
 
@@ -224,6 +228,7 @@ class SwitchService(MultiService):
             addresses=tuple(self.addresses()),
             counters=CountersStatus.of(bridge.ports.totals()),
             refused=self._refused(),
+            contested=bridge.fdb.contested,
             events_dropped=self.console.events_dropped,
             errors=dict(sorted(self._errors.items())),
             dump=self._dump(),
@@ -299,6 +304,7 @@ class SwitchService(MultiService):
             f"{count} {what}"
             for count, what in (
                 (self.vde.refusals.count, "clients were refused"),
+                (self.bridge.fdb.contested, "times two ports took turns to send from one address"),
                 (self.console.events_dropped, "events were not told to consoles that did not read"),
                 (self._errors.total(), f"operations on sockets and taps failed ({self._errors})"),
             )
@@ -320,6 +326,7 @@ class SwitchLog:
 
     def __init__(self, clock: Any) -> None:
         self._clock = clock
+        self._contests = Once(seconds=clock.seconds, again=CONTEST_SECONDS)
 
     def endpoint_attached(self, endpoint: Endpoint) -> None:
         """Who has come, and where."""
@@ -328,6 +335,20 @@ class SwitchLog:
     def endpoint_detached(self, endpoint: Endpoint) -> None:
         """Say who was unplugged."""
         _log.info("{who} is unplugged", who=_name(endpoint))
+
+    def address_contested(self, entry: FdbEntry, port: Port) -> None:
+        """Say of what address, and which ports they are, once in a while."""
+        ports = sorted({entry.port, port}, key=lambda port: port.number)
+        unsaid = self._contests.say((entry.vlan, entry.mac, *(port.number for port in ports)))
+        if unsaid is not None:
+            one, other = map(_ports_name, ports)
+            _log.warn(
+                "{mac} sends at {one} and at {other}: two guests have the same address, which each"
+                " must have for itself (QEMU's mac=), or the network has a loop",
+                mac=format_mac(entry.mac),
+                one=one,
+                other=other,
+            )
 
     def addresses_full(self) -> None:
         """Say that frames for some addresses are flooded from now on."""
@@ -355,6 +376,11 @@ class SwitchLog:
 def _name(endpoint: Endpoint) -> str:
     description = f" ({endpoint.description})" if endpoint.description else ""
     return f"port {endpoint.port.number}, endpoint {endpoint.number}{description}"
+
+
+def _ports_name(port: Port) -> str:
+    who = ", ".join(each.description for each in port.endpoints if each.description)
+    return f"port {port.number} ({who})" if who else f"port {port.number}"
 
 
 def _amount(traffic: Traffic) -> str:

@@ -270,6 +270,7 @@ class SwitchStatus:
     @ivar addresses: by VLAN.
     @ivar counters: of all ports, those that were removed too, since they were reset.
     @ivar refused: what was refused.
+    @ivar contested: how often two ports took turns to send from one address.
     @ivar events_dropped: events that a console was not told of, since it did not read.
     @ivar errors: how many operations on sockets and tap interfaces have failed, by the name of the
         operating system's error, like C{ENOBUFS}.
@@ -293,6 +294,7 @@ class SwitchStatus:
     addresses: tuple[FdbEntryStatus, ...]
     counters: CountersStatus
     refused: RefusedStatus
+    contested: int
     events_dropped: int
     errors: Mapping[str, int]
     dump: DumpStatus | None

@@ -23,6 +23,7 @@ from distnet.switch.core.bridge import Bridge, Receive
 from distnet.switch.core.counters import Counters, Reason
 from distnet.switch.core.delivery import Deliver
 from distnet.switch.core.events import IBridgeObserver
+from distnet.switch.core.fdb import DEFAULT_MIN_PERSISTENCE_SECONDS
 from distnet.switch.core.frame import insert_tag
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.core.records import Endpoint
@@ -462,6 +463,22 @@ def test_it_is_seen() -> None:
     assert world.bridge.handed == handed
     assert known.seen >= first
     assert known.seen <= world.reactor.seconds()
+    world.end()
+
+
+def test_two_with_one_address() -> None:
+    """That one sends from the address of another is noticed, though that is forwarded natively."""
+    world = World(native=True)
+    world.bridge.fdb.set_min_persistence(DEFAULT_MIN_PERSISTENCE_SECONDS)
+    one, other, reader = world.plug(), world.plug(), world.plug()
+    for station in (one, reader):
+        world.send(station, [frame(BROADCAST, mac(station))])
+    handed = world.bridge.handed
+    for _ in range(5):
+        world.send(other, [frame(mac(reader), mac(one), b"not its own")])
+        world.send(one, [frame(mac(reader), mac(one), b"its own")])
+    assert world.bridge.handed == handed + 5
+    assert world.bridge.fdb.contested == 2
     world.end()
 
 

@@ -84,9 +84,9 @@ MUTATIONS = (
     Mutation(
         "moves-at-once",
         "moves only after the minimum persistence of 3 s",
-        "ForwardingDatabase.learn",
-        "elif now - known.seen >= self.min_persistence_seconds:",
-        "else:",
+        "ForwardingDatabase._learn_elsewhere",
+        "if now - known.seen >= self.min_persistence_seconds:",
+        "if True:",
         (
             "LearningTests.test_moves_after_persistence",
             "ModelTests.test_long",
@@ -288,5 +288,13 @@ MUTATIONS = (
         "source.pause_timer.cancel()",
         "pass",
         ("PauseTests.test_sender_leaves",),
+    ),
+    Mutation(
+        "moved-is-contested",
+        "a guest that has moved is not two with one address",
+        "ForwardingDatabase._learn_elsewhere",
+        "elif known.seen > known.elsewhere:",
+        "else:",
+        ("ContestTests.test_moved",),
     ),
 )

@@ -201,12 +201,4 @@ MUTATIONS = (
         "",
         ("RealPeersTests.test_who_is_there_stays",),
     ),
-    Mutation(
-        "connected-sender-written-natively",
-        "a client that is connected gets its frames from where it is connected to",
-        "NativeEndpoint.__init__",
-        "isinstance(link, FrameDescriptor) and link.is_sent_to",
-        "isinstance(link, FrameDescriptor)",
-        ("test_both_ways",),
-    ),
 )

@@ -74,6 +74,7 @@ class Bridge:
             learned=self._address_learned,
             forgotten=observer.address_forgotten,
             full=observer.addresses_full,
+            contest=observer.address_contested,
         )
         self.vlans = VlanTable(self.fdb, observer.vlan_changed)
         self.ports = PortTable(self.vlans, observer, numports)

@@ -36,6 +36,9 @@ class IBridgeObserver(Interface):
     def address_forgotten(entry: FdbEntry) -> None:
         """An address is not known any more, or is about to be known at another port."""
 
+    def address_contested(entry: FdbEntry, port: Port) -> None:
+        """Another port sends from an address in turns with its own: said at each turn."""
+
     def vlan_changed(vlan: Vlan) -> None:
         """The ports of a VLAN, or their endpoints, are others than before."""
 

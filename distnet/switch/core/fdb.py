@@ -12,6 +12,10 @@ DEFAULT_EXPIRE_SECONDS = 100
 DEFAULT_SWEEP_SECONDS = 2
 DEFAULT_MIN_PERSISTENCE_SECONDS = 3
 DEFAULT_SIZE = 128
+TURNS = 3
+"""So often two ports must take turns in sending from an address until it is one of both."""
+TURN_SECONDS = 60
+"""After so long without a turn, nothing is known of turns."""
 
 _NO_ADDRESS = bytes(6)
 
@@ -30,6 +34,8 @@ class ForwardingDatabase:
         effect on this table, which grows.
     @ivar max_addresses: no more than so many.
     @ivar refused: how often an address was not learned since there were so many.
+    @ivar contested: how often a port took its turn with another in sending from one address. One
+        that moves takes none: its port of before is silent then.
     """
 
     def __init__(
@@ -38,16 +44,23 @@ class ForwardingDatabase:
         learned: Callable[[FdbEntry], None],
         forgotten: Callable[[FdbEntry], None],
         full: Callable[[], None],
+        contest: Callable[[FdbEntry, Port], None],
     ) -> None:
+        """
+        @param contest: told what is known of an address that another port sends from too, at each
+            of their turns.
+        """
         self.max_addresses = max_addresses
         self.expire_seconds: float = DEFAULT_EXPIRE_SECONDS
         self.sweep_seconds: float = DEFAULT_SWEEP_SECONDS
         self.min_persistence_seconds: float = DEFAULT_MIN_PERSISTENCE_SECONDS
         self.size = DEFAULT_SIZE
         self.refused = 0
+        self.contested = 0
         self._learned = learned
         self._forgotten = forgotten
         self._full = full
+        self._contest = contest
         self._full_said = False
         self._tables: dict[int, FdbTable] = {}
         self._count = 0
@@ -77,10 +90,21 @@ class ForwardingDatabase:
             self._add(table, vlan, mac, port, now)
         elif known.port is port:
             known.seen = now
-        elif now - known.seen >= self.min_persistence_seconds:
+        else:
+            self._learn_elsewhere(known, port, now)
+
+    def _learn_elsewhere(self, known: FdbEntry, port: Port, now: float) -> None:
+        if now - known.elsewhere > TURN_SECONDS:
+            known.turns = 0
+        elif known.seen > known.elsewhere:
+            known.turns += 1
+            if known.turns >= TURNS:
+                self.contested += 1
+                self._contest(known, port)
+        known.elsewhere = now
+        if now - known.seen >= self.min_persistence_seconds:
             self._forgotten(known)
-            known.port = port
-            known.seen = now
+            known.elsewhere, known.port, known.seen = known.seen, port, now
             self._learned(known)
 
     def _add(self, table: FdbTable, vlan: int, mac: bytes, port: Port, now: float) -> None:

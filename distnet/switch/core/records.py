@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from distnet.switch.core.counters import Counters, Traffic
@@ -210,12 +211,16 @@ class FdbEntry:
     @ivar vlan: the number of the VLAN.
     @ivar port: behind which port.
     @ivar seen: when a frame last came from it, in seconds as the clock counts.
+    @ivar elsewhere: when one last came from it through another port.
+    @ivar turns: how often it was seen behind its port after that, and then through another again.
     """
 
     mac: bytes
     vlan: int
     port: Port
     seen: float
+    elsewhere: float = -inf
+    turns: int = 0
 
 
 FdbTable = dict[bytes, "FdbEntry"]

@@ -214,6 +214,13 @@ class SwitchTests(SynchronousTestCase):
             ],
         )
 
+    def test_two_with_one_address(self) -> None:
+        """That two ports send from one address is the last line, if it was so."""
+        line = show_switch(switch_status(contested=7), 0.0).splitlines()[-1]
+        self.assertEqual(line, "two ports took turns to send from one address: 7 times")
+        last = show_switch(switch_status(contested=0), 0.0).splitlines()[-1]
+        self.assertIn("not delivered", last)
+
     def test_a_port_without_a_vlan(self) -> None:
         """A port whose untagged frames are in no VLAN is shown with none."""
         port = {"number": 1, "vlan": None, "endpoints": [endpoint()]}

@@ -16,9 +16,16 @@ from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.limits import BridgeLimits
 from distnet.switch.plugs.vdedir import Permissions, VdeDirectory
-from distnet.switch.service import Management, Plugs, Settings, SwitchLog, SwitchService
+from distnet.switch.service import (
+    CONTEST_SECONDS,
+    Management,
+    Plugs,
+    Settings,
+    SwitchLog,
+    SwitchService,
+)
 from tests.unit.sockets.listening import ListeningReactor
-from tests.unit.switch.core.stations import BROADCAST, Station
+from tests.unit.switch.core.stations import BROADCAST, Station, frame
 
 DEFAULTS = Settings()
 
@@ -122,3 +129,27 @@ class LogTests(SynchronousTestCase):
                 f"{who} is unplugged",
             ],
         )
+
+    def test_two_with_one_address(self) -> None:
+        """The log names the address and both ports, and once in a while only."""
+        reactor = ListeningReactor()
+        bridge = Bridge(BridgeLimits(), broadcast(IBridgeObserver, SwitchLog(reactor)), reactor)
+        self.addCleanup(bridge.stop)
+        first, second = Station(bridge, description="QEMU"), Station(bridge)
+
+        def take_turns() -> list[str | None]:
+            with capturedLogs() as events:
+                for _ in range(9):
+                    for station in (first, second):
+                        bridge.received(station.endpoint, frame(BROADCAST, 1))
+                        reactor.advance(1)
+            return [formatEvent(event) for event in events]
+
+        said = (
+            "02:00:00:00:00:01 sends at port 1 (QEMU) and at port 2: two guests have the same"
+            " address, which each must have for itself (QEMU's mac=), or the network has a loop"
+        )
+        self.assertEqual(take_turns(), [said])
+        self.assertEqual(take_turns(), [])
+        reactor.advance(CONTEST_SECONDS)
+        self.assertEqual(take_turns(), [said])

@@ -266,6 +266,15 @@ class StatusTests(SynchronousTestCase):
             RefusedStatus(vde=1, streams=0, dgrams=0, consoles=2, addresses=3),
         )
 
+    def test_contested(self) -> None:
+        """How often two ports took turns to send from one address is counted."""
+        stations = [Station(self.bridge) for _ in range(2)]
+        for _ in range(6):
+            for station in stations:
+                self.bridge.received(station.endpoint, frame(BROADCAST, 1))
+                self.reactor.advance(1)
+        self.assertEqual(self.service.status().contested, 3)
+
     def test_errors(self) -> None:
         """Errors of the operating system are counted by name."""
         errors: Any = self.service.vde.errors

@@ -8,7 +8,7 @@ from zope.interface.verify import verifyObject
 from distnet.switch.core.events import IBridgeObserver
 from distnet.switch.core.link import IFrameLink
 from distnet.testing import FakeFrameLink, NotingBridgeObserver
-from tests.unit.switch.core.stations import BROADCAST, PAUSE, BridgeTestCase
+from tests.unit.switch.core.stations import BROADCAST, PAUSE, BridgeTestCase, frame
 
 
 class FakeFrameLinkTests(SynchronousTestCase):
@@ -57,6 +57,10 @@ class NotingBridgeObserverTests(BridgeTestCase):
         one.send(two)
         self.clock.advance(PAUSE)
         two.take(None)
+        for _ in range(6):
+            for station in (one, two):
+                self.clock.advance(1)
+                self.bridge.received(station.endpoint, frame(1, 1))
         self.bridge.detach(one.endpoint)
         self.bridge.ports.remove(1)
         self.assertEqual(set(self.observer.names()), set(IBridgeObserver))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from distnet.switch.core.errors import InvalidValue
-from distnet.switch.core.fdb import DEFAULT_EXPIRE_SECONDS, DEFAULT_SWEEP_SECONDS
+from distnet.switch.core.fdb import DEFAULT_EXPIRE_SECONDS, DEFAULT_SWEEP_SECONDS, TURN_SECONDS
 from tests.unit.switch.core.stations import BROADCAST, MULTICAST, BridgeTestCase, address, frame
 
 
@@ -105,6 +105,61 @@ class LearningTests(BridgeTestCase):
         self.assertEqual(len(self.bridge.fdb), 3)
         self.bridge.fdb.clear()
         self.assertEqual((list(self.bridge.fdb), len(self.bridge.fdb)), ([], 0))
+
+
+class ContestTests(BridgeTestCase):
+    """Two guests with one address, and one that moves."""
+
+    def claims(self, *ports: int, seconds: float = 0.5) -> list[tuple[object, ...]]:
+        """What is said when the ports send from one address, in turn, with so long between."""
+        before = len(self.said("address_contested"))
+        for number in ports:
+            [endpoint] = self.bridge.ports[number].endpoints
+            self.clock.advance(seconds)
+            self.bridge.received(endpoint, frame(BROADCAST, 9))
+        return self.said("address_contested")[before:]
+
+    def test_in_turns(self) -> None:
+        """Who sends in turns with another has its address too: said at each turn, and counted."""
+        self.stations(2)
+        self.assertEqual(self.claims(1, 2, 1, 2, 1, 2), [])
+        self.assertEqual(self.claims(1, 2, 2, 2, 1, 2), 2 * [("address_contested", 2, 1)])
+        self.assertEqual(self.bridge.fdb.contested, 2)
+
+    def test_in_turns_slowly(self) -> None:
+        """So it is when each is silent for so long that the address moves every time."""
+        self.stations(2)
+        self.assertEqual(self.claims(1, 2, 1, 2, seconds=9), [])
+        self.assertEqual(
+            self.claims(1, 2, seconds=9),
+            [("address_contested", 1, 2), ("address_contested", 2, 1)],
+        )
+
+    def test_three(self) -> None:
+        """So it is when they are three."""
+        self.stations(3)
+        self.assertEqual(self.claims(1, 2, 1, 3, 1, 2), [])
+        self.assertEqual(self.claims(1, 3), [("address_contested", 3, 1)])
+
+    def test_tagged(self) -> None:
+        """So it is in a VLAN."""
+        self.stations(2)
+        for _ in range(4):
+            for number in (1, 2):
+                [endpoint] = self.bridge.ports[number].endpoints
+                self.clock.advance(0.5)
+                self.bridge.received(endpoint, frame(BROADCAST, 9, vlan=0))
+        self.assertEqual(self.said("address_contested"), [("address_contested", 2, 1)])
+
+    def test_moved(self) -> None:
+        """Who has moved, and is heard where it was a last time, is one; and when it moves back."""
+        self.stations(2)
+        self.assertEqual(self.claims(1, 1, 2, 1, *([2] * 20)), [])
+        self.assertEqual(self.claims(*([1] * 20)), [])
+        for _ in range(9):
+            self.clock.advance(TURN_SECONDS)
+            self.assertEqual(self.claims(1, *([2] * 20), 1, *([1] * 20)), [])
+        self.assertEqual(self.bridge.fdb.contested, 0)
 
 
 class AgeTests(BridgeTestCase):
