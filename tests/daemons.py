@@ -65,6 +65,15 @@ def connect_and_reset(address: Any) -> None:
         sock.connect(address)
 
 
+def free_low_port() -> int:
+    """A TCP port that takes the privilege to listen at."""
+    for port in range(700, 1024):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("none is free")
+
+
 class Daemon:
     """
     One process that runs until it is told to stop.

@@ -32,6 +32,7 @@ class Master(Daemon):
     @ivar control: the path of its control socket, and C{tools} that of the tools'.
     @ivar options: the words after C{distnet}, but for those that keep it to its directory.
     @ivar within: a command that runs it, like C{prlimit --nofile=64}.
+    @ivar passed: descriptors that it inherits.
     @ivar twistd_options: further options of C{twistd} itself.
     """
 
@@ -48,6 +49,7 @@ class Master(Daemon):
         self.directory = directory
         self.options = options
         self.within: list[str] = []
+        self.passed: tuple[int, ...] = ()
         self.twistd_options: list[str] = []
         self._twistd = twistd
         self.control = str(directory / "control")
@@ -71,8 +73,9 @@ class Master(Daemon):
         self._log_start = self.log_path.stat().st_size if self.log_path.exists() else 0
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                self.command(), cwd=self.directory, env=self._environment, stdout=log, stderr=log
-            )
+                self.command(), cwd=self.directory, env=self._environment, stdout=log, stderr=log,
+                pass_fds=self.passed,
+            )  # fmt: skip
 
     def is_ready(self) -> bool:
         """Whether it answers: its reactor runs, so all that it listens at is there."""

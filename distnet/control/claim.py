@@ -73,7 +73,7 @@ class ControlPath:
 
     def tools_listen(self) -> None:
         """There may be a socket for tools beside it now: the plain name is to lead to that too."""
-        # Who has given up its privileges may not be able to.
+        # There may be none.
         with contextlib.suppress(OSError), self._having_plain() as plain:
             _link(tools_beside(self.path), Path(tools_beside(str(plain))))
 

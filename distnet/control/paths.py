@@ -52,9 +52,13 @@ def default_control(kind: Kind = MASTER) -> str:
     return str(default_directory() / kind.socket)
 
 
-def default_vde_directory() -> str:
-    """Where vde_switch has its sockets unless it is told otherwise."""
-    return "/var/run/vde.ctl" if os.geteuid() == 0 else "/tmp/vde.ctl"
+def default_vde_directory(user: int | None = None) -> str:
+    """
+    Where vde_switch has its sockets unless it is told otherwise.
+
+    @param user: who runs it, by number; None for the user of this process.
+    """
+    return "/tmp/vde.ctl" if (os.geteuid() if user is None else user) else "/var/run/vde.ctl"
 
 
 def tools_beside(control: str) -> str:

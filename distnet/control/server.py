@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, Final
 
 from twisted.application.service import Service
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.web import http
@@ -22,7 +23,7 @@ from twisted.web.server import Request, Site
 
 from distnet.control.claim import ControlPath
 from distnet.errors import StartupError
-from distnet.sockets.listen import Listener, listen, unix_description
+from distnet.sockets.listen import Listener, listen, stop_listening, unix_description
 
 _log = Logger(namespace="distnet")
 
@@ -165,8 +166,13 @@ class ControlService(Service):
         self._site = ControlSite(make_resource(version, answers), reactor=reactor)
         self._port: IListeningPort | None = None
 
-    def privilegedStartService(self) -> None:
-        """Listen. Raises L{StartupError}."""
+    def startService(self) -> None:
+        """
+        Listen. Raises L{StartupError}.
+
+        Not before twistd has given up its privileges: the socket is for the user that it runs as.
+        """
+        super().startService()
         try:
             with self._path.claimed() as path:
                 self._port = listen(self._reactor, Listener(unix_description(path)), self._site)
@@ -174,14 +180,14 @@ class ControlService(Service):
             if self._needed:
                 raise
             _log.warn("there is no control socket: {why}", why=error)
+        # Everything else listens by then.
+        self._reactor.callWhenRunning(self._path.tools_listen)
 
-    def startService(self) -> None:
-        """Everything listens by now."""
-        super().startService()
-        self._path.tools_listen()
-
-    def stopService(self) -> Any:
+    def stopService(self) -> Deferred[None] | None:
         """Stop listening."""
         super().stopService()
         self._path.release()
-        return self._port.stopListening() if self._port is not None else None
+        port, self._port = self._port, None
+        if port is None:
+            return None
+        return Deferred.fromCoroutine(stop_listening(port, self._path.path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, MutableMapping
@@ -59,6 +60,12 @@ class DaemonOptions(usage.Options):
     def background(self) -> bool:
         """Whether twistd makes a daemon of this process; twist, which has no such option, not."""
         return self.parent is not None and not self.parent.get("nodaemon", True)
+
+    @property
+    def user(self) -> int:
+        """The number of the user that the daemon runs as, once twistd has become that."""
+        uid = None if self.parent is None else self.parent.get("uid")
+        return os.geteuid() if uid is None else int(uid)
 
     def opt_version(self) -> NoReturn:
         """Show the version of distnet, and whether native code runs."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
@@ -46,7 +46,7 @@ from distnet.master.unread import UnreadWatch, unsent
 from distnet.observers import broadcast
 from distnet.once import Once
 from distnet.qemu import guest_arguments
-from distnet.sockets.listen import address_of, listen
+from distnet.sockets.listen import address_of, listen, stop_listening
 from distnet.sockets.native import Way
 from distnet.sockets.peers import peer_credentials
 from distnet.sockets.quiet import QuietFactory
@@ -130,16 +130,20 @@ class MasterService(Service):
     # Start
 
     def privilegedStartService(self) -> None:
-        """Listen, while there may be privileges. Raises L{StartupError}."""
-        for listener in [*self.listeners, *self._late_listeners()]:
-            factory: Any = self.make_factory(listener)
-            if listener.tls:
-                factory = TLSMemoryBIOFactory(self._tls, False, factory, self._reactor)
-                factory.noisy = False
-            self._ports.append((listener, listen(self._reactor, listener, factory)))
+        """Listen at TCP ports, while there may be privileges. Raises L{StartupError}."""
+        self._listen(listener for listener in self.listeners if listener.path is None)
 
     def startService(self) -> None:
-        """Remember, and begin. Raises L{StartupError}."""
+        """
+        Listen at unix sockets, remember, and begin. Raises L{StartupError}.
+
+        These not before twistd has given up its privileges: so they belong to whom the master runs
+        as, who can connect to them, and remove them in the end.
+        """
+        self._listen(listener for listener in self.listeners if listener.path is not None)
+        self._listen(self._late_listeners())
+        # As users have named them, whichever was opened first.
+        self._ports.sort(key=self._position)
         super().startService()
         self.started = self._reactor.seconds()
         if self._state is not None:
@@ -148,6 +152,18 @@ class MasterService(Service):
         self._way.start()
         for listener, port in self._ports:
             self._say_where(listener, port)
+
+    def _listen(self, listeners: Iterable[NodeListener]) -> None:
+        for listener in listeners:
+            factory: Any = self.make_factory(listener)
+            if listener.tls:
+                factory = TLSMemoryBIOFactory(self._tls, False, factory, self._reactor)
+                factory.noisy = False
+            self._ports.append((listener, listen(self._reactor, listener, factory)))
+
+    def _position(self, opened: tuple[NodeListener, IListeningPort]) -> int:
+        known = opened[0] in self.listeners
+        return self.listeners.index(opened[0]) if known else len(self.listeners)
 
     def _remember(self, remembered: Remembered) -> None:
         registry = self.router.registry
@@ -292,8 +308,8 @@ class MasterService(Service):
         self._stopping = True
         if self._recorder is not None:
             self._recorder.stopping = True
-        for _, port in self._ports:
-            await maybeDeferred(port.stopListening)
+        for listener, port in self._ports:
+            await stop_listening(port, listener.description)
         router = self.router
         self._way.stop()
         router.stop()

@@ -12,15 +12,19 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from twisted.internet.address import UNIXAddress
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from distnet.address import MAX_UNIX_PATH, Address, TcpAddress, TlsAddress, UnixAddress
 from distnet.errors import StartupError
+from distnet.sockets import systemd
 from distnet.sockets.unaccepted import tell_of_unaccepted
+
+_log = Logger(namespace="distnet")
 
 _LOOPBACK: Final = {"tcp": "127.0.0.1", "tcp6": "::1"}
 BACKLOG: Final = 1024
@@ -145,15 +149,18 @@ def check_description(reactor: Any, text: str) -> str:
     complete = complete_description(text)
     kind, arguments = split_description(complete)
     try:
-        serverFromString(reactor, complete)
+        if kind == "systemd":
+            systemd.find(arguments)
+        else:
+            serverFromString(reactor, complete)
         if kind in _LOOPBACK:
             port = int(arguments.get("port", arguments.get("", "")))
             if not 0 <= port <= 65535:
                 raise ValueError(f"{port} is not a TCP port")
         if kind == "unix" and not Listener(complete).path:
             raise ValueError("the path is missing")
-    except LookupError as error:
-        raise ValueError(f"{text!r}: systemd has passed no such socket to this process") from error
+    except systemd.NotPassed as error:
+        raise ValueError(f"{text!r}: {error}") from error
     except Exception as error:
         raise ValueError(
             f"{text!r} is not a place to listen at ({error}): use a port number, tcp:PORT, "
@@ -171,12 +178,16 @@ def listen(reactor: Any, listener: Listener, factory: IProtocolFactory) -> IList
     path = listener.path
     if path is not None:
         claim_path(path)
+    kind, arguments = split_description(listener.description)
     outcome: list[Any] = []
     try:
-        listening: Deferred[IListeningPort] = serverFromString(
-            reactor, listener.description
-        ).listen(factory)
-        listening.addBoth(outcome.append)
+        if kind == "systemd":
+            outcome.append(systemd.adopt(reactor, arguments, factory))
+        else:
+            listening: Deferred[IListeningPort] = serverFromString(
+                reactor, listener.description
+            ).listen(factory)
+            listening.addBoth(outcome.append)
     except Exception as error:
         outcome.append(Failure(error))
     if not outcome:
@@ -186,6 +197,21 @@ def listen(reactor: Any, listener: Listener, factory: IProtocolFactory) -> IList
     port: IListeningPort = outcome[0]
     tell_of_unaccepted(reactor, port)
     return port
+
+
+async def stop_listening(port: IListeningPort, where: object) -> None:
+    """
+    Listen no more. That a unix socket cannot be removed is only logged, so that who stops goes on.
+
+    @param where: it listens, for the log.
+    """
+    try:
+        await maybeDeferred(port.stopListening)
+    except FileNotFoundError:
+        # Somebody has removed it.
+        pass
+    except OSError as error:
+        _log.warn("{where} stays behind: {why}", where=where, why=error.strerror or error)
 
 
 def claim_path(path: str) -> None:

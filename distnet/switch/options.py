@@ -189,7 +189,7 @@ class Options(DaemonOptions):
         if self["sock"] == "":
             raise ValueError("--sock: the directory is missing")
         # Now, since twistd leaves the directory that it was started in.
-        self["sock"] = str(Path(self["sock"] or default_vde_directory()).absolute())
+        self["sock"] = str(Path(self["sock"] or default_vde_directory(self.user)).absolute())
         self.control = self._control()
         if self["debugclients"] is not None:
             self._number("debugclients", 0, 2**31 - 1)
@@ -227,7 +227,7 @@ class Options(DaemonOptions):
         told = self["control"] or None
         if told == "none":
             return None
-        usual = self["sock"] == default_vde_directory()
+        usual = self["sock"] == default_vde_directory(self.user)
         if told is not None:
             told = str(Path(told).absolute())
         return ControlPath(SWITCH, told, Path(self["sock"]).name, usual)

@@ -22,7 +22,15 @@ from typing import Self
 import pytest
 
 from distnet.switch.core.streamwire import PREFIX, StreamFrames, encode_frame
-from tests.daemons import PATIENCE, ROOT, TWISTD, connect_and_reset, eventually, until
+from tests.daemons import (
+    PATIENCE,
+    ROOT,
+    TWISTD,
+    connect_and_reset,
+    eventually,
+    free_low_port,
+    until,
+)
 from tests.integration.test_cli import distnet, lines
 from tests.switches import BROADCAST, RawClient, StartSwitch, Switch, frame, mac
 
@@ -542,17 +550,8 @@ class SwitchOfNobody(Switch):
         return [*words[:place], "--uid", "nobody", "--gid", "nogroup", *words[place:]]
 
 
-def free_low_port() -> int:
-    """A TCP port that takes the privilege to listen at."""
-    for port in range(700, 1024):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("none is free")
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-def test_privileges(start_switch: StartSwitch) -> None:
+def test_privileges(start_switch: StartSwitch, tmp_path: Path) -> None:
     """It listens at TCP ports as root; all that has a path belongs to whom it runs as, and goes."""
     home = Path(tempfile.mkdtemp(prefix="switch"))
     home.chmod(0o777)
@@ -569,3 +568,9 @@ def test_privileges(start_switch: StartSwitch) -> None:
     switch.stop()
     assert [path.exists() for path in paths] == [False, False]
     shutil.rmtree(home)
+    # The sockets of its peers, which come later, must be bound to the same port.
+    low = SwitchOfNobody(tmp_path, "--dgram", f"udp:{port}")
+    low.launch()
+    assert low.process.wait(PATIENCE) == 1
+    shutil.rmtree(low.home)
+    assert f"udp:127.0.0.1:{port}: Permission denied; a UDP port below 1024 needs" in low.log()

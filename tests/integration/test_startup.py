@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shlex
@@ -26,8 +27,8 @@ from distnet.client.endpoints import TlsFiles
 from distnet.control.paths import MASTER
 from distnet.control.paths import SWITCH as SWITCH_KIND
 from tests.certificates import Authority
-from tests.daemons import PATIENCE, ROOT, TWISTD, answer, eventually
-from tests.masters import Kernel, Master
+from tests.daemons import PATIENCE, ROOT, TWISTD, answer, eventually, free_low_port
+from tests.masters import Kernel, Master, running
 from tests.suites import why_not_native
 
 Start = Callable[..., Master]
@@ -38,15 +39,15 @@ NO_OVERRIDE = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 e
 
 # sd_listen_fds(3): descriptors from 3 on, and in the environment how many, their names, for whom.
 ACTIVATE = """
-import os, socket, sys
-sockets = [socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX)]
-sockets[1].bind(sys.argv[1])
-sockets[1].listen()
-for number, one in enumerate(sockets, 3):
-    os.dup2(one.fileno(), number)
+import os, sys
+names, descriptors = sys.argv[1], sys.argv[2].split(",")
+for number, descriptor in enumerate([os.dup(int(each)) for each in descriptors], 3):
+    os.dup2(descriptor, number)
     os.set_inheritable(number, True)
-os.environ.update(LISTEN_FDS="2", LISTEN_FDNAMES="tcp:unix", LISTEN_PID=str(os.getpid()))
-os.execvp(sys.argv[2], sys.argv[2:])
+os.environ.update(LISTEN_FDS=str(len(descriptors)), LISTEN_PID=str(os.getpid()))
+if names:
+    os.environ["LISTEN_FDNAMES"] = names
+os.execvp(sys.argv[3], sys.argv[3:])
 """
 
 
@@ -206,16 +207,81 @@ def test_twist(name: str, tmp_path: Path) -> None:
     assert [left.name for left in tmp_path.iterdir()] == ["log"]
 
 
-def test_sockets_of_systemd(start_master: Start, tmp_path: Path) -> None:
-    """A master listens at the sockets that systemd passes to it."""
-    path = str(tmp_path / "passed")
-    master = start_master(
-        "--listen", "systemd:domain=INET:index=0", "--node", "7=systemd:domain=UNIX:name=unix",
-        within=[sys.executable, "-c", ACTIVATE, path],
-    )  # fmt: skip
-    with Kernel(path) as seventh, Kernel(("127.0.0.1", master.port)) as kernel:
-        assert [seventh.read_id(), kernel.read_id()] == [7, 0]
-        assert f"guestfwd=tcp:10.0.2.16:1234-unix:{path}" in master.log()
+def test_sockets_of_systemd(tmp_path: Path) -> None:
+    """
+    A master listens at the sockets that systemd passes to it, and leaves them as they are: the next
+    one listens there again, and so do others whose sockets have no names.
+    """
+    path = tmp_path / "passed"
+    master = Master(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(path))
+        path.chmod(0o640)
+        unix.listen()
+        # No number that it is passed as.
+        master.passed = tuple(fcntl.fcntl(one, fcntl.F_DUPFD, 10) for one in (tcp, unix))
+        numbers = ",".join(map(str, master.passed))
+        for names, which in (("tcp:unix", "name=unix"), ("", "index=1")):
+            master.within = [sys.executable, "-c", ACTIVATE, names, numbers]
+            master.options = (
+                "--listen", "systemd:domain=INET:index=0",
+                "--node", f"7=systemd:domain=UNIX:{which}",
+            )  # fmt: skip
+            with running(master):
+                with Kernel(str(path)) as seventh, Kernel(tcp.getsockname()) as kernel:
+                    assert [seventh.read_id(), kernel.read_id()] == [7, 0]
+                assert f"guestfwd=tcp:10.0.2.16:1234-unix:{path}" in master.log()
+                assert master.stop() == 0
+            assert stat.S_IMODE(path.stat().st_mode) == 0o640
+            # One that comes meanwhile waits for the next master.
+            Kernel(str(path)).close()
+        for descriptor in master.passed:
+            os.close(descriptor)
+
+
+# As somebody else: one question to a control socket, and an id from a node's socket.
+ASKS = """
+import os, socket, sys
+os.setgid(65534), os.setuid(65534)
+control, node = (socket.socket(socket.AF_UNIX) for _ in range(2))
+control.connect(sys.argv[1])
+control.sendall(b"GET /counters HTTP/1.0\\r\\n\\r\\n")
+node.connect(sys.argv[2])
+print(control.recv(15).decode(), node.recv(10).decode())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_privileges(runtime: Path) -> None:
+    """It listens at TCP ports as root; its sockets are for whom it runs as, who removes them."""
+    runtime.chmod(0o777)
+    master = Master(runtime, "--port", str(free_low_port()), "--node", f"3=unix:{runtime}/node3")
+    master.twistd_options = ["--uid", "65534", "--gid", "65534"]
+    paths = [Path(path) for path in (master.control, master.tools, runtime / "node3")]
+    with running(master):
+        assert [path.stat().st_uid for path in paths] == [65534] * 3
+        asked = subprocess.run(
+            [sys.executable, "-c", ASKS, paths[0], paths[2]],
+            capture_output=True, text=True, check=True, timeout=PATIENCE,
+        )  # fmt: skip
+        assert asked.stdout == "HTTP/1.0 200 OK 3\n"
+        assert master.port < 1024
+        assert master.stop() == 0
+    assert [path.name for path in runtime.iterdir()] == ["log"]
+
+
+def test_a_socket_that_is_gone(start_master: Start, tmp_path: Path) -> None:
+    """A socket that somebody has removed keeps nothing of a stop from being done."""
+    path = tmp_path / "kernels"
+    master = start_master("--port", "0", "--listen", f"unix:{path}")
+    with Kernel(str(path)) as kernel:
+        assert kernel.read_id() == 0
+        path.unlink()
+        Path(master.control).unlink()
+        assert master.stop() == 0
+    assert "node 0: left (the master stops)" in master.log()
+    assert "Traceback" not in master.log()
+    assert not Path(master.tools).exists()
 
 
 def test_the_units_of_systemd(tmp_path: Path) -> None:
@@ -392,7 +458,7 @@ def test_what_is_wrong_is_said_in_a_line(
     ("options", "said"),
     [
         (["--settle-seconds", "soon"], "--settle-seconds: 'soon' is not a number of seconds"),
-        (["--listen", "systemd:domain=INET:index=0"], "systemd has passed no such socket"),
+        (["--listen", "systemd:domain=INET:index=0"], "systemd has passed no socket"),
         (["--frobnicate"], "option --frobnicate not recognized"),
         (["--port", "http:80"], "--port: 'http:80' is not a place to listen at"),
         (["--tls", "tcp:0", "--tls-cert", "/none"], "--tls needs --tls-key and --tls-client-ca"),

@@ -206,4 +206,20 @@ MUTATIONS = (
             "OutletTests.test_a_reader_that_stands_still",
         ),
     ),
+    Mutation(
+        "sockets-of-root",
+        "sockets belong to whom the master runs as",
+        "MasterService.privilegedStartService",
+        "listener.path is None",
+        "True",
+        ("test_startup.test_privileges",),
+    ),
+    Mutation(
+        "shuts-down-what-is-not-ours",
+        "systemd goes on with the sockets that it has passed",
+        "AdoptedUnixPort._shouldShutdown",
+        "False",
+        "True",
+        ("AdoptTests.test_left_as_it_is", "test_sockets_of_systemd"),
+    ),
 )

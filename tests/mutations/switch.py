@@ -42,8 +42,8 @@ MUTATIONS = (
         "other-directory",
         "vde_switch's directory by default",
         "default_vde_directory",
-        '"/var/run/vde.ctl" if os.geteuid() == 0 else "/tmp/vde.ctl"',
-        '"/tmp/vde.ctl"',
+        'else "/var/run/vde.ctl"',
+        'else "/tmp/vde.ctl"',
         ("switch.test_options.OptionsTests.test_defaults",),
     ),
     Mutation(

@@ -6,7 +6,6 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final, cast
 
 from twisted.application.service import Service
@@ -25,7 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from distnet.errors import StartupError
-from distnet.sockets.listen import Listener, complete_description, listen
+from distnet.sockets.listen import Listener, complete_description, listen, stop_listening
 from distnet.sockets.quiet import QuietFactory
 from distnet.switch.console.session import Console, ConsoleSession
 
@@ -210,9 +209,7 @@ class ManagementService(Service):
     async def _stop(self) -> None:
         port, self._port = self._port, None
         if port is not None:
-            # Somebody may have removed the socket.
-            with suppress(FileNotFoundError):
-                await cast(Any, port.stopListening())
+            await stop_listening(port, self.path)
         for protocol in list(self._open):
             protocol.close()
 

@@ -49,6 +49,8 @@ PROBE_SECONDS: Final = 1.0
 _ADVICE: Final = ADVICE | {
     errno.EADDRINUSE: "; another switch, or something else, listens there:"
     " stop it, or choose another port",
+    errno.EACCES: "; a UDP port below 1024 needs the privilege for as long as the switch"
+    " runs, which twistd's --uid gives up: choose another port",
 }
 
 _log = Logger(namespace="distnet")

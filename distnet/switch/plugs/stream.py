@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Protocol, connectionDone
@@ -26,6 +26,7 @@ from distnet.sockets.listen import (
     address_of,
     check_description,
     listen,
+    stop_listening,
 )
 from distnet.sockets.peers import describe_peer, peer_credentials, peer_groups
 from distnet.sockets.quiet import QuietFactory
@@ -121,10 +122,7 @@ class FrameStreamService(Service):
     async def _stop(self) -> None:
         ports, self._ports = self._ports, []
         for listener, _, port in ports:
-            try:
-                await maybeDeferred(port.stopListening)
-            except OSError as error:
-                _log.warn("{place}: {why}", place=listener.description, why=error.strerror)
+            await stop_listening(port, listener.description)
         for connection in list(self._connections):
             connection.unplug()
         while self._connections:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from distnet.errors import StartupError
 from distnet.sockets.descriptor import grow_send_buffer
-from distnet.sockets.listen import BACKLOG
+from distnet.sockets.listen import BACKLOG, stop_listening
 from distnet.sockets.peers import peer_credentials, peer_groups
 from distnet.sockets.quiet import QuietFactory
 from distnet.sockets.refusals import Refusals
@@ -95,10 +95,7 @@ class VdeService(Service):
         for client in list(self._clients):
             client.unplug()
         if port is not None:
-            try:
-                await maybeDeferred(port.stopListening)
-            except OSError as error:
-                _log.warn("{ctl}: {why}", ctl=self.directory.ctl, why=error.strerror)
+            await stop_listening(port, self.directory.ctl)
         while self._clients:
             await deferLater(self.reactor, 0)
         self.directory.leave()

@@ -141,7 +141,7 @@ class CheckTests(SynchronousTestCase):
         """A socket that systemd was not asked to pass is named as that."""
         for which in ("index=0", "name=kernels"):
             why = str(self.assertRaises(ValueError, self.check, f"systemd:domain=INET:{which}"))
-            self.assertIn("systemd has passed no such socket", why)
+            self.assertIn("systemd has passed no socket", why)
 
 
 class ListenerTests(SynchronousTestCase):
