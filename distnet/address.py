@@ -5,6 +5,7 @@ This is the client's side; what the master listens on are Twisted endpoint strin
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Final
@@ -16,6 +17,24 @@ LOOPBACK: Final = "127.0.0.1"
 MAX_PORT: Final = 65535
 MAX_UNIX_PATH: Final = 107
 """Bytes in a unix socket's path: C{sun_path} of unix(7), less its terminating NUL."""
+
+
+def long_path(path: str, name: str = "") -> str | None:
+    """
+    Why a path is too long for a unix socket, with what to do; None if it is not.
+
+    @param name: the path is that of a directory, and this the longest name of a socket in it.
+    """
+    size = len(os.fsencode(path))
+    most = MAX_UNIX_PATH - len(os.fsencode(f"/{name}")) if name else MAX_UNIX_PATH
+    if size <= most:
+        return None
+    if not name:
+        return f"the path has {size} bytes, a unix socket's can have {most}; use a shorter one"
+    return (
+        f"its path has {size} bytes, so that of a unix socket in it would be too long; it can have"
+        f" {most}: use a shorter one"
+    )
 
 
 class BadAddress(LocalError, ValueError):

@@ -18,6 +18,7 @@ from distnet.address import (
     TcpAddress,
     TlsAddress,
     UnixAddress,
+    long_path,
     parse,
 )
 from distnet.errors import LocalError, MachineError
@@ -350,6 +351,8 @@ def about_switch_form(form: SwitchForm, version: Version) -> str:
 def vde_netdev(directory: str, port: int | None = None) -> str:
     """The C{-netdev} of a guest on a VDE switch, at a port or the first free one."""
     _check_path(directory)
+    if (problem := long_path(directory, "ctl")) is not None:
+        raise LocalError(f"no switch can be in {directory}: {problem}")
     return f"vde,id=net1,sock={directory}" + (f",port={port}" if port is not None else "")
 
 

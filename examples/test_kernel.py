@@ -3,8 +3,9 @@
     pip install distnet pytest
     pytest test_kernel.py
 
-The fixtures are distnet's: module_cluster boots kernels for all tests of this file, cluster for one
-test. When a test fails, the report has each kernel's console and QEMU's command line.
+The fixtures are distnet's: distnet_module_cluster boots kernels for all tests of this file,
+distnet_cluster for one test. When a test fails, the report has each kernel's console and QEMU's
+command line.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from distnet.cluster import Cluster
 
 
 @pytest.fixture(scope="module")
-def kernels(module_cluster) -> Cluster:
+def kernels(distnet_module_cluster) -> Cluster:
     """Three kernels, each of which has its id, on one Ethernet."""
     # With keys instead of a file:
-    # return module_cluster(kernel="target/kernel.bin", initrd="fs.img", nodes=3, append="IP={n}")
-    return module_cluster("guest-x86_64.toml")
+    # return distnet_module_cluster(kernel="kernel.bin", initrd="fs.img", nodes=3, append="IP={n}")
+    return distnet_module_cluster("guest-x86_64.toml")
 
 
 def test_they_hear_from_each_other(kernels: Cluster) -> None:

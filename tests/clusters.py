@@ -130,7 +130,7 @@ class Clusters:
             if up.process.poll() is None:
                 up.process.kill()
                 up.process.wait()
-        for name in [path.stem for path in self.runtime.glob("distnet/clusters/*.lock")]:
+        for name in {path.stem for path in self.runtime.glob("distnet/clusters/*")}:
             self.run("down", name)
         shutil.rmtree(self.runtime)
 

@@ -86,7 +86,8 @@ def _up(arguments: Any) -> None:
 
 
 def _status(arguments: Any) -> None:
-    run, told = _described(arguments)
+    run, told = _described(arguments, left=True)
+    ended = run.how_it_ended()
     nodes = {}
     try:
         status = ask(run.control, "/status")[1]
@@ -96,16 +97,42 @@ def _status(arguments: Any) -> None:
     records = run.records()
     if arguments.json:
         processes = {name: process.pid for name, process in records.items() if process.runs}
-        print(json.dumps({**told, "processes": processes, "master": status}, indent=1))
-        return
+        about = {**told, "ended": ended, "processes": processes, "master": status}
+        print(json.dumps(about, indent=1))
+    else:
+        _print_status(run, told, ended, nodes, records)
+    if ended is not None:
+        sys.stdout.flush()
+        raise NoCluster(
+            f"the cluster {run.name} has ended: 'distnet cluster logs NODE {run.name}' prints a"
+            f" console, 'distnet cluster down {run.name}' removes what is left"
+        )
+
+
+def _print_status(
+    run: RunDirectory,
+    told: dict[str, Any],
+    ended: dict[str, Any] | None,
+    nodes: dict[int, dict[str, Any]],
+    records: dict[str, Process],
+) -> None:
+    if ended is None:
+        state = f"up {duration(time.time() - told['started'])}"
+    elif ended["at"] is None:
+        state = "ended"
+    else:
+        state = f"ended {duration(time.time() - ended['at'])} ago"
     print(
         f"cluster {told['name']}, {len(told['nodes'])} {told['arch']} nodes, {told['topology']},"
-        f" up {duration(time.time() - told['started'])}"
+        f" {state}"
     )
+    if ended is not None:
+        print(f"  {ended['why']}")
     print(f"  {told['file']}")
-    print(f"  distnet status --control {run.control}")
-    if told["topology"] == "vde":
-        print(f"  vde_plug {run.switch}")
+    if ended is None:
+        print(f"  distnet status --control {run.control}")
+        if told["topology"] == "vde":
+            print(f"  vde_plug {run.switch}")
     print()
     rows = [_row(node, nodes.get(node["id"]), records) for node in told["nodes"]]
     print("\n".join(table(["NODE", "STATE", "PID", "ADDRESS", "SINCE", "CONSOLE"], rows)))
@@ -116,14 +143,16 @@ def _row(
 ) -> list[str]:
     process = records.get(f"node-{node['id']}")
     pid = str(process.pid) if process is not None and process.runs else "-"
-    state, since = "ended" if pid == "-" else "not connected", "-"
+    state, since = "not connected", "-"
+    if pid == "-":
+        state = node["ended"] or "ended"
     if seen is not None:
         state, since = seen["state"], duration(time.time() - seen["since"])
     return [str(node["id"]), state, pid, node["ip"], since, node["log"]]
 
 
 def _logs(arguments: Any) -> None:
-    run, told = _described(arguments)
+    run, told = _described(arguments, left=True)
     if arguments.log.isdecimal():
         log = Path(_node(told, arguments.log)["log"])
     elif arguments.log in told["logs"]:
@@ -179,7 +208,7 @@ def _is_elf(path: Path) -> bool:
 
 
 def _down(arguments: Any) -> None:
-    run = _which(arguments.cluster, list(all_clusters()))
+    run = _which(arguments.cluster, running_clusters() or list(all_clusters()))
     owner = run.owner()
     if owner is None:
         if not run.sweep():
@@ -223,12 +252,20 @@ def _which(text: str | None, found: list[RunDirectory]) -> RunDirectory:
     return RunDirectory(text)
 
 
-def _described(arguments: Any) -> tuple[RunDirectory, dict[str, Any]]:
-    """The cluster that is meant, which runs, and its description. Raises L{NoCluster}."""
-    run = _which(arguments.cluster, running_clusters())
-    told = run.description() if run.is_locked() else None
-    if told is None:
-        raise NoCluster(f"no cluster {run.name} runs")
+def _described(arguments: Any, left: bool = False) -> tuple[RunDirectory, dict[str, Any]]:
+    """
+    The cluster that is meant, which runs, and its description.
+
+    @param left: what one has left that has ended will do.
+    @raise NoCluster: it does not run.
+    """
+    found = running_clusters() or (list(all_clusters()) if left else [])
+    run = _which(arguments.cluster, found)
+    runs = run.is_locked()
+    told = run.description()
+    if told is None or not (runs or left):
+        how = "" if told is None else f": it has ended, see 'distnet cluster status {run.name}'"
+        raise NoCluster(f"no cluster {run.name} runs{how}")
     return run, told
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
 import shutil
 import signal
 import subprocess
 import time
-from collections import deque
 from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +17,8 @@ from distnet.cluster.config import VDE, ClusterConfig
 from distnet.cluster.directory import RunDirectory
 from distnet.cluster.log import last_lines
 from distnet.cluster.mail import Mail
-from distnet.cluster.node import POLL, TOLD_LINES, ClusterError, Node
+from distnet.cluster.node import POLL, TOLD_LINES, ClusterError, Node, how_ended
+from distnet.cluster.prepare import prepare
 from distnet.cluster.programs import (
     daemon_environment,
     master_command,
@@ -85,6 +84,7 @@ class Cluster:
         self._mail: Mail | None = None
         self._kept_report = ""
         self._taken = False
+        self._started = 0.0
 
     # Life
 
@@ -98,7 +98,7 @@ class Cluster:
         self.run.take()
         self._taken = True
         try:
-            self._prepare()
+            prepare(self.config, self.run, self._say)
             began = time.monotonic()
             self._start()
             self.wait_for_ids()
@@ -120,40 +120,14 @@ class Cluster:
             log.unlink(missing_ok=True)
             command = qemu_command(config, node, run, version, buses.get(node.nic))
             self.nodes.append(Node(node, run, command, log, config.directory))
-        run.write_description(self._description())
+        self._started = time.time()
+        run.write_description(self._description(None))
         self._start_daemon("master", master_command(config, run), self._master_answers)
         if config.topology == VDE:
             run.switch_commands.touch()
             self._start_daemon("switch", switch_command(config, run), self._gateway_is_plugged_in)
         for each in self.nodes:
             self._start_node(each)
-
-    def _prepare(self) -> None:
-        command = self.config.prepare
-        if not command:
-            return
-        self._say(f"prepare: {shlex.join(command)}")
-        lines: deque[str] = deque(maxlen=TOLD_LINES)
-        process = start(
-            self.run.record("prepare"), command, signal.SIGTERM,
-            cwd=self.config.directory, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        assert process.stdout is not None
-        with process.stdout as output:
-            try:
-                for line in output:
-                    lines.append(line.decode(errors="replace").rstrip())
-                    self._say(f"prepare: {lines[-1]}")
-            except BaseException:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGTERM)
-                raise
-            finally:
-                process.wait()
-        if process.returncode:
-            last = next((line for line in reversed(lines) if line), "it said nothing")
-            raise ClusterError(f"prepare ended with status {process.returncode}: {last}")
 
     def _check_files(self) -> Any:
         arch = self.config.arch
@@ -236,11 +210,19 @@ class Cluster:
         self._start_node(which, seen["settled_at"])
         self.wait_for_ids([node])
 
-    def down(self) -> None:
-        """End all that was started, and nothing else. May be called again."""
+    def down(self, kept: str | None = None) -> None:
+        """
+        End all that was started, and nothing else. May be called again.
+
+        @param kept: why it has ended by itself: what others need to find out more stays until the
+            next cluster of that name, or C{distnet cluster down}. If None, nothing stays but what
+            C{logs =} has.
+        """
         if not self._taken:
             return
         self._kept_report = self.report()
+        if kept is not None:
+            self.describe(kept)
         if self._mail is not None:
             self._mail.close()
             self._mail = None
@@ -250,7 +232,7 @@ class Cluster:
             self._end(["switch"])
             self._end(["master"])
         finally:
-            self.run.let_go()
+            self.run.let_go(keep=kept is not None)
             self._taken = False
         for node in self.nodes:
             node.stop()
@@ -346,9 +328,9 @@ class Cluster:
     def _check_daemons(self) -> None:
         for name, daemon in self._daemons.items():
             if daemon.poll() is not None:
+                verb = "was" if daemon.returncode < 0 else "has"
                 raise ClusterError(
-                    f"the {name} has ended with status {daemon.returncode}\n"
-                    f"{self._daemon_report(name)}"
+                    f"the {name} {verb} {how_ended(daemon.returncode)}\n{self._daemon_report(name)}"
                 )
 
     @property
@@ -382,13 +364,23 @@ class Cluster:
             [f"{name}: {shlex.join(self._commands[name])}", *(f"  | {x}" for x in lines)]
         )
 
-    def _description(self) -> dict[str, Any]:
+    def describe(self, why: str | None = None) -> None:
+        """
+        Tell other processes what does not run any more. A disk that is full is no reason to fail.
+
+        @param why: all of it has ended, for this reason.
+        """
+        with contextlib.suppress(OSError):
+            self.run.write_description(self._description(why))
+
+    def _description(self, why: str | None) -> dict[str, Any]:
         return {
             "name": self.config.name,
             "file": self.config.where,
             "topology": self.config.topology,
             "arch": self.config.arch,
-            "started": time.time(),
+            "started": self._started,
+            "ended": None if why is None else {"why": why, "at": time.time()},
             "served": self._served,
             "nodes": [
                 {
@@ -396,6 +388,7 @@ class Cluster:
                     "ip": node.ip,
                     "mac": node.config.addresses.mac,
                     "command": node.command,
+                    "ended": None if node.returncode is None else node.state,
                     "log": str(node.log),
                     "symbols": None if node.config.symbols is None else str(node.config.symbols),
                     "gdb": str(self.run.node(node.id, "gdb")),

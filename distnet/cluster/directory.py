@@ -21,6 +21,9 @@ _LONGEST: Final = "switch/.0000000000-00000"
 """What the path of a socket ends in at most: that of a client of the switch."""
 
 
+_KEPT: Final = ("cluster.json", "launcher.log", "logs", "owner", "pids")
+
+
 class RunsAlready(MachineError):
     """A cluster of that name runs."""
 
@@ -106,6 +109,23 @@ class RunDirectory:
             return None
         return told
 
+    def how_it_ended(self) -> dict[str, Any] | None:
+        """
+        Why and when a cluster that is not run any more has ended: C{why} and C{at}, in seconds
+        since 1970, or None if nobody was there to see it. None if it runs, or left nothing.
+        """
+        # The lock first: what is described then is not written any more.
+        runs = self.is_locked()
+        told = self.description()
+        if told is None:
+            return None
+        ended: dict[str, Any] | None = told.get("ended")
+        if ended is None and not runs:
+            owner = read_record(self / "owner")
+            whose = "what ran it" if owner is None else f"process {owner.pid}, which ran it,"
+            return {"why": f"{whose} was killed", "at": None}
+        return ended
+
     def owner(self) -> Process | None:
         """The process that runs the cluster, or None if nobody does."""
         if not self.is_locked():
@@ -143,13 +163,12 @@ class RunDirectory:
         """
         for directory in (default_directory(), clusters_directory()):
             make_private_directory(directory, "clusters", "set XDG_RUNTIME_DIR")
-        size = len(os.fsencode(self / _LONGEST))
-        if size > MAX_UNIX_PATH or any(letter in str(self.path) for letter in " ,'\"\\"):
+        if any(letter in str(self.path) for letter in " ,'\"\\"):
             raise MachineError(
-                f"{self.path} is no path for the sockets of a cluster: they may have"
-                f" {MAX_UNIX_PATH} bytes and no spaces, commas, quotes and backslashes;"
-                f" set XDG_RUNTIME_DIR to another directory"
+                f"{self.path} is no path for the sockets of a cluster: it may have no spaces,"
+                f" commas, quotes and backslashes; set XDG_RUNTIME_DIR to another directory"
             )
+        self._check_length()
         self._take_lock()
         try:
             self.clear()
@@ -159,6 +178,21 @@ class RunDirectory:
         except BaseException:
             self.let_go()
             raise
+
+    def _check_length(self) -> None:
+        """Whether the paths of all sockets have room. Raises L{MachineError}."""
+        longest = str(self / _LONGEST)
+        size = len(os.fsencode(longest))
+        if size <= MAX_UNIX_PATH:
+            return
+        fits = len(self.name) - (size - MAX_UNIX_PATH)
+        cure = "set XDG_RUNTIME_DIR to a directory with a shorter path"
+        if fits > 0:
+            cure = f"give it a name of at most {fits} letters (name = in its file), or {cure}"
+        raise MachineError(
+            f"the cluster {self.name} has sockets with paths like {longest}, of {size} bytes;"
+            f" a unix socket's can have {MAX_UNIX_PATH}: {cure}"
+        )
 
     def _take_lock(self) -> None:
         while True:
@@ -188,9 +222,19 @@ class RunDirectory:
         end(list(self.records().values()))
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def let_go(self) -> None:
-        """End what still runs, remove the directory, and let go of the lock."""
-        self.clear()
+    def let_go(self, keep: bool = False) -> None:
+        """
+        End what still runs, remove the directory, and let go of the lock.
+
+        @param keep: leave the description and the logs, for those who look why it has ended.
+        """
+        if keep:
+            end(list(self.records().values()))
+            with contextlib.suppress(OSError):
+                for path in set(self.path.iterdir()) - {self / name for name in _KEPT}:
+                    _remove(path)
+        else:
+            self.clear()
         if self._lock is not None:
             self._lock_path.unlink(missing_ok=True)
             os.close(self._lock)
@@ -203,6 +247,13 @@ class RunDirectory:
         self._take_lock()
         self.let_go()
         return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def all_clusters() -> Iterator[RunDirectory]:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from distnet.cluster import tmux
 from distnet.cluster.cluster import Cluster
@@ -21,6 +21,8 @@ from distnet.cluster.directory import RunDirectory
 from distnet.cluster.log import Follower
 from distnet.cluster.node import POLL, ClusterError
 from distnet.text import colours_only
+
+_ALL_ENDED: Final = "all kernels have ended"
 
 
 class Told(BaseException):
@@ -48,11 +50,18 @@ class Launcher:
         self._ended: set[int] = set()
         self._unprinted: str | None = None
 
-    def run(self, ready: Callable[[RunDirectory], object] = lambda run: None) -> None:
+    def run(
+        self,
+        ready: Callable[[RunDirectory], object] = lambda run: None,
+        detached: bool = False,
+    ) -> None:
         """
         Run the cluster until a signal, or C{down}, ends it, or all of its kernels have ended.
 
+        If it ends by itself, and nobody has seen its consoles, they and the logs stay.
+
         @param ready: called once all nodes have their ids.
+        @param detached: nobody sees what is printed from then on.
         @raise ClusterError: it did not come up, or did not end well.
         """
         cluster = self._cluster
@@ -62,18 +71,26 @@ class Launcher:
             except Told:
                 self._look()
                 raise ClusterError("ended before all nodes had their ids") from None
+            why: str | None = None
             with contextlib.ExitStack() as stack:
                 # Whatever becomes of what is printed.
-                stack.callback(cluster.down)
+                stack.callback(lambda: cluster.down(kept=why))
                 stack.callback(self._look)
                 try:
                     ready(cluster.run)
-                    self._serve()
+                    why = self._serve()
                 except Told:
                     self._say("ending")
+                except ClusterError as error:
+                    why = str(error).partition("\n")[0]
+                    raise
+                finally:
+                    if not (detached or self._quiet):
+                        why = None
         self._say("ended")
 
-    def _serve(self) -> None:
+    def _serve(self) -> str:
+        """Why it has ended, once it has by itself. Raises L{ClusterError} if that is a failure."""
         with contextlib.ExitStack() as stack:
             server = stack.enter_context(socket.socket(socket.AF_UNIX))
             server.bind(str(self._cluster.run.launcher))
@@ -87,21 +104,25 @@ class Launcher:
                         self._answer(connection)
                 self._look()
                 self._cluster.check()
+        self._say(_ALL_ENDED)
+        return _ALL_ENDED
 
     def _all_ended(self) -> bool:
         nodes = self._cluster.nodes
+        before = set(self._ended)
         for node in nodes:
             if node.running:
                 self._ended.discard(node.id)
             elif node.id not in self._ended:
                 self._ended.add(node.id)
                 self._say(f"{node.name}: {node.state}")
+        if self._ended != before:
+            self._cluster.describe()
         if len(self._ended) < len(nodes):
             return False
         failed = [f"{node.name} {node.state}" for node in nodes if node.returncode]
         if failed:
-            raise ClusterError(f"all kernels have ended: {', '.join(failed)}")
-        self._say("all kernels have ended")
+            raise ClusterError(f"{_ALL_ENDED}: {', '.join(failed)}")
         return True
 
     # What others ask for
@@ -218,7 +239,7 @@ def run_detached(launcher: Launcher) -> None:
         os.write(write, b"1")
         os.close(write)
 
-    launcher.run(ready)
+    launcher.run(ready, detached=True)
 
 
 def ask_launcher(run: RunDirectory, request: dict[str, Any]) -> Iterator[str]:

@@ -188,9 +188,7 @@ class Node:
             return "not started"
         if self.returncode is None:
             return "runs"
-        if self.returncode < 0:
-            return f"ended by {signal.Signals(-self.returncode).name}"
-        return f"ended with status {self.returncode}"
+        return how_ended(self.returncode)
 
     def tail(self, lines: int = TOLD_LINES) -> list[str]:
         """What QEMU itself had to say, and the last lines of the console since it was started."""
@@ -212,6 +210,13 @@ class Node:
                 *(f"  | {line}" for line in tail),
             ]
         )
+
+
+def how_ended(returncode: int) -> str:
+    """How a process has ended, in words, by its exit status as L{subprocess} has it."""
+    if returncode < 0:
+        return f"ended by {signal.Signals(-returncode).name}"
+    return f"ended with status {returncode}"
 
 
 def type_at(keyboard: Path, data: bytes) -> None:

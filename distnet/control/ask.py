@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from distnet.address import Address, parse
+from distnet.address import Address, long_path, parse
 from distnet.control.paths import (
     MASTER,
     SWITCH,
@@ -58,6 +58,8 @@ def ask(control: str, path: str, timeout: float = 5, *, kind: Kind = MASTER) -> 
     @return: (HTTP status, the JSON of the answer).
     @raise NoMaster: nobody answers; the message is one line that says what to do.
     """
+    if (problem := long_path(control)) is not None:
+        raise NoMaster(f"no {kind.noun} can be at {control}: {problem}")
     connection = _UnixHTTPConnection(control, timeout)
     try:
         connection.request("GET", path)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from distnet.address import BadAddress, UnixAddress, parse
+from distnet.address import BadAddress, UnixAddress, long_path, parse
 from distnet.control.ask import find_vde_directory
 from distnet.control.paths import default_vde_directory
 from distnet.errors import LocalError
@@ -16,6 +16,9 @@ from distnet.gateway.guests import parse_maps
 from distnet.gateway.hostforward import HostForward, parse_forwards
 from distnet.gateway.masters import Near, NoListener, near
 from distnet.guestnet import PLAN
+
+_LONGEST_NAME: Final = ".0000000-00000"
+"""Of the gateway's own socket beside the switch's, with the number of its process."""
 
 CONSOLE_DESCRIPTOR: Final = 3
 """Where a gateway that is supervised finds the console of its switch."""
@@ -77,6 +80,7 @@ def forwards_of(words: Sequence[str]) -> tuple[HostForward, ...]:
 def _add_arguments(gateway: argparse.ArgumentParser) -> None:
     gateway.add_argument(
         "--sock",
+        type=_read_directory,
         metavar="DIRECTORY",
         help="of the switch (default: that of the only one that runs, else"
         f" {default_vde_directory()})",
@@ -86,11 +90,13 @@ def _add_arguments(gateway: argparse.ArgumentParser) -> None:
     )
     gateway.add_argument(
         "--mgmt",
+        type=_read_path,
         metavar="PATH",
         help="the switch's management socket (-M): with it, a guest that dies is noticed",
     )
     gateway.add_argument(
         "--control",
+        type=_read_path,
         metavar="PATH",
         help="the control socket of the master (default: that of the only one that runs)",
     )
@@ -128,6 +134,22 @@ def _add_arguments(gateway: argparse.ArgumentParser) -> None:
     )
     # How 'distnet-vde --gateway' starts it; see supervise.
     gateway.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+
+
+def _read_path(text: str) -> str:
+    """The path of a unix socket; as it is written, since not all of them are made absolute."""
+    return _fitting(text, "")
+
+
+def _read_directory(text: str) -> str:
+    """The directory of the switch, in which there is a socket of the gateway's own, too."""
+    return _fitting(text, _LONGEST_NAME)
+
+
+def _fitting(text: str, name: str) -> str:
+    if (problem := long_path(_absolute(text), name)) is not None:
+        raise argparse.ArgumentTypeError(f"{text}: {problem}")
+    return text
 
 
 def run(arguments: Any) -> None:

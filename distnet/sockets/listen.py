@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from distnet.address import MAX_UNIX_PATH, Address, TcpAddress, TlsAddress, UnixAddress
+from distnet.address import Address, TcpAddress, TlsAddress, UnixAddress, long_path
 from distnet.errors import StartupError
 from distnet.sockets import systemd
 from distnet.sockets.unaccepted import tell_of_unaccepted
@@ -220,12 +220,8 @@ def claim_path(path: str) -> None:
 
     @raise StartupError: it cannot be.
     """
-    size = len(os.fsencode(path))
-    if size > MAX_UNIX_PATH:
-        raise StartupError(
-            f"cannot listen at {path}: the path has {size} bytes, a unix socket's can have"
-            f" {MAX_UNIX_PATH}; use a shorter one"
-        )
+    if (problem := long_path(path)) is not None:
+        raise StartupError(f"cannot listen at {path}: {problem}")
     directory = Path(path).parent
     if not directory.is_dir():
         raise StartupError(f"cannot listen at {path}: there is no directory {directory}")

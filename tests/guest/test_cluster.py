@@ -106,9 +106,9 @@ def test_the_example_of_tests(place: Clusters, built: Image) -> None:
     place.assert_nothing_is_left()
 
 
-def test_guestfwd(cluster: Boot, built: Image) -> None:
+def test_guestfwd(distnet_cluster: Boot, built: Image) -> None:
     """Behind networks of their own, three x86_64 kernels get ids and hear from all; so again."""
-    kernels = cluster(**keys(built, f"{DFS};echo"))
+    kernels = distnet_cluster(**keys(built, f"{DFS};echo"))
     for node in kernels.nodes:
         node.wait_for(rf"^DN id={node.id}$")
         node.wait_for(HEARD)
@@ -152,11 +152,11 @@ def test_all_kernels_end(place: Clusters, built: Image) -> None:
     place.assert_nothing_is_left()
 
 
-def test_a_kernel_that_panics(cluster: Boot, built: Image) -> None:
+def test_a_kernel_that_panics(distnet_cluster: Boot, built: Image) -> None:
     """A kernel that panics is told with its last words and QEMU's command line."""
     line = "console=ttyS0 quiet panic=-1 rdinit=/nothing"
     with pytest.raises(ClusterError) as caught:
-        cluster(**keys(built, "connect;echo", nodes=2, node=[{"id": 1, "append": line}]))
+        distnet_cluster(**keys(built, "connect;echo", nodes=2, node=[{"id": 1, "append": line}]))
     first, *rest = str(caught.value).splitlines()
     assert first == "node 1 has no id: its QEMU ended with status 0"
     assert rest[1].startswith("  qemu-system-x86_64 ")
@@ -164,8 +164,8 @@ def test_a_kernel_that_panics(cluster: Boot, built: Image) -> None:
 
 
 FAILING = """
-    def test_it(cluster):
-        kernels = cluster({keys})
+    def test_it(distnet_cluster):
+        kernels = distnet_cluster({keys})
         kernels[0].wait_for("DN waiting")
         kernels.mail.send(1, b"sixteen bytes ok")
         kernels.mail.expect(source=0, timeout=0.5)
@@ -212,8 +212,8 @@ def test_a_pytest_that_is_killed(pytester: pytest.Pytester, place: Clusters, bui
         f"""
         import os, signal
 
-        def test_it(cluster):
-            cluster({words})
+        def test_it(distnet_cluster):
+            distnet_cluster({words})
             if not os.environ.get("GENTLE"):
                 os.kill(os.getpid(), signal.SIGKILL)
         """

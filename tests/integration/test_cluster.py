@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -190,7 +192,7 @@ def test_the_master_ends(place: Clusters, tiny: Write) -> None:
     assert master is not None
     os.kill(master.pid, signal.SIGKILL)
     assert up.wait() == 1
-    assert "distnet: the master has ended with status -9\n" in up.output()
+    assert "distnet: the master was ended by SIGKILL\n" in up.output()
     place.assert_nothing_is_left()
 
 
@@ -209,10 +211,10 @@ def test_mistakes_are_one_line(place: Clusters, tiny: Write) -> None:
 
 
 def test_a_place_for_no_socket(place: Clusters, tiny: Write, tmp_path: Path) -> None:
-    """Where paths would be too long for sockets, a line says what to set."""
-    long = tmp_path / ("long" * 30)
-    long.mkdir()
-    ended = place.run("up", str(tiny()), XDG_RUNTIME_DIR=str(long))
+    """Where paths would be no sockets', a line says what to set."""
+    spaced = tmp_path / "a space"
+    spaced.mkdir()
+    ended = place.run("up", str(tiny()), XDG_RUNTIME_DIR=str(spaced))
     (line,) = ended.stderr.splitlines()
     assert ended.returncode == 1
     assert line.endswith("set XDG_RUNTIME_DIR to another directory")
@@ -491,6 +493,80 @@ def test_tmux(place: Clusters, tiny: Write) -> None:
     )
     up.stop()
     eventually("the windows have gone", lambda: "distnet-tiny" not in tmux("list-sessions"))
+    place.assert_nothing_is_left()
+
+
+# What ends by itself
+
+
+def kill(place: Clusters, what: str) -> None:
+    """End a process of the cluster tiny, from outside."""
+    record = read_record(place.run_directory("tiny") / "pids" / what)
+    assert record is not None
+    os.kill(record.pid, signal.SIGKILL)
+
+
+def says(place: Clusters, node: int) -> None:
+    """Wait for what a node's kernel says."""
+    log = place.run_directory("tiny") / "logs" / f"node-{node}.log"
+    eventually("it is said", lambda: log.read_text() == SAYS)
+
+
+def status(place: Clusters) -> tuple[int, list[str]]:
+    """The exit status of the command status, and what it prints."""
+    shown = place.run("status")
+    return shown.returncode, shown.stdout.splitlines()
+
+
+def test_a_detached_cluster_that_ends(place: Clusters, tiny: Write) -> None:
+    """Its consoles and logs stay until it is told to go; the status says what ended, and how."""
+    up = waiting(place, tiny(topology="vde"), "--detach")
+    for node in 0, 1:
+        visit(place, node)
+    assert up.wait() == 0
+    for node in 0, 1:
+        says(place, node)
+    kill(place, "node-0")
+    eventually("that is told", lambda: "ended by SIGKILL" in status(place)[1][-2])
+    assert status(place)[0] == 0
+    kill(place, "switch")
+    eventually("it has ended", lambda: status(place)[0] == 3)
+    shown = status(place)[1]
+    assert re.match("cluster tiny, 2 riscv64 nodes, vde, ended .* ago$", shown[0])
+    assert shown[1] == "  the switch was ended by SIGKILL"
+    assert "ended by SIGKILL" in shown[-2]
+    assert shown[-1].split()[1:3] == ["ended", "-"]
+    told = place.run("status", "--json")
+    assert told.returncode == 3
+    assert json.loads(told.stdout)["ended"]["why"] == "the switch was ended by SIGKILL"
+    assert place.run("logs", "1").stdout == place.run("logs", "-f", "0", "tiny").stdout == SAYS
+    assert "listening at" in place.run("logs", "master").stdout
+    refused = place.run("restart", "0", "tiny")
+    assert (refused.returncode, refused.stderr) == (
+        3,
+        "distnet: no cluster tiny runs: it has ended, see 'distnet cluster status tiny'\n",
+    )
+    assert place.processes() == []
+    assert place.run("down").returncode == 0
+    place.assert_nothing_is_left()
+
+
+def test_a_quiet_cluster_whose_kernels_end(place: Clusters, tiny: Write) -> None:
+    """Consoles that were not printed stay, too."""
+    up = waiting(place, tiny(topology="vde"), "--quiet")
+    for node in 0, 1:
+        visit(place, node)
+    up.wait_for("all 2 nodes have their ids")
+    for node in 0, 1:
+        says(place, node)
+        kill(place, f"node-{node}")
+    assert up.wait() == 1
+    code, shown = status(place)
+    assert code == 3
+    why = "all kernels have ended: node 0 ended by SIGKILL, node 1 ended by SIGKILL"
+    assert shown[1] == f"  {why}"
+    assert place.run("logs", "0").stdout == SAYS
+    assert place.run("down").returncode == 0
     place.assert_nothing_is_left()
 
 

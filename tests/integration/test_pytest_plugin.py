@@ -51,12 +51,52 @@ def test_the_fixtures_are_listed(pytester: pytest.Pytester, place: Clusters) -> 
     """pytest --fixtures tells what they do."""
     _, said = run(pytester, "--fixtures")
     for name in ("cluster ", "module_cluster [module scope]", "session_cluster [session scope]"):
+        assert re.search(rf"^distnet_{re.escape(name)}.*\n    \S", said, re.M), f"no {name}\n{said}"
         assert re.search(rf"^{re.escape(name)}.*\n    \S", said, re.M), f"no {name}\n{said}"
+
+
+ANOTHER = """
+    import pytest
+
+    @pytest.fixture
+    def cluster():
+        return "another's"
+"""
+
+
+def test_another_has_the_short_name(pytester: pytest.Pytester, place: Clusters) -> None:
+    """A fixture of that name that another plugin has is the one; whatever order they came in."""
+    pytester.makepyfile(another=ANOTHER)
+    pytester.syspathinsert()
+    pytester.makepyfile(
+        """
+        def test_it(cluster, module_cluster, distnet_cluster):
+            assert cluster == "another's"
+            assert callable(distnet_cluster)
+            assert module_cluster.__module__ == "distnet.pytest_plugin"
+            assert module_cluster is not distnet_cluster
+        """
+    )
+    # One that is loaded before ours, one that is loaded after it, and what a conftest.py has.
+    ways = {"after": 'pytest_plugins = ["another"]\n', "conftest": ANOTHER, "-p": ""}
+    for way, conftest in ways.items():
+        pytester.makeconftest(conftest)
+        # In this process, as there is nothing to start.
+        ran = pytester.runpytest_inprocess(
+            "-p",
+            "no:twisted",
+            "-p",
+            "no:hypothesispytest",
+            *(["-p", "another"] if way == "-p" else []),
+        )
+        assert ran.ret == 0, f"{way}: {ran.stdout.str()}"
 
 
 def test_a_mistake(pytester: pytest.Pytester, place: Clusters) -> None:
     """A wrong key is told as in a file, and nothing is started."""
-    pytester.makepyfile('def test_it(cluster):\n    cluster(kernel="k", nodes=1, topolgy="vde")\n')
+    pytester.makepyfile(
+        'def test_it(distnet_cluster):\n    distnet_cluster(kernel="k", nodes=1, topolgy="vde")\n'
+    )
     status, said = run(pytester)
     assert status == 1
     assert "BadConfig: cluster(): topolgy: there is no such key: did you mean topology?" in said

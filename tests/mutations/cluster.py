@@ -22,6 +22,22 @@ MUTATIONS = (
         ("test_a_network_card",),
     ),
     Mutation(
+        "last-words-go-with-it",
+        "a detached cluster that ends by itself keeps its consoles and logs",
+        "run_detached",
+        "launcher.run(ready, detached=True)",
+        "launcher.run(ready)",
+        ("test_a_detached_cluster_that_ends",),
+    ),
+    Mutation(
+        "hides-others-fixtures",
+        "the short name of a fixture hides no other plugin's",
+        "pytest_sessionstart",
+        "if not _is_taken(name, session):",
+        "if name:",
+        ("test_another_has_the_short_name",),
+    ),
+    Mutation(
         "paths-from-anywhere",
         "paths are relative to the file, those in arguments too",
         "Node.start",
@@ -110,7 +126,7 @@ MUTATIONS = (
     Mutation(
         "boots-what-is-not-made",
         "a command that runs first",
-        "Cluster._prepare",
+        "cluster.prepare.prepare",
         "if process.returncode:",
         "if process.returncode is None:",
         ("test_prepare_fails",),

@@ -157,9 +157,9 @@ MUTATIONS = (
     Mutation(
         "path-too-long-later",
         "a path that is too long for its data sockets is refused at the start",
-        "_LONGEST_NAME",
-        '_LONGEST_NAME: Final = "/0000.000000"',
-        '_LONGEST_NAME: Final = "/ctl"',
+        "vdedir._LONGEST_NAME",
+        '_LONGEST_NAME: Final = "0000.000000"',
+        '_LONGEST_NAME: Final = "ctl"',
         ("VdeDirectoryTests.test_refused",),
     ),
     Mutation(

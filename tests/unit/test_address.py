@@ -13,6 +13,7 @@ from distnet.address import (
     TcpAddress,
     TlsAddress,
     UnixAddress,
+    long_path,
     parse,
 )
 from distnet.errors import LocalError
@@ -28,6 +29,25 @@ addresses = st.one_of(
     st.builds(TlsAddress, hosts, ports),
     st.builds(UnixAddress, paths),
 )
+
+
+class LengthTests(SynchronousTestCase):
+    """How long the path of a socket may be."""
+
+    def test_paths(self) -> None:
+        """A path may fill the address of a unix socket, in bytes, with a name behind it or not."""
+        most = "/" + "ü" * 53
+        self.assertIsNone(long_path(most))
+        self.assertEqual(
+            long_path(most + "a"),
+            "the path has 108 bytes, a unix socket's can have 107; use a shorter one",
+        )
+        self.assertIsNone(long_path("/" + "d" * 102, "ctl"))
+        self.assertEqual(
+            long_path("/" + "d" * 103, "ctl"),
+            "its path has 104 bytes, so that of a unix socket in it would be too long; it can have"
+            " 103: use a shorter one",
+        )
 
 
 class ParseTests(SynchronousTestCase):

@@ -152,6 +152,11 @@ class SwitchTests(SynchronousTestCase):
         """VDE is the documented option, and a port if one is wanted."""
         self.assertEqual(vde_netdev("/tmp/myswitch"), "vde,id=net1,sock=/tmp/myswitch")
         self.assertEqual(vde_netdev("/tmp/myswitch", 7), "vde,id=net1,sock=/tmp/myswitch,port=7")
+        fits = "/" + "s" * 102
+        self.assertEqual(vde_netdev(fits), f"vde,id=net1,sock={fits}")
+        self.refuses(
+            "its path has 104 bytes, so that of a unix socket in it", vde_netdev, fits + "s"
+        )
 
     def test_stream(self) -> None:
         """A stream connects, over TCP or to a unix socket."""

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from distnet.address import MAX_UNIX_PATH
+from distnet.address import long_path
 from distnet.errors import StartupError
 from distnet.sockets.listen import claim_path
 
 _OWN_SOCKET: Final = re.compile(r"[0-9]{3,}\.[0-9]+")
 _CLIENT_SOCKET: Final = re.compile(r"\.[0-9]{5,}-[0-9]{5,}")
-_LONGEST_NAME: Final = "/0000.000000"
+_LONGEST_NAME: Final = "0000.000000"
 _PRIVATE: Final = 0o600
 _SETGID: Final = 0o2000
 _PRIVATE_DIRECTORY: Final = _SETGID | 0o700
@@ -76,13 +76,8 @@ class VdeDirectory:
 
         @raise StartupError: a switch runs there, or the machine refuses.
         """
-        most = MAX_UNIX_PATH - len(_LONGEST_NAME)
-        if len(os.fsencode(self.path)) > most:
-            raise StartupError(
-                f"cannot make sockets in {self.path}: its path has"
-                f" {len(os.fsencode(self.path))} bytes, so that of a unix socket in it would be too"
-                f" long; it can have {most}: use a shorter one"
-            )
+        if (problem := long_path(self.path, _LONGEST_NAME)) is not None:
+            raise StartupError(f"cannot make sockets in {self.path}: {problem}")
         self._make()
         claim_path(self.ctl)
         self._claimed = True

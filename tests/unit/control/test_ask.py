@@ -44,6 +44,16 @@ class FindTests(RuntimeTestCase):
         self.assertIn("no switch answers", str(error))
         self.assertIn("'twistd -n distnet-vde'", str(error))
 
+    def test_a_path_that_is_too_long(self) -> None:
+        """Nobody can be at a path that is too long for a socket, and that is what is said."""
+        path = "/" + "l" * 107
+        error = self.assertRaises(NoMaster, ask.ask, path, "/status")
+        self.assertEqual(
+            str(error),
+            f"no master can be at {path}: the path has 108 bytes, a unix socket's can have 107; use"
+            f" a shorter one",
+        )
+
     def test_the_only_one(self) -> None:
         """The only one is found, by the name that it always has, whatever else is there."""
         path, sock = self.start("1235")
