@@ -9,8 +9,8 @@ here = Path(__file__).parent
 version = re.search(r'^__version__ = "(.+)"', (here / "distnet/__init__.py").read_text(), re.M)
 assert version is not None
 
-SHARED = ("list", "poller", "polled", "table")
-"""What all native modules consist of, besides their own."""
+POLLED = ("list", "poller", "polled", "table")
+"""What serves descriptors of Twisted's."""
 
 setup(
     name="distnet",
@@ -45,12 +45,16 @@ setup(
     ext_modules=[
         Extension(
             f"distnet._native.{name}",
-            [f"distnet/_native/{source}.c" for source in (name, f"{name}module", *parts, *SHARED)],
-            depends=[f"distnet/_native/{header}.h" for header in (name, *parts, *SHARED, "served")],
+            [f"distnet/_native/{source}.c" for source in (name, f"{name}module", *parts)],
+            depends=[f"distnet/_native/{header}.h" for header in (name, *parts, "served")],
             extra_compile_args=["-std=gnu11", "-O2"],
             optional=True,
         )
-        for name, parts in (("router", []), ("bridge", ["addresses"]))
+        for name, parts in (
+            ("router", POLLED),
+            ("bridge", ("addresses", *POLLED)),
+            ("guest", ("relay", "segment", "list")),
+        )
     ],
     install_requires=[
         "twisted[tls]>=23.10",

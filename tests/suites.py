@@ -20,7 +20,7 @@ from itertools import takewhile
 from pathlib import Path
 from xml.etree import ElementTree
 
-from distnet._native import SWITCH, NotNative, load_bridge, load_router
+from distnet._native import SWITCH, NotNative, load_bridge, load_guest, load_router
 
 ROOT = Path(__file__).parent.parent
 _STREAM = {"DISTNET_PACE": "stream"}
@@ -83,8 +83,10 @@ def _files(*names: str) -> tuple[str, ...]:
 # Python with native code in one process are in "integration" alone.
 _MESSAGES = ("delivery", "client", "client_tls", "aio", "stop", "state", "remote")
 _FRAMES = ("frame_stream", "dgram", "vde_clients", "tap_interface", "gateway_frames")
+_GUESTS = ("gateway_reach", "gateway_flows", "gateway_isolation")
 _BENCH = _files("bench", "bench_routers", "bench_gateway")
 _FUZZ = _files("fuzz")
+_PURE = _files(*_MESSAGES, *_FRAMES, *_GUESTS)
 
 SHORT: dict[str, Suite] = {
     "unit": Suite("pytest", ("tests/unit", *_BUSY)),
@@ -104,7 +106,7 @@ SUITES: dict[str, Suite] = {
     "bench": Suite("pytest", _BENCH),
     # For what only a change to the C code can break.
     "fuzz": Suite("pytest", (*_FUZZ, _TWO), native=True),
-    "pure": Suite("pytest", (*_files(*_MESSAGES, *_FRAMES), *_AT_ONCE), {**_STREAM, SWITCH: "0"}),
+    "pure": Suite("pytest", (*_PURE, *_AT_ONCE), {**_STREAM, SWITCH: "0"}),
     "mutations": Suite("tests.mutations", ("--all",), when_passed=("--tested",)),
     "long": Suite("tests.long", reports=False),
 }
@@ -115,6 +117,7 @@ def why_not_native() -> str | None:
     try:
         load_router()
         load_bridge()
+        load_guest()
     except NotNative as why:
         return str(why)
     return None

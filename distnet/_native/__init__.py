@@ -25,6 +25,11 @@ def load_bridge() -> ModuleType:
     return _load("bridge")
 
 
+def load_guest() -> ModuleType:
+    """The module C{distnet._native.guest}, of the gateway's guests. Raises L{NotNative}."""
+    return _load("guest")
+
+
 def _load(name: str) -> ModuleType:
     if os.environ.get(SWITCH) == "0":
         raise NotNative(f"{SWITCH} is 0")
@@ -39,6 +44,7 @@ def describe() -> str:
     try:
         load_router()
         load_bridge()
+        load_guest()
     except NotNative as why:
         return f"pure Python: {why}"
     return "with native code"

@@ -153,6 +153,20 @@ class Flows:
         self._pings = 0
         self._full_until: dict[Excess, float] = {}
 
+    def adopt(
+        self, ethernet: bytes, source: bytes, target: bytes, number: int, since: float
+    ) -> None:
+        """
+        Know of a connection to the master or others that libslirp may have already.
+
+        @param ethernet: the MAC addresses of its SYN.
+        @param source: the guest's address and port, 6 bytes.
+        @param target: whom it connects to, likewise.
+        @param number: the SYN's sequence number.
+        @param since: when it came, of the clock that L{admit} has.
+        """
+        self._flows[source + target] = _Flow(ethernet, (number,), since)
+
     def admit(self, frame: bytes, now: float) -> Admission:
         """
         Decide on a frame; if it passes, libslirp must have it before the next one is decided on.

@@ -55,6 +55,10 @@ class Forward:
         """
         self._listener = listener
 
+    def fileno(self) -> int:
+        """The listener's descriptor."""
+        return self._listener.fileno()
+
     def accept(self) -> socket.socket | None:
         """The connection that libslirp has just made, or None if it has made none. OSError."""
         try:

@@ -37,7 +37,7 @@ from distnet.gateway.loop import Loop, Timer
 from distnet.gateway.merge import LONGEST_BATCH, frames_of, merged
 from distnet.gateway.relay import Relay
 from distnet.gateway.resets import reset_for
-from distnet.gateway.stack import Stack
+from distnet.gateway.stack import AnyStack, Stack
 from distnet.guestnet import PLAN
 from distnet.mac import format_mac
 from distnet.once import Once
@@ -128,14 +128,7 @@ class GuestProcess:
         self._heard = 0.0
         self._said = Once(_SAID, seconds=self._loop.seconds, again=AGAIN_SECONDS)
         self._dns = Dns(self._loop, ResolvConf(), self._answer_dns)
-        self._stack = Stack(
-            self._loop,
-            PLAN,
-            nat=nat,
-            clock_ns=time.monotonic_ns,
-            send=self._send,
-            say=self._complain,
-        )
+        self._stack = self._made_stack(nat)
         self._flows = Flows(
             PLAN, listed=self._stack.network.connections, inject=self._stack.network.input
         )
@@ -145,6 +138,17 @@ class GuestProcess:
         )
         self._told_excess: Counter[Excess] = Counter()
         self._stack.forward(path_of(NAME), PLAN.master, PLAN.port)
+
+    def _made_stack(self, nat: bool) -> AnyStack:
+        self._own_stack = Stack(
+            self._loop,
+            PLAN,
+            nat=nat,
+            clock_ns=time.monotonic_ns,
+            send=self._send,
+            say=self._complain,
+        )
+        return self._own_stack
 
     def run(self, mac: bytes, frames: socket.socket, channel: Channel, forward: Forward) -> None:
         """
@@ -159,7 +163,7 @@ class GuestProcess:
         self._datagrams.mac = mac
         loop = self._loop
         loop.begin()
-        self._stack.begin()
+        self._own_stack.begin()
         self._heard = loop.seconds()
         loop.add_reader(frames.fileno(), self._readable)
         loop.add_reader(channel.socket.fileno(), self._told)
@@ -203,21 +207,23 @@ class GuestProcess:
                 return
             if received is None:
                 self.end("ended, since the gateway has", reset=True)
-            message, descriptors = received
-            if "plug" in message:
-                self._change_plug(descriptors)
-            else:
-                close_all(descriptors)
-            if "found" in message:
-                self._found(message)
-            if "again" in message:
-                self._connects_elsewhere(bytes.fromhex(message["again"]))
-            if "forward" in message:
-                self._forward_from_host(message["forward"])
-            if "make_room" in message:
-                self._make_room(message["make_room"])
-            if "end" in message:
-                self.end(message["end"], reset=message["reset"])
+            self._heed(*received)
+
+    def _heed(self, message: Message, descriptors: list[int]) -> None:
+        if "plug" in message:
+            self._change_plug(descriptors)
+        else:
+            close_all(descriptors)
+        if "found" in message:
+            self._found(message)
+        if "again" in message:
+            self._connects_elsewhere(bytes.fromhex(message["again"]))
+        if "forward" in message:
+            self._forward_from_host(message["forward"])
+        if "make_room" in message:
+            self._make_room(message["make_room"])
+        if "end" in message:
+            self.end(message["end"], reset=message["reset"])
 
     def _found(self, message: Message) -> None:
         relay = self._asking.pop(message["found"], None)
@@ -249,8 +255,11 @@ class GuestProcess:
         """End, unless the guest has answered, be it that this was not read yet."""
         for _ in range(ROUNDS_AT_END):
             self._readable()
-        if not self._proven and not self.relays:
+        if not self._is_proven():
             self.end(why, reset=True)
+
+    def _is_proven(self) -> bool:
+        return self._proven or bool(self.relays)
 
     def end(self, why: str, *, reset: bool) -> NoReturn:
         """
@@ -260,13 +269,19 @@ class GuestProcess:
         @param reset: the guest is to know.
         """
         self._host_ports.want([])
-        for relay in list(self.relays.values()):
-            relay.abort(why, to_guest=reset)
+        self._abort_all(why, reset)
         self._flush()
-        self._tell({"bye": True, "dropped": dict(self.dropped)})
+        self._tell({"bye": True, "dropped": dict(self._all_dropped())})
         if reset:
             self._reset_what_has_come()
         os._exit(0)
+
+    def _abort_all(self, why: str, to_guest: bool) -> None:
+        for relay in list(self.relays.values()):
+            relay.abort(why, to_guest=to_guest)
+
+    def _all_dropped(self) -> Counter[str]:
+        return self.dropped
 
     def _reset_what_has_come(self) -> None:
         """What the guest has sent meanwhile is of connections that nobody has any more."""
@@ -275,8 +290,9 @@ class GuestProcess:
                 batch = self._frames.recv(LONGEST_BATCH)
                 for frame in frames_of(batch) if batch else ():
                     answer = reset_for(frame)
-                    if answer is not None and self._plug is not None:
-                        self._put_now(answer)
+                    if answer is not None:
+                        self._put(answer)
+        self._flush()
 
     # Frames
 

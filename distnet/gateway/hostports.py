@@ -9,7 +9,7 @@ from distnet.gateway.datagrams import Datagrams
 from distnet.gateway.flows import parse_connection_info
 from distnet.gateway.hostforward import HostForward, why_not
 from distnet.gateway.loop import Loop, Timer
-from distnet.gateway.stack import Stack
+from distnet.gateway.stack import AnyStack
 
 FIRST_SECONDS: Final = 0.25
 MOST_SECONDS: Final = 4.0
@@ -36,7 +36,7 @@ class HostPorts:
     def __init__(
         self,
         loop: Loop,
-        stack: Stack,
+        stack: AnyStack,
         datagrams: Datagrams,
         say: Callable[[str], object],
         complain: Callable[[str], object],

@@ -46,6 +46,14 @@ _POLL_FD: Final = "void(*)(int, void *)"
 _NOTIFY: Final = "void(*)(void *)"
 _ADD_POLL: Final = "int(*)(int, int, void *)"
 _GET_REVENTS: Final = "int(*)(int, void *)"
+_NATIVE: Final = {
+    "send_packet": _SEND_PACKET,
+    "clock_get_ns": _CLOCK_GET_NS,
+    "register_poll_fd": _POLL_FD,
+    "unregister_poll_fd": _POLL_FD,
+    "notify": _NOTIFY,
+}
+"""The callbacks that can be native."""
 _POINTERS: Final = ("SlirpConfig *", "SlirpCb *", "uint32_t *", "struct in_addr *")
 
 
@@ -108,6 +116,7 @@ class Network:
         send: Callable[[bytearray], None],
         descriptor_closes: Callable[[int], None],
         say: Callable[[str], None],
+        native: Mapping[str, int] | None = None,
     ) -> None:
         """
         @param nat: let guests reach what this machine reaches, but for itself.
@@ -116,6 +125,8 @@ class Network:
             changed, and is another frame's afterwards.
         @param descriptor_closes: called with each descriptor that is about to be closed.
         @param say: called with a line for the log.
+        @param native: addresses of functions in the place of some callbacks, by the callback's
+            name, and as C{opaque} what they are called with. What they do is theirs, then.
         @raise StartupError: there is no usable libslirp here.
         """
         loaded = load()
@@ -132,11 +143,23 @@ class Network:
         self._configure(plan, nat)
         self._callbacks = ffi.new("SlirpCb *")
         self._fill_in(clock_ns, send, descriptor_closes)
+        opaque = ffi.NULL
+        for name, address in (native or {}).items():
+            if name == "opaque":
+                opaque = ffi.cast("void *", address)
+            else:
+                setattr(self._callbacks, name, ffi.cast(_NATIVE[name], address))
         self._add_poll = self._callback(_ADD_POLL, self._on_add_poll, -1)
         self._get_revents = self._callback(_GET_REVENTS, self._on_get_revents, 0)
-        self._slirp = self._library.slirp_new(self._config, self._callbacks, ffi.NULL)
+        self._slirp = self._library.slirp_new(self._config, self._callbacks, opaque)
         if not self._slirp:
             raise StartupError(f"libslirp {loaded.version} does not start: use another version")
+
+    def addresses(self) -> list[int]:
+        """Where this network is in memory; and C{slirp_input} and both for descriptors."""
+        ffi, functions = self._ffi, ("slirp_input", "slirp_pollfds_fill", "slirp_pollfds_poll")
+        found = [self._slirp, *(ffi.addressof(self._library, name) for name in functions)]
+        return [int(ffi.cast("intptr_t", each)) for each in found]
 
     def forward(self, path: bytes, address: IPv4Address, port: int) -> None:
         """Lead guests who connect to an address and port to a unix socket. Raises ValueError."""

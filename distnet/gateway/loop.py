@@ -101,26 +101,39 @@ class Loop:
         """Go on until L{stop}."""
         self._running = True
         while self._running:
-            for descriptor, events in self._epoll.poll(self._wait()):
-                # One that was called before may have given up another.
-                if events & _READ and (readable := self._readers.get(descriptor)) is not None:
-                    readable()
-                if events & _WRITE and (writable := self._writers.get(descriptor)) is not None:
-                    writable()
-            self._run_timers()
+            self._go_on(self.wait())
 
     def stop(self) -> None:
         """Have L{run} return."""
         self._running = False
 
+    def step(self) -> None:
+        """Call who need not wait any more, in the place of L{run}."""
+        self._go_on(0)
+
+    def fileno(self) -> int:
+        """What can be read when there is somebody to call, but for those who wait for a time."""
+        descriptor: int = self._epoll.fileno()
+        return descriptor
+
     def close(self) -> None:
         """Let go of the epoll(7)."""
         self._epoll.close()
 
-    def _wait(self) -> float:
+    def wait(self) -> float:
+        """For how many seconds nobody is to be called; negative if nobody waits for a time."""
         while self._timers and not self._timers[0][2].active():
             heapq.heappop(self._timers)
         return max(0.0, self._timers[0][0] - self.seconds()) if self._timers else _FOR_EVER
+
+    def _go_on(self, seconds: float) -> None:
+        for descriptor, events in self._epoll.poll(seconds):
+            # One that was called before may have given up another.
+            if events & _READ and (readable := self._readers.get(descriptor)) is not None:
+                readable()
+            if events & _WRITE and (writable := self._writers.get(descriptor)) is not None:
+                writable()
+        self._run_timers()
 
     def _run_timers(self) -> None:
         if not self._timers:

@@ -23,6 +23,7 @@ from typing import Final
 from distnet.errors import StartupError
 from distnet.gateway import guest_process
 from distnet.gateway.channel import Channel, Message, close_all
+from distnet.gateway.native_guest import make_process
 
 NAME: Final = b"distnet-guests"
 """What ps(1) and top(1) call it."""
@@ -42,7 +43,7 @@ def main(words: Sequence[str]) -> int:
         signal.signal(number, signal.SIG_IGN)
     fixed = frozenset(bytes.fromhex(word) for word in words if word != "--nat")
     try:
-        process = guest_process.GuestProcess(nat="--nat" in words, fixed=fixed)
+        process = make_process(nat="--nat" in words, fixed=fixed)
     except StartupError as error:
         print(error, file=sys.stderr)
         return 1

@@ -75,7 +75,7 @@ MUTATIONS = (
     Mutation(
         "case-after-case",
         "all cases interleaved",
-        "plan",
+        "bench.plan.plan",
         "for number in range(1, rounds + 1)\nfor case in cases",
         "for case in cases\nfor number in range(1, rounds + 1)",
         ("PlanTests.test_in_turn",),

@@ -236,7 +236,7 @@ MUTATIONS = (
     Mutation(
         "loop-calls-what-was-removed",
         "one that was given up in the same round is not called",
-        "Loop.run",
+        "Loop._go_on",
         "events & _READ and (readable := self._readers.get(descriptor)) is not None",
         "events & _READ and (readable := self._readers[descriptor]) is not None",
         ("DescriptorTests.test_removed_by_another",),
@@ -332,8 +332,8 @@ MUTATIONS = (
     Mutation(
         "guest-that-leaves-without-a-reset",
         "a guest is told when its gateway ends",
-        "GuestProcess.end",
-        "relay.abort(why, to_guest=reset)",
+        "GuestProcess._abort_all",
+        "relay.abort(why, to_guest=to_guest)",
         "relay.abort(why, to_guest=False)",
         ("GuestTests.test_the_gateway_ends",),
     ),
