@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from distnet.gateway.channel import Channel, Message
 from distnet.gateway.merge import MOST_IN_BATCH, batch_of
+from distnet.gateway.state import Flow
 from distnet.mac import format_mac
 from distnet.sockets.descriptor import Descriptor
 
@@ -35,6 +36,7 @@ class Child(Descriptor):
     @ivar mac: the guest's, 6 bytes.
     @ivar proven: the guest has answered what was sent to it.
     @ivar open: its connections to the master, by the guest's address and port.
+    @ivar ways_in: connections to its guest from ports of this machine; some may have ended.
     @ivar dropped: frames that it was not given, or has not taken, by the reason.
     @ivar pid: its number, or None until it has told.
     @ivar pinned: it is needed though its guest does nothing.
@@ -57,6 +59,7 @@ class Child(Descriptor):
         self.told = False
         self.orphan = False
         self.open: set[tuple[bytes, int]] = set()
+        self.ways_in: dict[Flow, None] = {}
         self.dropped: Counter[str] = Counter()
         self.pid: int | None = None
         self.received: Callable[[Child, Message], None] | None = None

@@ -18,6 +18,7 @@ from distnet.gateway.channel import Channel, Message, pair
 from distnet.gateway.child import Child
 from distnet.gateway.forker import Forker
 from distnet.gateway.forward import make_listener
+from distnet.gateway.state import Flow
 from distnet.mac import format_mac
 from distnet.once import Once
 
@@ -58,9 +59,15 @@ class Parent(Protocol):
     def closed(self, child: Child, address: bytes, port: int) -> None:
         """Such a connection has ended."""
 
+    def let_in(self, child: Child, flow: Flow) -> None:
+        """Somebody connects to the guest by a port of this machine."""
+
+    def let_none_in(self, child: Child) -> None:
+        """All such connections have ended."""
+
     def gone(self, child: Child, expected: bool) -> None:
         """
-        It has ended; what it had open is in L{Child.open}.
+        It has ended; what it had open is in L{Child.open} and L{Child.ways_in}.
 
         @param expected: it has said good-bye, so that its guest knows.
         """
@@ -294,6 +301,12 @@ class Children:
             address, port = message["over"]
             child.open.discard((bytes.fromhex(address), port))
             self._parent.closed(child, bytes.fromhex(address), port)
+        elif "in" in message:
+            (address, port), (own, own_port) = message["in"]
+            ends = bytes.fromhex(address), port, bytes.fromhex(own), own_port
+            self._parent.let_in(child, Flow(child.mac, *ends))
+        elif "none_in" in message:
+            self._parent.let_none_in(child)
         elif "proven" in message:
             self._prove(child)
         elif "up" in message:

@@ -35,6 +35,7 @@ from distnet.gateway.hostforward import HostForward
 from distnet.gateway.hostports import HostPorts
 from distnet.gateway.loop import Loop, Timer
 from distnet.gateway.merge import LONGEST_BATCH, frames_of, merged
+from distnet.gateway.outside import Outside
 from distnet.gateway.relay import Relay
 from distnet.gateway.resets import reset_for
 from distnet.gateway.stack import AnyStack, Stack
@@ -56,6 +57,8 @@ DOUBT_SECONDS: Final = 1.0
 """How long a guest has to answer while another one connects in its place."""
 IDLE_SECONDS: Final = 60.0
 """How long after its last frame a guest without a connection needs no process any more."""
+LOOK_SECONDS: Final = 30.0
+"""How often it is looked whether connections from this machine's ports are over."""
 MEMORY: Final = 28 * 1024 * 1024
 """Bytes that it may take for what the guest does; beyond, it ends."""
 DESCRIPTORS: Final = 512
@@ -136,6 +139,8 @@ class GuestProcess:
         self._host_ports = HostPorts(
             self._loop, self._stack, self._datagrams, self._say_of_guest, self._complain
         )
+        self._outside = Outside(PLAN, listed=self._stack.network.connections, put=self._put)
+        self._looks_at_ports = False
         self._told_excess: Counter[Excess] = Counter()
         self._stack.forward(path_of(NAME), PLAN.master, PLAN.port)
 
@@ -354,6 +359,8 @@ class GuestProcess:
             if not self._admit(frame):
                 return
         if segment is None:
+            if self._outside.asked:
+                self._outside.heard(frame)
             self._stack.input(frame)
             return
         relay = self._segment(frame, segment)
@@ -417,12 +424,30 @@ class GuestProcess:
 
     def _from_host(self, frame: bytearray) -> bytearray:
         """A frame of libslirp's as the guest is to have it, if ports of this machine lead there."""
-        if frame[47:48] == _SYN_ALONE and frame[23:24] == _TCP:
+        begins = frame[47:48] == _SYN_ALONE and frame[23:24] == _TCP
+        if begins:
             self._host_ports.connects()
         if self._aliases is not None:
             # It may be libslirp's own memory still.
             frame = bytearray(self._aliases.outward(bytes(frame)))
+        if begins:
+            self._connects_from_host(frame)
         return self._lens.with_own_mac(frame)
+
+    def _connects_from_host(self, frame: bytearray) -> None:
+        ends = (frame[30:34], frame[36:38]), (frame[26:30], frame[34:36])
+        self._tell({"in": [(address.hex(), int.from_bytes(port)) for address, port in ends]})
+        if not self._looks_at_ports:
+            self._looks_at_ports = True
+            self._loop.call_later(LOOK_SECONDS, self._look_at_ports)
+
+    def _look_at_ports(self) -> None:
+        """Which of several connections has ended libslirp does not tell, but whether all have."""
+        if self._host_ports.count():
+            self._loop.call_later(LOOK_SECONDS, self._look_at_ports)
+        else:
+            self._looks_at_ports = False
+            self._tell({"none_in": True})
 
     def _answer_dns(self, address: bytes, port: int, payload: bytes) -> None:
         self._answered = True
@@ -557,7 +582,7 @@ class GuestProcess:
 
     def _look_whether_idle(self) -> None:
         silent = self._loop.seconds() - self._heard
-        if silent >= IDLE_SECONDS and not self.relays:
+        if silent >= IDLE_SECONDS and not self.relays and not self._outside.are_in_use(self.mac):
             self._tell({"idle": True})
         self._loop.call_later(IDLE_SECONDS, self._look_whether_idle)
 

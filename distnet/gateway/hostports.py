@@ -88,7 +88,7 @@ class HostPorts:
             self._stack.hold(self._listeners)
             self._loop.call_later(0, self._look)
 
-    def _look(self) -> None:
+    def count(self) -> int:
         """How many connections there are, libslirp alone knows."""
         sockets = parse_connection_info(self._stack.network.connections())
         ends = {each.guest.packed + each.guest_port.to_bytes(2) for each in self.open}
@@ -97,7 +97,10 @@ class HostPorts:
         self._connections = sum(
             each.target in ends and each.descriptor not in self._listeners for each in tcp
         )
-        if self._connections < MOST_CONNECTIONS:
+        return self._connections
+
+    def _look(self) -> None:
+        if self.count() < MOST_CONNECTIONS:
             self._stack.hold(frozenset())
         else:
             self._stack.hold(self._listeners)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from distnet.gateway.frames import ACK, FIN, IPV4, RST, SYN, bare_segment, mac_of
+from distnet.gateway.frames import ACK, FIN, IPV4, RST, SYN, bare_segment
 
 _IP: Final = 14
 _LEAST_HEAD: Final = 20
@@ -53,18 +53,17 @@ def reset_for(frame: bytes) -> bytes | None:
     return bare_segment(ethernet, addresses, (to, port), numbers, RST | ACK)
 
 
-def question(mac: bytes, addresses: bytes, ports: tuple[int, int], number: int = 0) -> bytes:
+def question(ethernet: bytes, addresses: bytes, ports: tuple[int, int], number: int = 0) -> bytes:
     """
-    A frame that asks a guest for the numbers of a connection with one of the gateway's addresses.
+    A frame that asks a guest for the numbers of a connection.
 
     It is an acknowledgment of nothing with a number that is out of the guest's window, but for one
     time in 65536. A guest that has the connection answers with an acknowledgment, others with a
     reset. Linux answers one of a connection twice a second at most.
 
-    @param mac: the guest's.
-    @param addresses: the gateway's and the guest's, 8 bytes.
+    @param ethernet: the MAC addresses of the guest and of who asks, 12 bytes.
+    @param addresses: of the other end and of the guest, 8 bytes.
     @param ports: likewise.
     @param number: the sequence number; another one is good for a second try, half of all away.
     """
-    ethernet = mac + mac_of(addresses[:4])
     return bare_segment(ethernet, addresses, ports, (number % _SEQUENCES, 0), ACK)

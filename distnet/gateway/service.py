@@ -46,6 +46,8 @@ MOST_NAMED: Final = 16
 """How many guests are named in one line."""
 MOST_LINES: Final = 64
 """How many lines name guests; of those beyond only the number is told."""
+MOST_WAYS_IN: Final = 256
+"""How many connections by ports of this machine are remembered of a guest, the newest."""
 AGAIN_SECONDS: Final = 60.0
 """How long frames that are not taken for one reason are only counted."""
 
@@ -383,16 +385,36 @@ class GatewayService(Service):
         """A guest's connection to the master has ended."""
         self._state.drop_flow(self._flow(child.mac, address, port))
 
+    def let_in(self, child: Child, flow: Flow) -> None:
+        """Somebody connects to a guest by a port of this machine."""
+        self._stale.begun(flow)
+        self._state.add_flow(flow)
+        child.ways_in[flow] = None
+        if len(child.ways_in) > MOST_WAYS_IN:
+            oldest = next(iter(child.ways_in))
+            del child.ways_in[oldest]
+            self._state.drop_flow(oldest)
+
+    def let_none_in(self, child: Child) -> None:
+        """All such connections have ended, or their guest has gone."""
+        for flow in child.ways_in:
+            self._state.drop_flow(flow)
+        child.ways_in.clear()
+
     def gone(self, child: Child, expected: bool) -> None:
         """A guest's process has ended; if that was not expected, its guest does not know yet."""
         flows = [self._flow(child.mac, *each) for each in child.open]
+        # Of these it never does.
+        ways_in = list(child.ways_in)
         child.open.clear()
+        child.ways_in.clear()
         self._follow(child.mac, self._leases.has_one(child.mac))
         if expected:
             for flow in flows:
                 self._state.drop_flow(flow)
-        elif self.running:
-            self._stale.add(flows)
+            flows = []
+        if self.running:
+            self._stale.add(flows + ways_in)
         # If not, the next gateway asks.
         self._forwarded.lost(child.mac)
 
@@ -451,6 +473,7 @@ class GatewayService(Service):
         self._leases.left(mac)
         child = self._running.get(mac)
         if child is not None:
+            self.let_none_in(child)
             where = f" (port {port})" if port is not None else ""
             child.end(f"has left the switch{where}", reset=False)
         else:

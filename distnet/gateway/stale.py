@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from distnet.gateway.frames import mac_of
 from distnet.gateway.resets import question
 from distnet.gateway.state import Flow, State
 
@@ -89,4 +90,4 @@ class Stale:
 
 def _question(flow: Flow, number: int) -> bytes:
     addresses, ports = flow.own + flow.address, (flow.own_port, flow.port)
-    return question(flow.mac, addresses, ports, number)
+    return question(flow.mac + mac_of(flow.own), addresses, ports, number)

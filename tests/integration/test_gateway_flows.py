@@ -233,9 +233,10 @@ def test_a_reset_without_any_number(tmp_path: Path) -> None:
             assert guest.recv(5) == b"hello"
             gateway.kill_all()
         port = guest.getsockname()[1]
+        ethernet = mac + gateway_mac(MASTER[0])
         addresses, ports = packed(MASTER[0]) + packed("10.0.2.15"), (MASTER[1], port)
         client = cleanup.enter_context(RawClient(switch.sock).plug())
-        client.send(question(mac, addresses, ports))
+        client.send(question(ethernet, addresses, ports))
         answer = segment_from(client, port)
         assert answer[47] == ACK
         reset = reset_for(answer)
@@ -244,5 +245,5 @@ def test_a_reset_without_any_number(tmp_path: Path) -> None:
         with pytest.raises(ConnectionResetError):
             guest.recv(1)
         # Nobody has it any more.
-        client.send(question(mac, addresses, ports, 1 << 31))
+        client.send(question(ethernet, addresses, ports, 1 << 31))
         assert segment_from(client, port)[47] & RST

@@ -264,16 +264,37 @@ def test_a_guest_that_comes_and_goes(
 
 
 def test_its_process_is_killed(switch: Switch, start_gateway: Start) -> None:
-    """When the process of a guest is killed there is another one, and it listens."""
+    """
+    When the process of a guest is killed there is another one, and it listens.
+
+    What was connected is reset at the guest too, which does nothing but wait.
+    """
     port = free_port()
     gateway = start_gateway("--forward", f"{port}={GUEST}:22")
     with plugged(switch) as machine, served(machine, socket.SOCK_STREAM, 22) as server:
-        with connected(port) as near, accepted(server):
+        with connected(port) as near, accepted(server) as far:
             (pid,) = guests_of(gateway)
             os.kill(pid, signal.SIGKILL)
             with contextlib.suppress(ConnectionResetError):
                 assert near.recv(1) == b""
+            with pytest.raises(ConnectionResetError):
+                far.recv(1)
         # Who connects while it ends is reset.
+        eventually("it is reached again", lambda: reaches(port, server))
+
+
+def test_the_gateway_is_killed(switch: Switch, start_gateway: Start) -> None:
+    """The next gateway resets at a guest what came there by the one that was killed."""
+    port = free_port()
+    words = "--forward", f"{port}={GUEST}:22"
+    with plugged(switch) as machine, served(machine, socket.SOCK_STREAM, 22) as server:
+        gateway = start_gateway(*words)
+        with connected(port), accepted(server) as far:
+            gateway.kill_all()
+            gateway = start_gateway(*words)
+            gateway.wait_for_log(f"{GUEST} (")
+            with pytest.raises(ConnectionResetError):
+                far.recv(1)
         eventually("it is reached again", lambda: reaches(port, server))
 
 

@@ -393,4 +393,34 @@ MUTATIONS = (
         "pass",
         ("PlugTests.test_an_exception",),
     ),
+    Mutation(
+        "connections-elsewhere-keep-the-dead",
+        "connections of a guest that does not answer are not in use",
+        "Outside.are_in_use",
+        "if self._unanswered >= MOST_UNANSWERED:",
+        "if False:",
+        (
+            "OutsideTests.test_a_guest_that_is_not",
+            "IdleTests.test_with_a_connection_elsewhere",
+        ),
+    ),
+    Mutation(
+        "resets-are-signs-of-life",
+        "a guest that answers with a reset has not got the connection",
+        "Outside.heard",
+        "and not frame[start + 13] & RST",
+        "",
+        ("OutsideTests.test_a_guest_that_is_not",),
+    ),
+    Mutation(
+        "ways-in-stay-half-open",
+        "what came by a port of this machine is reset at the guest",
+        "GatewayService.gone",
+        "flows + ways_in",
+        "flows",
+        (
+            "test_service.WaysInTests.test_its_process_ends",
+            "test_its_process_is_killed",
+        ),
+    ),
 )

@@ -30,6 +30,7 @@ from distnet.gateway.children import (
 )
 from distnet.gateway.forker import FIRST_SECONDS
 from distnet.gateway.merge import LONGEST_BATCH, frames_of
+from distnet.gateway.state import Flow
 from tests.unit.gateway.limits import no_descriptor_left, open_descriptors
 from tests.unit.gateway.reactors import Turning
 
@@ -138,6 +139,14 @@ class Parent:
     def closed(self, child: Child, address: bytes, port: int) -> None:
         """Closed."""
         self.seen.append(("closed", address, port))
+
+    def let_in(self, child: Child, flow: Flow) -> None:
+        """Let in."""
+        self.seen.append(("let in", flow))
+
+    def let_none_in(self, child: Child) -> None:
+        """None is left."""
+        self.seen.append(("none in", child.mac))
 
     def gone(self, child: Child, expected: bool) -> None:
         """Gone, with so many connections."""
@@ -342,6 +351,14 @@ class EndingTests(ChildrenTestCase):
             [("opened", ADDRESS, 4000), ("closed", ADDRESS, 4000), ("gone", mac(1), True, 0)],
         )
         self.assertEqual(self.children.running, {})
+
+    def test_ways_in(self) -> None:
+        """What it tells of connections from ports of this machine is passed on."""
+        _, process = self.started()
+        process.say({"in": [[ADDRESS.hex(), 22], ["0a000202", 5000]]}, {"none_in": True})
+        self.reactor.settle()
+        flow = Flow(mac(1), ADDRESS, 22, b"\x0a\0\2\2", 5000)
+        self.assertEqual(self.parent.seen, [("let in", flow), ("none in", mac(1))])
 
     def test_without_good_bye(self) -> None:
         """One that does not was killed; the log says how, as what has forked it tells."""

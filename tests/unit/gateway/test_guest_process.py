@@ -15,6 +15,8 @@ from distnet.gateway.flows import Admission, Excess
 from distnet.gateway.frames import ACK, SYN, Lens, Progress
 from distnet.gateway.guest_process import (
     DOUBT_SECONDS,
+    IDLE_SECONDS,
+    LOOK_SECONDS,
     MOST_MESSAGES,
     MOST_WAITING,
     SWITCH_GONE_SECONDS,
@@ -22,6 +24,7 @@ from distnet.gateway.guest_process import (
 )
 from distnet.gateway.guests import Guest
 from distnet.gateway.merge import batch_of
+from distnet.gateway.outside import MOST_UNANSWERED
 from distnet.gateway.resets import reset_for
 from distnet.guestnet import PLAN
 from tests.gateways import FrameGuest, gateway_mac, packed
@@ -37,10 +40,11 @@ class Slirp:
     def __init__(self, *_: Any, **__: Any) -> None:
         self.taken: list[bytes] = []
         self.network = self
+        self.connected = ""
 
     def connections(self) -> str:
-        """It has none."""
-        return ""
+        """What it has."""
+        return self.connected
 
     def forward(self, *_: Any) -> None:
         """Guests find the master somewhere."""
@@ -53,6 +57,9 @@ class Slirp:
         """There is nothing to do."""
 
     begin = turn
+
+    def forward_from_host(self, *_: Any) -> None:
+        """Ports of this machine lead to a guest."""
 
     def hold(self, descriptors: frozenset[int]) -> None:
         """Nothing comes from any descriptor anyway."""
@@ -294,6 +301,85 @@ class PacketsTests(GuestProcessTestCase):
         self.assertEqual(
             [message["log"] for message in said], [str(number) for number in range(len(said))]
         )
+
+
+class IdleTests(GuestProcessTestCase):
+    """A guest without a connection to the master, and whether it needs its process."""
+
+    connected = "  TCP[ESTABLISHED]  4  10.0.2.15  4000  203.0.113.9  443  0  0\n"
+
+    def setUp(self) -> None:
+        """It has none any more."""
+        super().setUp()
+        for relay in list(self.process.relays.values()):
+            relay.abort("over", to_guest=False)
+        self.to_guest()
+
+    def is_idle(self, minutes: int) -> bool:
+        """Whether it is idle after so many minutes without a frame of its guest's."""
+        self.said()
+        self.loop.clock.pump([IDLE_SECONDS] * minutes)
+        return {"idle": True} in self.said()
+
+    def test_without_connections(self) -> None:
+        """It is."""
+        self.assertTrue(self.is_idle(1))
+
+    def test_with_a_connection_elsewhere(self) -> None:
+        """It is not, as long as its guest answers when it is asked."""
+        cast(Slirp, self.process._stack).connected = self.connected
+        for _ in range(3 * MOST_UNANSWERED):
+            self.assertFalse(self.is_idle(1))
+            for _ in self.to_guest():
+                guest = FrameGuest(self.sent, lambda: b"", ADDRESSES[0], MAC)
+                guest.port = 4000
+                guest.tcp(ACK, target="203.0.113.9", port=443, mac=gateway_mac("10.0.2.2"))
+        self.assertFalse(self.is_idle(MOST_UNANSWERED))
+        self.assertTrue(self.is_idle(2))
+
+
+class WaysInTests(GuestProcessTestCase):
+    """Connections from ports of this machine."""
+
+    def setUp(self) -> None:
+        """One leads to the guest."""
+        super().setUp()
+        self.told({"forward": [[False, "0.0.0.0", 2222, ADDRESSES[0], 22]]})
+        self.said()
+
+    def connect(self, port: int, address: str = "10.0.2.2") -> None:
+        """Somebody connects."""
+        frames: list[bytes] = []
+        guest = FrameGuest(frames.append, lambda: b"", address, gateway_mac("10.0.2.2"))
+        guest.port = port
+        guest.tcp(SYN, target=ADDRESSES[0], port=22, mac=MAC)
+        self.process._send(bytearray(frames[0]))
+
+    def test_they_are_told(self) -> None:
+        """The gateway is told of each, as its guest sees it, so that it can be reset there."""
+        self.connect(5000)
+        self.connect(5001, "203.0.113.9")
+        guest = [packed(ADDRESSES[0]).hex(), 22]
+        self.assertEqual(
+            self.said(),
+            [{"in": [guest, [packed("10.0.2.2").hex(), port]]} for port in (5000, 5001)],
+        )
+
+    def test_all_have_ended(self) -> None:
+        """Nor is it told of their ends, but when there is none any more."""
+        slirp = cast(Slirp, self.process._stack)
+        slirp.connected = "  TCP[ESTABLISHED]  4  127.0.0.1  2222  10.0.2.15  22  0  0\n"
+        self.connect(5000)
+        self.connect(5001)
+        self.said()
+        self.loop.clock.pump([LOOK_SECONDS] * 3)
+        self.assertEqual(self.said(), [])
+        slirp.connected = ""
+        self.loop.clock.pump([LOOK_SECONDS] * 3)
+        self.assertEqual([each for each in self.said() if "idle" not in each], [{"none_in": True}])
+        self.connect(5002)
+        self.loop.clock.pump([LOOK_SECONDS] * 2)
+        self.assertIn({"none_in": True}, self.said())
 
 
 class RoomTests(GuestProcessTestCase):

@@ -73,7 +73,12 @@ class ResetTests(SynchronousTestCase):
 
     def test_question(self) -> None:
         """A question is an acknowledgment, with the number that is wanted."""
-        frame = question(MAC, PLAN.master.packed + packed("10.0.2.40"), (1234, 4000), 2**32 + 5)
+        frame = question(
+            MAC + gateway_mac("10.0.2.16"),
+            PLAN.master.packed + packed("10.0.2.40"),
+            (1234, 4000),
+            2**32 + 5,
+        )
         self.assertEqual(frame[:12], MAC + gateway_mac("10.0.2.16"))
         expected = Segment(packed("10.0.2.40"), 4000, ACK, 5, 5, 0)
         self.assertEqual(Lens(PLAN).from_master(frame), expected)

@@ -17,7 +17,7 @@ from distnet.gateway.forwarded import ASK_SECONDS as LOOK_SECONDS
 from distnet.gateway.frames import ACK, FIN, IPV4, RST, SYN
 from distnet.gateway.hostforward import HostForward, parse_forwards
 from distnet.gateway.resets import question, reset_for
-from distnet.gateway.service import MOST_NAMED, GatewayService, Settings
+from distnet.gateway.service import MOST_NAMED, MOST_WAYS_IN, GatewayService, Settings
 from distnet.gateway.stale import ASK_SECONDS, ASK_TIMES
 from distnet.gateway.state import Flow, State
 from distnet.gateway.turns import AT_ONCE
@@ -68,13 +68,19 @@ class Child:
         self.mac = mac
         self.open = set(opened)
         self.got: list[bytes] = []
+        self.ways_in: dict[Flow, None] = {}
         self.is_over = False
+        self.ended: list[str] = []
         self.told: list[dict[str, Any]] = []
 
     def input(self, *frames: bytes) -> bool:
         """Frames."""
         self.got.extend(frames)
         return not self.is_over
+
+    def end(self, why: str, *, reset: bool) -> None:
+        """End."""
+        self.ended.append(why)
 
     def tell(self, message: dict[str, Any]) -> None:
         """A message."""
@@ -465,7 +471,9 @@ class StaleTests(ServiceTestCase):
         self.assertEqual(len(numbers), ASK_TIMES)
         number = int.from_bytes(asked[0][38:42])
         addresses, ports = MASTER + self.guest.address, (PLAN.port, 4000)
-        self.assertEqual(asked[0], question(self.guest.mac, addresses, ports, number))
+        self.assertEqual(
+            asked[0], question(self.guest.mac + gateway_mac("10.0.2.16"), addresses, ports, number)
+        )
         self.reactor.advance(ASK_SECONDS)
         self.assertEqual(self.plug.take(), [])
         self.assertEqual(self.gateway._state.flows(), [])
@@ -533,6 +541,79 @@ class StaleTests(ServiceTestCase):
         self.children.stopped.callback(None)
         self.successResultOf(stopped)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
+class WaysInTests(ServiceTestCase):
+    """Connections from ports of this machine."""
+
+    def let_in(self, child: Child, *ports: int) -> None:
+        """Somebody connects, from these ports of 10.0.2.2's as the guest sees it."""
+        for port in ports:
+            self.gateway.let_in(cast(Any, child), self.way_in(port))
+
+    def way_in(self, port: int) -> Flow:
+        """Such a connection."""
+        return Flow(self.guest.mac, self.guest.address, 22, packed("10.0.2.2"), port)
+
+    def test_its_process_ends(self) -> None:
+        """The guest is asked at each, as if by 10.0.2.2, however its process has ended."""
+        for expected in (False, True):
+            child = self.child()
+            self.let_in(child, 5000, 5001)
+            del self.children.running[child.mac]
+            self.gateway.gone(cast(Any, child), expected)
+            asked = self.plug.take()
+            source = self.guest.mac + gateway_mac("10.0.2.2")
+            self.assertEqual({frame[:12] for frame in asked}, {source})
+            ends = [(5000).to_bytes(2) + b"\0\x16", (5001).to_bytes(2) + b"\0\x16"]
+            self.assertEqual([frame[34:38] for frame in asked], ends)
+            self.guest.port = 22
+            for port in (5000, 5001):
+                mac_of_it = gateway_mac("10.0.2.2")
+                self.guest.tcp(ACK, target="10.0.2.2", port=port, mac=mac_of_it)
+            self.assertEqual([frame[47] for frame in self.plug.take()], [RST, RST])
+            self.assertEqual(self.gateway._state.flows(), [])
+            self.reactor.advance(ASK_SECONDS)
+            self.assertEqual(self.plug.take(), [])
+
+    def test_none_is_left(self) -> None:
+        """When all have ended nothing is on record, and nobody asked."""
+        child = self.child()
+        self.let_in(child, 5000, 5001)
+        self.assertEqual(len(self.gateway._state.flows()), 2)
+        self.gateway.let_none_in(cast(Any, child))
+        self.assertEqual(self.gateway._state.flows(), [])
+        self.gateway.gone(cast(Any, child), False)
+        self.assertEqual(self.plug.take(), [])
+
+    def test_the_guest_has_left(self) -> None:
+        """Nobody is asked for a guest that has left the switch."""
+        child = self.child()
+        self.let_in(child, 5000)
+        self.gateway._gone(self.guest.mac, 3)
+        self.assertEqual(len(child.ended), 1)
+        self.gateway.gone(cast(Any, child), True)
+        self.assertEqual(self.plug.take(), [])
+        self.assertEqual(self.gateway._state.flows(), [])
+
+    def test_so_many(self) -> None:
+        """No more than so many are on record, the newest."""
+        child = self.child()
+        self.let_in(child, *range(5000, 5000 + MOST_WAYS_IN + 3))
+        kept = [self.way_in(port) for port in range(5003, 5003 + MOST_WAYS_IN)]
+        self.assertEqual(list(child.ways_in), kept)
+        self.assertEqual(self.gateway._state.flows(), kept)
+
+    def test_one_like_it(self) -> None:
+        """One that begins with the ports of one that is no more stays."""
+        child = self.child()
+        self.let_in(child, 5000)
+        self.gateway.gone(cast(Any, child), False)
+        self.plug.take()
+        self.let_in(child, 5000)
+        self.reactor.pump([ASK_SECONDS] * (ASK_TIMES + 1))
+        self.assertEqual(self.plug.take(), [])
+        self.assertEqual(self.gateway._state.flows(), [self.way_in(5000)])
 
 
 class RestartedTests(ServiceTestCase):
