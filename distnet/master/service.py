@@ -112,7 +112,7 @@ class MasterService(Service):
         )
         if self._way.native is not None:
             everybody.append(self._way.native)
-        self._recorder = Recorder(state, policy) if state is not None else None
+        self._recorder = Recorder(state, policy, reactor) if state is not None else None
         if self._recorder is not None:
             everybody.append(self._recorder)
         self.divert = Divert(self._way.native.divert if self._way.native is not None else None)
@@ -176,6 +176,11 @@ class MasterService(Service):
             _log.warn(
                 "remembered: {unwanted} discarded, for ids that nobody can have any more",
                 unwanted=str(unwanted),
+            )
+        if remembered.damaged:
+            _log.warn(
+                "remembered: {rows} rows of the state file are damaged, and left out",
+                rows=remembered.damaged,
             )
         if remembered.used or remembered.mail:
             _log.info(
@@ -334,20 +339,29 @@ class MasterService(Service):
 
     async def _keep(self, mail: list[Mail]) -> None:
         """Keep what was waiting for ids that can come back; count the rest as not delivered."""
-        kept: list[Mail] = []
-        lost = Tally()
+        to_keep: list[Mail] = []
+        kept, lost = 0, Tally()
         for node, data, messages in mail:
             if self._state is not None and self.router.is_awaited(node):
-                kept.append((node, data, messages))
+                to_keep.append((node, data, messages))
+                kept += messages
             else:
                 lost.add(messages, len(data))
-        if self._state is not None and kept:
-            await self._state.keep(kept)
+        if self._state is not None and to_keep:
+            unkept = await self._state.keep(to_keep)
+            kept -= unkept.lost.messages
+            lost.add(unkept.lost.messages, unkept.lost.bytes)
+            if unkept.why:
+                _log.error(
+                    "the state file cannot be written: {why}; lost: {lost}",
+                    why=unkept.why,
+                    lost=str(unkept.lost),
+                )
         self.router.counters.undelivered[Reason.STOPPED].add(lost.messages, lost.bytes)
         if mail:
             _log.info(
                 "the master stops: {kept} kept, {lost} discarded of what still waited",
-                kept=sum(messages for _, _, messages in kept),
+                kept=kept,
                 lost=str(lost),
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemons import PATIENCE, eventually
+from tests.disks import needs_mount, small_disk
 from tests.masters import Kernel, Master
 
 Start = Callable[..., Master]
@@ -170,6 +172,43 @@ def test_waiting_messages_are_not_delivered_twice(
     receiver = connect(master)
     assert receiver.id == 1
     assert receiver.is_silent()
+
+
+@needs_mount
+def test_a_full_disk(tmp_path: Path, start_master: Start, connect: Connect) -> None:
+    """
+    What cannot be kept is said and counted, and the rest of the stop is done; what has room is
+    there again. Meanwhile nobody gets an id that is not on record, and those who have one go on.
+    """
+    with small_disk(tmp_path / "disk") as disk:
+        master = start_master("--port", "0", "--state", str(disk.path / "state"))
+        kernel = connect(master)
+        settle(master, kernel)
+        kernel.send(3, BLOCK)
+        for _ in range(20):
+            kernel.send(4, bytes(40000))
+        eventually("it has them", lambda: master.ask("/counters")["received"]["messages"] == 22)
+        disk.fill()
+        with Kernel(("127.0.0.1", master.port)) as later:
+            assert later.is_closed()
+        kernel.send(kernel.id, BLOCK)
+        assert kernel.receive() == (kernel.id, BLOCK)
+        disk.make_room()
+        master.process.send_signal(signal.SIGTERM)
+        assert kernel.is_at_end()
+        assert master.stop() == 0
+        log = master.log()
+        assert "its id cannot be recorded: database or disk is full" in log
+        said = re.search(r"database or disk is full; lost: (\d+) messages", log)
+        assert said is not None
+        lost = int(said[1])
+        assert 0 < lost <= 20
+        assert f"{21 - lost} kept, {lost} messages" in log
+        assert "Traceback" not in log
+        master.start()
+        waiting = {box["id"]: box["waiting"]["messages"] for box in master.ask("/mailboxes")}
+        assert (waiting[3], waiting.get(4, 0)) == (1, 20 - lost)
+        assert master.stop() == 0
 
 
 def test_what_waits_for_a_node_that_cannot_come_back_is_counted(

@@ -110,7 +110,7 @@ MUTATIONS = (
     Mutation(
         "resumed-without-its-id",
         "only if its id was settled",
-        "StateFile._open",
+        "Remembered.add_id",
         "if settled and process is not None:",
         "if process is not None:",
         ("test_a_node_that_had_not_settled_is_not_resumed",),
@@ -221,5 +221,13 @@ MUTATIONS = (
         "False",
         "True",
         ("AdoptTests.test_left_as_it_is", "test_sockets_of_systemd"),
+    ),
+    Mutation(
+        "order-lost-on-a-full-disk",
+        "what is kept is what was sent first",
+        "StateFile._keep",
+        "if node not in ids:",
+        "if True:",
+        ("StateFileTests.test_what_fits",),
     ),
 )
