@@ -74,7 +74,9 @@ class Options(DaemonOptions):
         ["rcfile", "f", None, "FILE of console commands to begin with. [default:"
          " ~/.vde2/vde_switch.rc, else /etc/vde2/vde_switch.rc, if there is one]"],
         ["mgmt", "M", None, "PATH of the management socket."],
-        ["mgmtmode", None, None, "MODE of the management socket. [default: 0600]"],
+        ["mgmtmode", None, None, "MODE of the management socket. Whoever may use it can read and"
+         " overwrite files as the user that the switch runs as (load, pdump/filename) and stop it."
+         " [default: 0600]"],
         ["mgmtgroup", None, None, "GROUP of the management socket."],
         ["max-frame", None, show_size(_LIMITS.max_frame), "SIZE of a frame; longer ones are"
          " dropped."],

@@ -276,7 +276,7 @@ class SwitchService(MultiService):
 
     def _dump(self) -> DumpStatus | None:
         dump = self.console.dump
-        if dump is None:
+        if not (self.console.dump_added or dump.active or dump.written or dump.failed):
             return None
         return DumpStatus(dump.filename, dump.active, dump.written, dump.failed)
 

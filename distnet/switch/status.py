@@ -235,7 +235,7 @@ class RefusedStatus:
 @dataclass(frozen=True, slots=True)
 class DumpStatus:
     """
-    The packet dump, while its plugin is loaded.
+    The packet dump.
 
     @ivar filename: where it writes to.
     @ivar active: whether it does.
@@ -274,7 +274,7 @@ class SwitchStatus:
     @ivar events_dropped: events that a console was not told of, since it did not read.
     @ivar errors: how many operations on sockets and tap interfaces have failed, by the name of the
         operating system's error, like C{ENOBUFS}.
-    @ivar dump: the packet dump, or None.
+    @ivar dump: the packet dump, or None until it is used, and after C{plugin/del}.
     """
 
     distnet: str

@@ -74,6 +74,22 @@ DIFFERENCES: Final = (
         r"\1\2\3...",
     ),
     Difference(
+        "pdump is built in",
+        "its commands and categories are there without plugin/add",
+        "help.*|debug/list.*",
+        *_same(r"^pdump.*\n"),
+        "",
+    ),
+    Difference(
+        "pdump needs no plugin/add",
+        "it is built in",
+        "pdump/active 1",
+        "^1038 Function not implemented$",
+        rf"(?s)^0000 DATA.*(?m:{_OK})",
+        "...",
+        "words",
+    ),
+    Difference(
         "a group, not a user",
         "vde_switch's help of port/setgroup asks for a user",
         "help.*",

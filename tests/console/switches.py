@@ -33,7 +33,8 @@ class ConsoleSwitch(Switch):
         options = [option for option in self.options if option != "stdin"]
         stdin = [] if "stdin" in self.options else ["--nostdin"]
         return [
-            TWISTD, "--nodaemon", "--pidfile=", "--logfile", str(self.home / "log"),
+            TWISTD, "--nodaemon", "--pidfile=", "--rundir", str(self.home),
+            "--logfile", str(self.home / "log"),
             "distnet-vde", "--strict-vlans", "-sock", str(self.sock), "-M", self.management,
             "--control", "none", *stdin, *options,
         ]  # fmt: skip

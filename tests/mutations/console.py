@@ -339,7 +339,7 @@ MUTATIONS = (
     Mutation(
         "file-stays-open",
         "plugin/del closes the dump's file",
-        "Console.unload_dump",
+        "Console.end_dump",
         "self.dump.close()",
         "pass",
         ("DumpTests.test_frames",),

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from distnet.switch.console.arguments import CommandError, Kind
-from distnet.switch.console.events import Category
-from distnet.switch.console.pdump import DEFAULT_FILENAME, PacketDump
+from distnet.switch.console.events import CATEGORIES
+from distnet.switch.console.pdump import DEFAULT_FILENAME
 from distnet.switch.console.records import Command
 from distnet.switch.console.session import ConsoleSession
 
 _PDUMP: Final = "pdump"
+_NOT_DONE: Final = frozenset({"dump", "iplog"})
+"""Plugins that come with vde_switch, and that we do not have."""
 _PDUMP_HELP: Final = "copies frames to a pcap file"
 
 
@@ -66,7 +68,7 @@ def _list_categories(session: ConsoleSession, start: str) -> Iterator[str]:
     yield f"{'CATEGORY':<22} TAG STATUS HELP"
     yield f"{'-' * 12:<22} --- ------ ----"
     found = False
-    for category in session.console.categories:
+    for category in CATEGORIES:
         if category.path.startswith(start):
             found = True
             status = "ON" if category in session.wanted else "OFF"
@@ -76,17 +78,17 @@ def _list_categories(session: ConsoleSession, start: str) -> Iterator[str]:
 
 
 def _add_category(session: ConsoleSession, start: str) -> None:
-    session.wanted.add(start, session.console.categories)
+    session.wanted.add(start, CATEGORIES)
 
 
 def _remove_category(session: ConsoleSession, start: str) -> None:
-    session.wanted.remove(start, session.console.categories)
+    session.wanted.remove(start, CATEGORIES)
 
 
 def _list_plugins(session: ConsoleSession, start: str) -> Iterator[str]:
     yield f"{'NAME':<22} HELP"
     yield f"{'-' * 12:<22} ----"
-    if session.console.dump is None or not _PDUMP.startswith(start):
+    if not session.console.dump_added or not _PDUMP.startswith(start):
         raise CommandError(errno.ENOENT)
     yield f"{_PDUMP:<22} {_PDUMP_HELP}"
 
@@ -96,32 +98,27 @@ def _add_plugin(session: ConsoleSession, library: str) -> None:
         raise CommandError(errno.EINVAL)
     console = session.console
     name = os.path.basename(library).removesuffix(".so")
+    if name in _NOT_DONE:
+        raise CommandError(errno.EOPNOTSUPP)
     if name != _PDUMP:
         raise CommandError(errno.ENOENT)
-    if console.dump is not None:
+    if console.dump_added:
         raise CommandError(errno.EEXIST)
     # A file name alone is one of the current directory to vde_switch, and is not there.
     if library == f"{_PDUMP}.so":
         raise CommandError(errno.ENOENT)
-    console.load_dump(_PDUMP_COMMANDS, _PDUMP_CATEGORIES)
+    console.dump_added = True
 
 
 def _remove_plugin(session: ConsoleSession, start: str) -> None:
     console = session.console
-    if console.dump is None or not _PDUMP.startswith(start):
+    if not console.dump_added or not _PDUMP.startswith(start):
         raise CommandError(errno.ENOENT)
-    console.unload_dump()
-
-
-def _dump_of(session: ConsoleSession) -> PacketDump:
-    dump = session.console.dump
-    if dump is None:
-        raise CommandError(errno.ENOSYS)
-    return dump
+    console.end_dump()
 
 
 def _dump_active(session: ConsoleSession, active: bool) -> None:
-    dump = _dump_of(session)
+    dump = session.console.dump
     if active:
         dump.start()
     else:
@@ -129,7 +126,7 @@ def _dump_active(session: ConsoleSession, active: bool) -> None:
 
 
 def _dump_filename(session: ConsoleSession, filename: str) -> Iterator[str]:
-    dump = _dump_of(session)
+    dump = session.console.dump
     if filename:
         try:
             dump.set_filename(filename)
@@ -141,10 +138,10 @@ def _dump_filename(session: ConsoleSession, filename: str) -> Iterator[str]:
 
 
 def _dump_buffered(session: ConsoleSession, buffered: bool) -> None:
-    _dump_of(session).set_buffered(buffered)
+    session.console.dump.set_buffered(buffered)
 
 
-_PDUMP_COMMANDS: Final = (
+DUMP_COMMANDS: Final = (
     Command("pdump", "", "COPIES OF FRAMES IN A FILE"),
     Command("pdump/active", "0/1", "1: copy frames, 0: pause", (Kind.FLAG,), _dump_active, True),
     Command(
@@ -164,11 +161,6 @@ _PDUMP_COMMANDS: Final = (
     ),
 )
 
-_PDUMP_CATEGORIES: Final = (
-    Category("pdump/packetin", 0o101, "a frame came in (only to the file)"),
-    Category("pdump/packetout", 0o102, "a frame went out (only to the file)"),
-)
-
 DATA_SOCKET_COMMANDS: Final = (
     Command("ds", "", "SOCKETS OF THE PLUGS"),
     Command("ds/showinfo", "", "where these sockets are", (), _show_data_socket, True),
@@ -186,6 +178,8 @@ SESSION_COMMANDS: Final = (
     Command("debug/del", "dbgpath", "tell of them no more", (Kind.TEXT,), _remove_category),
     Command("plugin", "", "PLUGINS"),
     Command("plugin/list", "", "the plugins in use", (Kind.TEXT,), _list_plugins, True),
-    Command("plugin/add", "library", "use a plugin: pdump", (Kind.TEXT,), _add_plugin),
+    Command(
+        "plugin/add", "library", "use a plugin: pdump, which is built in", (Kind.TEXT,), _add_plugin
+    ),
     Command("plugin/del", "name", "do not use it any more", (Kind.TEXT,), _remove_plugin),
 )

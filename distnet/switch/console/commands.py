@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from distnet.switch.console.basic import DATA_SOCKET_COMMANDS, SESSION_COMMANDS
+from distnet.switch.console.basic import DATA_SOCKET_COMMANDS, DUMP_COMMANDS, SESSION_COMMANDS
 from distnet.switch.console.observer import ConsoleObserver
 from distnet.switch.console.ports import PORT_COMMANDS
 from distnet.switch.console.records import About, Command, Machine, SpanningTree
@@ -20,6 +20,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     *TREE_COMMANDS,
     *PORT_COMMANDS,
     *VLAN_COMMANDS,
+    *DUMP_COMMANDS,
 )
 
 

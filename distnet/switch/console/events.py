@@ -40,6 +40,8 @@ PORT_REMOVED: Final = Category("port/-", 0o22, "a port lost its last endpoint")
 PORT_DESCRIPTION: Final = Category("port/descr", 0o23, "an endpoint was described")
 ENDPOINT_ADDED: Final = Category("port/ep/+", 0o31, "an endpoint was plugged in")
 ENDPOINT_REMOVED: Final = Category("port/ep/-", 0o32, "an endpoint was unplugged")
+PACKET_IN: Final = Category("pdump/packetin", 0o101, "a frame came in (only to the file)")
+PACKET_OUT: Final = Category("pdump/packetout", 0o102, "a frame went out (only to the file)")
 
 CATEGORIES: Final = (
     HASH_ADDED,
@@ -53,8 +55,10 @@ CATEGORIES: Final = (
     PORT_DESCRIPTION,
     ENDPOINT_ADDED,
     ENDPOINT_REMOVED,
+    PACKET_IN,
+    PACKET_OUT,
 )
-"""All of the switch's own, in the order in which they are listed."""
+"""All, in the order in which they are listed."""
 
 
 class Subscriptions:

@@ -68,7 +68,7 @@ class PacketDump:
 
     @ivar filename: where to; the directory is the switch's own where it is relative.
     @ivar buffered: leave it to the sink when it writes; otherwise after every frame.
-    @ivar written: frames since the plugin was added.
+    @ivar written: frames.
     @ivar failed: frames that could not be written; the first of them ends the dump.
     """
 

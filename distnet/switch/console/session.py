@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from distnet.switch.console.arguments import CommandError, parse
-from distnet.switch.console.events import CATEGORIES, Category, Subscriptions
+from distnet.switch.console.events import Category, Subscriptions
 from distnet.switch.console.pdump import PacketDump
 from distnet.switch.console.records import About, Command, Machine, SpanningTree
 from distnet.switch.core.bridge import Bridge
@@ -36,8 +36,10 @@ class Console:
     """
     What all sessions of a switch share.
 
+    @ivar commands: all that there are, in the order in which help lists them.
     @ivar clock: seconds, from any point in time.
-    @ivar dump: the packet dump, if the plugin is loaded.
+    @ivar dump: the packet dump.
+    @ivar dump_added: its plugin was added, as vde_switch wants it. It works without.
     @ivar refused: sessions that were too many.
     @ivar events_dropped: how many a session was not told of, since it did not read.
     """
@@ -53,43 +55,27 @@ class Console:
         spanning_tree: SpanningTree,
     ) -> None:
         self.bridge = bridge
+        self.commands = commands
         self.clock = clock
         self.about = about
         self.machine = machine
         self.spanning_tree = spanning_tree
-        self.dump: PacketDump | None = None
-        self.plugin_commands: tuple[Command, ...] = ()
-        self.plugin_categories: tuple[Category, ...] = ()
+        self.dump = self._new_dump()
+        self.dump_added = False
         self.refused = 0
         self.events_dropped = 0
         self._shutting_down = False
-        self._commands = commands
         self._sessions: set[ConsoleSession] = set()
 
-    @property
-    def commands(self) -> tuple[Command, ...]:
-        """All commands there are now."""
-        return self._commands + self.plugin_commands
+    def end_dump(self) -> None:
+        """End the packet dump; its file is closed. The next one begins anew."""
+        self.dump.close()
+        self.dump = self._new_dump()
+        self.dump_added = False
 
-    @property
-    def categories(self) -> tuple[Category, ...]:
-        """All categories of events there are now."""
-        return CATEGORIES + self.plugin_categories
-
-    def load_dump(self, commands: tuple[Command, ...], categories: tuple[Category, ...]) -> None:
-        """Make the packet dump, with what belongs to it, available."""
+    def _new_dump(self) -> PacketDump:
         machine = self.machine
-        self.dump = PacketDump(machine.open_dump, machine.wall_clock, self.bridge.wrap_received)
-        self.plugin_commands = commands
-        self.plugin_categories = categories
-
-    def unload_dump(self) -> None:
-        """End the packet dump; its file is closed."""
-        if self.dump is not None:
-            self.dump.close()
-        self.dump = None
-        self.plugin_commands = ()
-        self.plugin_categories = ()
+        return PacketDump(machine.open_dump, machine.wall_clock, self.bridge.wrap_received)
 
     def shut_down(self) -> None:
         """Stop the switch; asked again, it is stopping already."""
@@ -99,7 +85,7 @@ class Console:
 
     def close(self) -> None:
         """The switch stops: end what is being written."""
-        self.unload_dump()
+        self.end_dump()
 
     def find(self, line: str) -> Command | None:
         """The command at the start of a line."""

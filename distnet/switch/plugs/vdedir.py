@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from twisted.logger import Logger
+
 from distnet.address import long_path
 from distnet.errors import StartupError
 from distnet.sockets.listen import claim_path
+from distnet.text import printable
 
 _OWN_SOCKET: Final = re.compile(r"[0-9]{3,}\.[0-9]+")
 _CLIENT_SOCKET: Final = re.compile(r"\.[0-9]{5,}-[0-9]{5,}")
@@ -22,6 +25,8 @@ _LONGEST_NAME: Final = "0000.000000"
 _PRIVATE: Final = 0o600
 _SETGID: Final = 0o2000
 _PRIVATE_DIRECTORY: Final = _SETGID | 0o700
+
+_log = Logger(namespace="distnet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +86,17 @@ class VdeDirectory:
         self._make()
         claim_path(self.ctl)
         self._claimed = True
-        self._set(self.path, self.permissions.directory)
         self.sweep()
+        others = self._others()
+        if others is None:
+            self._set(self.path, self.permissions.directory)
+        else:
+            _log.warn(
+                "{directory} has other things in it, like {name}: its mode and group are left as"
+                " they are; give the switch a directory of its own",
+                directory=self.path,
+                name=printable(others),
+            )
 
     def opened(self) -> None:
         """The control socket is bound: set its mode and group. Raises L{StartupError}."""
@@ -136,6 +150,20 @@ class VdeDirectory:
         self.sweep()
         with contextlib.suppress(OSError):
             Path(self.path).rmdir()
+
+    def _others(self) -> str | None:
+        """
+        The name of something in the directory that is no switch's, or None.
+
+        Sockets are: of consoles, say; and a file with the number of its process.
+        """
+        try:
+            for entry in Path(self.path).iterdir():
+                if not (entry.is_socket() or entry.suffix == ".pid"):
+                    return entry.name
+        except OSError as error:
+            raise StartupError(f"cannot look into {self.path}: {error.strerror}") from None
+        return None
 
     def _make(self) -> None:
         try:

@@ -34,8 +34,10 @@ class AnswerTests(ConsoleTestCase):
             ("port/setuser 4 nobody has this", b"1022 Invalid argument\n"),
             ("vlan/create 4095", b"1022 Invalid argument\n"),
             ("hash/find 2:0:0:0:0:1", EMPTY + b"1019 No such device\n"),
-            ("plugin/add /usr/lib/vde2/plugins/iplog.so", b"1002 No such file or directory\n"),
-            ("pdump/active 1", b"1038 Function not implemented\n"),
+            ("plugin/add /usr/lib/vde2/plugins/iplog.so", b"1095 Operation not supported\n"),
+            ("plugin/add dump", b"1095 Operation not supported\n"),
+            ("plugin/add /usr/lib/vde2/plugins/other.so", b"1002 No such file or directory\n"),
+            ("iplog/showinfo", b"1038 Function not implemented\n"),
         ):
             self.assertEqual(self.ask(line), answer, line)
 

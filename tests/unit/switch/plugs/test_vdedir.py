@@ -9,6 +9,7 @@ import stat
 import tempfile
 from pathlib import Path
 
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.errors import StartupError
@@ -64,6 +65,23 @@ class VdeDirectoryTests(SynchronousTestCase):
             self.directory.claim()
             self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o2770)
             self.path.chmod(0o755)
+
+    def test_with_other_things_in_it(self) -> None:
+        """A directory that others use keeps its mode and group; what a switch has there is its."""
+        self.path.mkdir(0o755)
+        for name in ("ctl", "001.5", "console"):
+            self.socket(name).close()
+        (self.path / "switch.pid").touch()
+        self.directory.claim()
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o2770)
+        self.path.chmod(0o755)
+        (self.path / "\x1b.profile").touch()
+        with capturedLogs() as events:
+            VdeDirectory(str(self.path), Permissions(0o660, 0o2770, os.getegid())).claim()
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o755)
+        [said] = map(formatEvent, events)
+        assert said is not None
+        self.assertIn("has other things in it, like ?.profile: its mode and group are left", said)
 
     def test_refused(self) -> None:
         """What cannot be a switch's directory is refused, and not changed."""
