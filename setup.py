@@ -77,7 +77,10 @@ setup(
         "docs": ["sphinx>=8", "myst-parser>=4", "furo", "towncrier>=24.8"],
     },
     entry_points={
-        "console_scripts": ["distnet = distnet.cli.main:main"],
+        "console_scripts": [
+            "distnet = distnet.cli.main:main",
+            "distnet-vde-switch = distnet.switch.cli:main",
+        ],
         "pytest11": ["distnet = distnet.pytest_plugin"],
     },
     zip_safe=False,

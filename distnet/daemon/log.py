@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
@@ -62,11 +63,22 @@ def standard_output(
     format_event: Callable[[LogEvent], str | None] | None = None,
 ) -> UnwaitingObserver:
     """The observer for standard output, in twistd's format unless another is given."""
+    return _standard(sys.stdout, format_event)
+
+
+def standard_error() -> UnwaitingObserver:
+    """The observer for standard error, of a command whose standard output is for its answers."""
+    return _standard(sys.stderr)
+
+
+def _standard(
+    file: TextIO | None, format_event: Callable[[LogEvent], str | None] | None = None
+) -> UnwaitingObserver:
     from twisted.internet import reactor
 
-    usual = textFileLogObserver(sys.stdout).formatEvent
     # Whoever has closed it does not want to know.
-    descriptor = os.open(os.devnull, os.O_WRONLY) if sys.stdout is None else sys.stdout.fileno()
+    descriptor = os.open(os.devnull, os.O_WRONLY) if file is None else file.fileno()
+    usual = textFileLogObserver(file or io.StringIO()).formatEvent
     return UnwaitingObserver(reactor, descriptor, format_event or usual)
 
 

@@ -160,7 +160,6 @@ class SwitchService(MultiService):
             clock=reactor.seconds,
             about=About(
                 version=version,
-                pid=os.getpid(),
                 mac=settings.address or make_address(),
                 started=reactor.seconds(),
                 directory=directory.path,
@@ -212,7 +211,7 @@ class SwitchService(MultiService):
         ports = tuple(self.ports())
         return SwitchStatus(
             distnet=about.version,
-            pid=about.pid,
+            pid=self.console.machine.process(),
             started=self._date(about.started),
             directory=self.vde.directory.path,
             listeners=tuple(self._listeners()),

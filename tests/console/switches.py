@@ -53,7 +53,20 @@ class ConsoleVdeSwitch(ConsoleSwitch):
 
     def command(self) -> list[str]:
         """How it is started."""
-        return ["vde_switch", "-sock", str(self.sock), "-M", self.management, *self.options]
+        options = [option for option in self.options if option != "stdin"]
+        return ["vde_switch", "-sock", str(self.sock), "-M", self.management, *options]
+
+
+class RedirectedSwitch(ConsoleSwitch):
+    """Ours, with a file, the last of its options, as its standard input."""
+
+    def command(self) -> list[str]:
+        """How it is started."""
+        *options, path = self.options
+        self.options = ("stdin", *options)
+        command = f"exec {shlex.join(super().command())} <{shlex.quote(path)}"
+        self.options = (*options, path)
+        return ["sh", "-c", command]
 
 
 def _answers(path: str) -> bool:

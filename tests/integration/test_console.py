@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.console.scripts import LOGGED_OUT, PROMPT, SCRIPTS, ConsoleClient, Sc
 from tests.console.switches import (
     ConsoleSwitch,
     ConsoleVdeSwitch,
+    RedirectedSwitch,
     Start,
 )
 from tests.daemons import PATIENCE, eventually, until
@@ -235,16 +237,46 @@ def test_only_its_user_may_connect(start_console: Start) -> None:
     assert stat.S_IMODE(Path(start_console().management).stat().st_mode) == 0o600
 
 
-def test_standard_input(start_console: Start, tmp_path: Path) -> None:
-    """Commands are taken from a pipe, answered without prompts, and its end ends nothing."""
+@pytest.mark.parametrize("kind", [ConsoleSwitch, ConsoleVdeSwitch])
+def test_standard_input(start_console: Start, kind: type[ConsoleSwitch]) -> None:
+    """Commands are taken from a pipe, answered without prompts, and its end is the switch's."""
+    if kind is ConsoleVdeSwitch and shutil.which("vde_switch") is None:
+        pytest.skip("no vde_switch here")
+    switch = start_console("stdin", kind=kind)
+    assert switch.process.stdin is not None
+    # A line each: vde_switch takes what it reads at once for one.
+    switch.process.stdin.write(b"port/create 3\n")
+    switch.process.stdin.flush()
+    switch.wait_for_log("1000 Success\n")
+    switch.process.stdin.write(b"port/showinfo\n")
+    switch.process.stdin.close()
+    assert switch.process.wait(PATIENCE) == 0
+    assert "0000 DATA END WITH '.'\nNumports=32\n" in switch.log()
+    assert "vde$" not in switch.log()
+    assert not Path(switch.management).exists()
+
+
+def test_a_session_on_standard_input(start_console: Start) -> None:
+    """Its end is not that of the switch while somebody is at the other end of the pipe."""
     switch = start_console("stdin")
     assert switch.process.stdin is not None
-    switch.process.stdin.write(b"port/create 3\nport/showinfo")
-    switch.process.stdin.close()
-    switch.wait_for_log("1000 Success\n0000 DATA END WITH '.'\nNumports=32\n")
+    switch.process.stdin.write(b"logout\n")
+    switch.process.stdin.flush()
+    switch.wait_for_log("9999 END OF SESSION")
     client = ConsoleClient(switch.management)
-    assert b"Port 0003" in client.ask("port/allprint")
-    assert "vde$" not in switch.log()
+    assert b"Numports=32" in client.ask("port/showinfo")
+    client.close()
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_nobody_at_standard_input(start_console: Start, tmp_path: Path, made: bool) -> None:
+    """The end of a file ends nothing, nor that of /dev/null, which services are started with."""
+    commands = tmp_path / "commands"
+    commands.write_text("port/create 3\n")
+    switch = start_console(str(commands) if made else os.devnull, kind=RedirectedSwitch)
+    client = ConsoleClient(switch.management)
+    eventually("it was read", lambda: (b"Port 0003" in client.ask("port/allprint")) is made)
+    assert b"Numports=32" in client.ask("port/showinfo")
     client.close()
 
 

@@ -113,7 +113,7 @@ class ConsoleSteps:
             self._bridge,
             observer,
             clock=self._clock.seconds,
-            about=About("9", 7, bytes(6), 0.0, "/sock", 0o660, ("/mgmt", 0o600)),
+            about=About("9", bytes(6), 0.0, "/sock", 0o660, ("/mgmt", 0o600)),
             machine=machine,
         )
         self._output = bytearray()

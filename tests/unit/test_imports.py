@@ -32,6 +32,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("pytest_plugin",),
     # The command lines wire them.
     ("master.options", "switch.options", "cli"),
+    ("switch.cli",),
 )
 """The one place that says which module stands where: a new one is entered here."""
 

@@ -33,7 +33,7 @@ def _show_info(session: ConsoleSession) -> Iterator[str]:
     yield from about.banner
     yield ""
     uptime = int(console.clock() - about.started)
-    yield f"pid {about.pid} MAC {about.mac.hex(':')} uptime {uptime}"
+    yield f"pid {console.machine.process()} MAC {about.mac.hex(':')} uptime {uptime}"
     if about.management is not None:
         path, mode = about.management
         yield f"mgmt {path} perm {mode:04o}"

@@ -30,6 +30,10 @@ class ThisMachine(Machine):
         """Stop the reactor."""
         self._reactor.stop()
 
+    def process(self) -> int:
+        """The number of this process."""
+        return os.getpid()
+
     def read_script(self, path: str) -> bytes:
         """All of a file of at most L{MAX_SCRIPT} bytes, never waiting for it. Raises OSError."""
         # A fifo would wait for whoever writes to it.

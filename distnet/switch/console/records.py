@@ -51,7 +51,6 @@ class About:
     What the console tells of the switch and cannot find out.
 
     @ivar version: of this program.
-    @ivar pid: of its process.
     @ivar mac: the switch's own address.
     @ivar started: in seconds, as the clock counts that the console is given.
     @ivar directory: the directory of the control socket, or None without one.
@@ -60,7 +59,6 @@ class About:
     """
 
     version: str = ""
-    pid: int = 0
     mac: bytes = bytes(6)
     started: float = 0.0
     directory: str | None = None
@@ -93,6 +91,10 @@ class Machine:
 
     def shut_down(self) -> None:
         """Stop the switch."""
+
+    def process(self) -> int:
+        """The number of the switch's process, which is another one once that is a daemon."""
+        return 0
 
     def user_id(self, name: str) -> int:
         """The uid of a user, by name or number. Raises KeyError or ValueError."""

@@ -39,6 +39,8 @@ class ConsoleProtocol(Protocol):
     One console, over anything that is a stream.
 
     It reads only while the other side reads what it is answered.
+
+    @ivar read_all: the other side types nothing more.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class ConsoleProtocol(Protocol):
         self._done = done
         self._session: ConsoleSession | None = None
         self._closing = False
-        self._read_all = False
+        self.read_all = False
 
     def connectionMade(self) -> None:
         """Begin a session, if there are not too many."""
@@ -88,7 +90,7 @@ class ConsoleProtocol(Protocol):
 
     def readConnectionLost(self) -> None:
         """Nothing more will be typed: answer what is there, then close."""
-        self._read_all = True
+        self.read_all = True
         self._look_for_end()
 
     def writeConnectionLost(self) -> None:
@@ -106,12 +108,12 @@ class ConsoleProtocol(Protocol):
         """The other side does not read."""
         if self._session is not None:
             self._session.pause()
-        if not self._read_all:
+        if not self.read_all:
             cast(Any, self.transport).pauseProducing()
 
     def resumeProducing(self) -> None:
         """The other side reads again."""
-        if not (self._read_all or self._closing):
+        if not (self.read_all or self._closing):
             cast(Any, self.transport).resumeProducing()
         if self._session is not None:
             self._session.resume()
@@ -136,9 +138,9 @@ class ConsoleProtocol(Protocol):
         session = self._session
         if session is None:
             return
-        if self._read_all and not (session.paused or session.ended):
+        if self.read_all and not (session.paused or session.ended):
             session.finish()
-        if session.ended or (self._read_all and not session.paused):
+        if session.ended or (self.read_all and not session.paused):
             self.close()
 
     def _await_silence(self) -> None:
@@ -229,9 +231,11 @@ class StandardInputService(Service):
     """
     A console on standard input and output. At a terminal it prompts.
 
-    Nothing ends with it but at a terminal, where the end of input stops the switch: elsewhere
-    input is often /dev/null.
+    The end of input stops the switch, as it stops vde_switch: who has started it has closed the
+    pipe. That of a file does not, nor that of /dev/null, which services are started with.
     """
+
+    log = Logger(namespace="distnet")
 
     def __init__(self, reactor: Any, console: Console) -> None:
         self._reactor = reactor
@@ -247,7 +251,11 @@ class StandardInputService(Service):
         except OSError:
             return
         terminal = os.isatty(0)
-        done = self._at_end if terminal else self._forget
+        done = self._forget
+        if terminal:
+            done = self._at_end
+        elif _somebody_writes(0):
+            done = self._at_end_of_pipe
         self._protocol = ConsoleProtocol(
             self._console, prompts=terminal, greets=terminal, done=done
         )
@@ -264,10 +272,23 @@ class StandardInputService(Service):
     def _at_end(self, protocol: ConsoleProtocol) -> None:
         self._forget(protocol)
         if self.running:
+            self.log.info("standard input has ended: stopping (--nostdin goes on without it)")
             self._console.shut_down()
+
+    def _at_end_of_pipe(self, protocol: ConsoleProtocol) -> None:
+        # Else the session was ended, or nobody reads the answers.
+        if protocol.read_all:
+            self._at_end(protocol)
+        self._forget(protocol)
 
     def _forget(self, protocol: ConsoleProtocol) -> None:
         self._protocol = None
+
+
+def _somebody_writes(descriptor: int) -> bool:
+    """Whether it is a pipe or a socket, which somebody has at the other end."""
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def _reopen(descriptor: int, flags: int) -> int:

@@ -27,6 +27,10 @@ class MachineOfTest(Machine):
     def __init__(self, case: ConsoleTestCase) -> None:
         self._case = case
 
+    def process(self) -> int:
+        """A number."""
+        return 7
+
     def wall_clock(self) -> float:
         """The test's clock."""
         return self._case.clock.seconds()
@@ -62,7 +66,7 @@ class ConsoleTestCase(SynchronousTestCase):
             self.bridge,
             observer,
             clock=self.clock.seconds,
-            about=About("9", 7, b"\0\xff\1\2\3\4", 0.0, "/sock", 0o660, ("/mgmt", 0o600)),
+            about=About("9", b"\0\xff\1\2\3\4", 0.0, "/sock", 0o660, ("/mgmt", 0o600)),
             machine=MachineOfTest(self),
         )
         self.session, self.output = self.new_session()
