@@ -14,13 +14,26 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.compared import LESS, MORE
 from bench.contest import Amount, Case
-from bench.gatewaycontestants import CONTESTANTS, Contestant, Running, started
+from bench.gatewaycontestants import (
+    CONTESTANTS,
+    GATEWAY,
+    GUEST,
+    MASTER,
+    SWITCH,
+    Contestant,
+    InPasst,
+    InQemu,
+    Running,
+    Way,
+    started,
+)
 from bench.generator import BUSY
 from bench.goals import Goal
-from bench.pump import Pumped, family, pump
+from bench.pump import Pumped, pump
 from bench.records import Measured
 from distnet.wire import encode_message
 from tests.daemons import PATIENCE, eventually
@@ -30,10 +43,10 @@ from tests.masters import Kernel
 PAYLOAD = 1024
 MESSAGES = 64
 """So many messages are sent by one call."""
-RATE, CPU, MASTER = "MB/s", "switch's and gateway's CPU, ms/MB", "master's CPU, ms/MB"
+RATE, CPU, ITS = "MB/s", "switch's and gateway's CPU, ms/MB", "master's CPU, ms/MB"
 STREAM = ("--pace", "stream")
-_ADDRESSES = ("10.0.2.40", "10.0.2.41")
-_SWITCH, _GATEWAY, _MASTER, _PLUGS = "switch", "gateway", "master", "plugs"
+_OTHER = "10.0.2.41"
+_PLUGS = "plugs"
 _numbers = itertools.count(1)
 
 
@@ -60,24 +73,27 @@ class Bytes:
     def measure(self, contestant: Contestant) -> Measured:
         """Send for a while: the rate, and what that cost."""
         with started(contestant, *self.options) as place:
-            got = self._through(place) if place.gateway else self._beside(place)
+            got = (
+                self._beside(place) if contestant.way is Way.GUESTS
+                else self._to_master(place, contestant.way)
+            )  # fmt: skip
         megabytes = got.received / 1e6
         plugs = got.cpu[_PLUGS] / got.seconds
         figures = {
             RATE: megabytes / got.seconds,
-            CPU: (got.cpu[_SWITCH] + got.cpu[_GATEWAY]) / megabytes * 1000,
-            MASTER: got.cpu[_MASTER] / megabytes * 1000,
-            "switch's CPU, %": got.cpu[_SWITCH] / got.seconds * 100,
-            "gateway's CPU, %": got.cpu[_GATEWAY] / got.seconds * 100,
+            CPU: (got.cpu[SWITCH] + got.cpu[GATEWAY]) / megabytes * 1000,
+            ITS: got.cpu[MASTER] / megabytes * 1000,
+            "switch's CPU, %": got.cpu[SWITCH] / got.seconds * 100,
+            "gateway's CPU, %": got.cpu[GATEWAY] / got.seconds * 100,
             "vde_plug2tap's CPU, %": plugs * 100,
         }
         return Measured(figures, bound=plugs > BUSY)
 
-    def _through(self, place: Running) -> Pumped:
-        assert place.gateway is not None
+    def _to_master(self, place: Running, way: Way) -> Pumped:
         assert place.master is not None
-        with _guest(place, 0) as guest:
-            node = Kernel(place.master.address("unix:").removeprefix("unix:"))
+        path = place.master.address("unix:").removeprefix("unix:")
+        with _guest(place, way) as guest:
+            node = Kernel(path)
             with node, guest.connect() as its:
                 node.read_id()
                 its.read_id()
@@ -85,36 +101,49 @@ class Bytes:
                 data = encode_message(ends[1].id, bytes(PAYLOAD)) * MESSAGES
                 return pump(
                     ends[0].socket, ends[1].socket, data, self.amount.tcp,
-                    {
-                        _SWITCH: [place.switch.process.pid],
-                        _GATEWAY: family(place.gateway.process.pid),
-                        _MASTER: [place.master.process.pid],
-                        _PLUGS: [guest.plug.pid],
-                    },
+                    _kinds(place, guest, way),
                 )  # fmt: skip
 
     def _beside(self, place: Running) -> Pumped:
-        with _guest(place, 0) as one, _guest(place, 1) as other:
-            eventually("they reach each other", lambda: one.ping(_ADDRESSES[1]))
+        with _guest(place, Way.GUESTS) as one, _guest(place, Way.GUESTS, _OTHER) as other:
+            eventually("they reach each other", lambda: one.ping(_OTHER))
             with other.entered():
-                listener = socket.create_server((_ADDRESSES[1], 0))
+                listener = socket.create_server((_OTHER, 0))
             with one.entered():
                 sender = socket.create_connection(listener.getsockname(), PATIENCE)
             with listener, sender, listener.accept()[0] as receiver:
                 data = encode_message(0, bytes(PAYLOAD)) * MESSAGES
                 return pump(
                     sender, receiver, data, self.amount.tcp,
-                    {
-                        _SWITCH: [place.switch.process.pid], _GATEWAY: [], _MASTER: [],
-                        _PLUGS: [one.plug.pid],
-                    },
+                    _kinds(place, one, Way.GUESTS),
                 )  # fmt: skip
 
 
+def _kinds(place: Running, guest: Machine, way: Way) -> dict[str, list[int]]:
+    """
+    Whose processor time is counted as what.
+
+    QEMU and passt are switch, gateway and plug at once.
+    """
+    plug = [guest.plug.pid]
+    if way in (Way.QEMU, Way.PASST):
+        return {**place.pids, GATEWAY: plug, _PLUGS: []}
+    return {**place.pids, _PLUGS: plug}
+
+
 @contextlib.contextmanager
-def _guest(place: Running, which: int) -> Iterator[Machine]:
+def _guest(place: Running, way: Way, address: str = GUEST) -> Iterator[Machine]:
     name = f"bench{os.getpid()}g{next(_numbers)}"
-    with Machine(place.switch.sock, _ADDRESSES[which], name) as machine:
+    if way is Way.QEMU:
+        assert place.master is not None
+        machine: Machine = InQemu(Path(place.master.address("unix:").removeprefix("unix:")), name)
+    elif way is Way.PASST:
+        assert place.master is not None
+        machine = InPasst(place.master.port, name)
+    else:
+        assert place.switch is not None
+        machine = Machine(place.switch.sock, address, name)
+    with machine:
         yield machine
 
 

@@ -130,15 +130,18 @@ class Machine:
     def __init__(self, directory: Path, address: str | None, name: str) -> None:
         self.name = name
         self._ip("netns", "add", name)
-        self.plug = subprocess.Popen(
-            ["ip", "netns", "exec", name, "vde_plug2tap", "-s", str(directory), "tap0"]
-        )
+        self.plug = subprocess.Popen(self.command(directory))
         eventually("there is a tap", lambda: Path(f"/proc/{self.plug.pid}/fd").exists())
         eventually("there is a tap", self._has_tap)
         if address is not None:
             self._ip("-n", name, "addr", "add", f"{address}/24", "dev", "tap0")
         self._ip("-n", name, "link", "set", "lo", "up")
         self._ip("-n", name, "link", "set", "tap0", "up")
+
+    def command(self, directory: Path) -> list[str]:
+        """What plugs it in, as a tap of its own with the name C{tap0}."""
+        plug = ["vde_plug2tap", "-s", str(directory), "tap0"]
+        return ["ip", "netns", "exec", self.name, *plug]
 
     def _has_tap(self) -> bool:
         show = ["ip", "-n", self.name, "link", "show", "tap0"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.gatewaycases import CPU, RATE, cases
-from bench.gatewaycontestants import OURS, PURE, THEIRS
+from bench.gatewaycontestants import OURS, PASST, PURE, QEMU, THEIRS
 from bench.generator import LoadError
 from bench.pump import family, pump
 from tests.benches import SMALL, lines_of, measured_in
@@ -44,6 +44,8 @@ def test_a_family_has_all_that_were_started() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 @pytest.mark.skipif(shutil.which("vde_plug2tap") is None, reason="no vde2 here")
+@pytest.mark.skipif(shutil.which("pasta") is None, reason="no passt here")
+@pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="no QEMU here")
 @pytest.mark.skipif(find_library("slirp") is None, reason="no libslirp0 here")
 def test_all_cases_are_measured(tmp_path: Path) -> None:
     """The table has the rate and the cost of each case, with a gateway and without one."""
@@ -51,7 +53,8 @@ def test_all_cases_are_measured(tmp_path: Path) -> None:
     assert not report.failures
     lines = lines_of(markdown)
     assert lines[0][2:5] == [OURS.name, PURE.name, THEIRS.name]
-    shown = {(line[0], line[1]): line[2:5] for line in lines[2:]}
+    assert lines[0][-2:] == [QEMU.name, PASST.name]
+    shown = {(line[0], line[1]): (*line[2:5], *line[-2:]) for line in lines[2:]}
     for case in cases(SMALL):
         for figure in (RATE, CPU):
             assert all(
