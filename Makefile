@@ -4,6 +4,7 @@
 #             sanitizers, all without native code, the mutations, and the long random runs
 # make mutations  tries those that are about files that changed since the branch left main;
 #             make mutations REV=... since it left another, ALL=1 all, NAMES='...' the named ones
+# make test-zcore ZCORE=DIR  three real zCores on distnet; DIR has zcore.bin and riscv64.img
 # make test-long  the long random runs of the switch and the gateway, some minutes
 # make test-versions  some tests on all versions of Python and the oldest Twisted (nox)
 # make lint  ruff and mypy, and the documents
@@ -18,7 +19,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: run test test-all mutations test-versions packages native test-long lint docs changelog format bench clean
+.PHONY: run test test-all mutations test-versions packages native test-long test-zcore zcore-is-given lint docs changelog format bench clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd -n distnet --port 1234
@@ -45,6 +46,15 @@ native: packages $(VENV)/installed-for-tests
 
 test-long: $(VENV)/installed-for-tests
 	$(BIN)/python -m tests.long
+
+# First of all, before anything is set up.
+zcore-is-given:
+	@test -n '$(ZCORE)' || { echo 'say where a zCore is: make test-zcore ZCORE=DIR'; \
+		echo 'DIR has zcore.bin and riscv64.img or riscv64.img.gz: see docs/zcore.md'; exit 2; }
+	@test -f '$(ZCORE)/zcore.bin' || { echo 'there is no $(ZCORE)/zcore.bin: see docs/zcore.md'; exit 2; }
+
+test-zcore: zcore-is-given native
+	DISTNET_ZCORE='$(abspath $(ZCORE))' $(BIN)/python -m pytest -v tests/zcore
 
 lint: docs
 	$(BIN)/ruff check .

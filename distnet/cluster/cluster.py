@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 import shutil
 import signal
@@ -303,6 +304,8 @@ class Cluster:
         why = "it is connected, and has not read its id"
         if state != "unsettled" or not self._is_news:
             why = f"it has not connected to {GUEST_MASTER}, or has not read its id"
+        if re.search(r"\bIP=1\b", node.config.append):
+            why += "; a zCore with IP=1 has the master's own address: write IP={n}"
         return f"{node.name} has no id after {self.config.timeout:g} s: {why}\n{node.report()}"
 
     def _ask_node(self, node: Node) -> dict[str, Any]:

@@ -133,10 +133,11 @@ def test_a_kernel_that_ends(place: Clusters, tiny: Write) -> None:
 
 def test_a_kernel_that_never_connects(place: Clusters, tiny: Write) -> None:
     """A kernel that does not come for its id in time is named, with what it has said."""
-    said = fails(place, tiny(timeout=5, nodes=1))
+    said = fails(place, tiny(timeout=5, nodes=1, append="LOG=warn:IP=1"))
     assert said.startswith(
         "distnet: node 0 has no id after 5 s: it has not connected to 10.0.2.16:1234,"
-        " or has not read its id\nnode 0: QEMU runs\n  qemu-system-riscv64 "
+        " or has not read its id; a zCore with IP=1 has the master's own address: write IP={n}\n"
+        "node 0: QEMU runs\n  qemu-system-riscv64 "
     )
     assert "  | tiny kernel\n" in said
 
