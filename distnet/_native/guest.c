@@ -660,7 +660,7 @@ static void received(struct guest *guest, const unsigned char *frame, size_t siz
     if (!segment_from_guest(&guest->plan, guest->mac, frame, size, &segment)) {
         end_run(guest);
         end_last(guest);
-        if (guest->proven && guest->outward == OUTWARD_NONE &&
+        if (guest->proven && guest->outward == OUTWARD_NONE && !guest->asking &&
             segment_is_others(&guest->plan, guest->mac, frame, size)) {
             guest_introduce(guest, frame + 26);
             guest_input(guest, frame, size);

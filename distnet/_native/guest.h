@@ -116,6 +116,7 @@ struct guest {
     struct flow flow[SIMPLE_FLOWS];
     int flows, python_flows; /* the latter: Python counts them */
     enum outward outward;
+    int asking; /* Python is to see what the guest sends to others */
     struct run run;
 
     struct relay *relays, *ended;

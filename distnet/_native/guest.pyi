@@ -108,6 +108,9 @@ class Guest:
     def set_outward(self, how: int) -> None:
         """Which frames for the guest C{rest.outward} is to see."""
 
+    def set_asking(self, is_asking: bool) -> None:
+        """Whether C{rest.received} is to see segments that are for others than the master."""
+
     def change_plug(self, descriptor: int) -> None:
         """Another plug, or -1: none."""
 

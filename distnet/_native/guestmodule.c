@@ -377,6 +377,15 @@ static PyObject *py_set_outward(Guest *self, PyObject *how)
     Py_RETURN_NONE;
 }
 
+static PyObject *py_set_asking(Guest *self, PyObject *is_asking)
+{
+    int asking = PyObject_IsTrue(is_asking);
+    if (asking < 0)
+        return NULL;
+    self->guest->asking = asking;
+    Py_RETURN_NONE;
+}
+
 static PyObject *py_wait_for(Guest *self, PyObject *fd)
 {
     long number = PyLong_AsLong(fd);
@@ -448,6 +457,7 @@ static PyMethodDef guest_methods[] = {
     {"take_flows", (PyCFunction)py_take_flows, METH_NOARGS, NULL},
     {"hold", (PyCFunction)py_hold, METH_O, NULL},
     {"set_outward", (PyCFunction)py_set_outward, METH_O, NULL},
+    {"set_asking", (PyCFunction)py_set_asking, METH_O, NULL},
     {"wait_for", (PyCFunction)py_wait_for, METH_O, NULL},
     {"change_plug", (PyCFunction)py_change_plug, METH_O, NULL},
     {"dropped", (PyCFunction)py_dropped, METH_NOARGS, NULL},

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
+import sys
+import termios
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
@@ -20,7 +23,10 @@ from distnet.mac import format_mac
 from distnet.sockets.descriptor import Descriptor
 
 STUCK_SECONDS: Final = 5.0
-"""How long a process may take nothing at all while there is something for it."""
+"""
+How long a process may take nothing at all while there is more for it than there is room for; or
+else, how long until it is asked whether it is there, and how long it has to answer.
+"""
 END_SECONDS: Final = 2.0
 """How long one has to end that was told to."""
 MESSAGES_AT_ONCE: Final = 16
@@ -67,6 +73,8 @@ class Child(Descriptor):
         self._frames = frames
         self._channel = channel
         self._full_since: float | None = None
+        self._watch: Any = None
+        self._doubted = False
         self._deadline: Any = None
         self._closed = False
         self.want_to_read(True)
@@ -84,7 +92,21 @@ class Child(Descriptor):
             return False
         else:
             self._full_since = None
+            if self._watch is None:
+                self._watch = self._reactor.callLater(STUCK_SECONDS, self._look)
         return True
+
+    def _look(self) -> None:
+        """Whether it has taken what it was given; if not, it is asked, since it may be busy."""
+        self._watch = None
+        if self._closed or not _unread(self._frames):
+            self._doubted = False
+        elif self._doubted:
+            self._is_stuck()
+        else:
+            self._doubted = True
+            self.tell({"there": True})
+            self._watch = self._reactor.callLater(STUCK_SECONDS, self._look)
 
     def tell(self, message: Message, *descriptors: int) -> None:
         """Send it a message."""
@@ -127,7 +149,11 @@ class Child(Descriptor):
         now = self._reactor.seconds()
         if self._full_since is None:
             self._full_since = now
-        elif now - self._full_since > STUCK_SECONDS and not self.ending:
+        elif now - self._full_since > STUCK_SECONDS:
+            self._is_stuck()
+
+    def _is_stuck(self) -> None:
+        if not self.ending:
             _log.error("{mac}: its process does nothing any more: ended", mac=format_mac(self.mac))
             self.kill()
 
@@ -140,6 +166,8 @@ class Child(Descriptor):
             self._end()
 
     def _hear(self, message: Message) -> None:
+        # Whatever it says, it is there.
+        self._doubted = False
         assert self.received is not None
         self.received(self, message)
 
@@ -154,8 +182,16 @@ class Child(Descriptor):
         self._closed = True
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
         self.want_to_read(False)
         self._channel.close()
         self._frames.close()
         assert self.lost is not None
         self.lost(self)
+
+
+def _unread(sock: socket.socket) -> int:
+    """How many bytes the other end has not read yet; unix(7) has nothing of it, but tcp(7) has."""
+    return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)

@@ -17,6 +17,8 @@ from distnet.sockets.descriptor import Descriptor
 FIRST_SECONDS: Final = 0.1
 MOST_SECONDS: Final = 10.0
 """How long until it is started again; doubled each time that it did not run for longer."""
+ANSWER_SECONDS: Final = 5.0
+"""How long it has to answer."""
 END_SECONDS: Final = 2.0
 """How long it has to end."""
 MESSAGES_AT_ONCE: Final = 16
@@ -57,6 +59,8 @@ class Forker(Descriptor):
         self._backoff = Backoff(FIRST_SECONDS, MOST_SECONDS)
         self._began = 0.0
         self._later: Any = None
+        self._unanswered = 0
+        self._deadline: Any = None
 
     @property
     def is_there(self) -> bool:
@@ -92,7 +96,36 @@ class Forker(Descriptor):
 
     def ask(self, words: Message, *descriptors: int) -> bool:
         """Ask for a process. Returns False if that is not possible now."""
-        return self._channel is not None and self._channel.send(words, *descriptors)
+        if self._channel is None or not self._channel.send(words, *descriptors):
+            return False
+        self._unanswered += 1
+        if self._deadline is None:
+            self._wait_for_answer()
+        return True
+
+    def _wait_for_answer(self) -> None:
+        self._deadline = self._reactor.callLater(ANSWER_SECONDS, self._does_nothing)
+
+    def _wait_no_more(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _does_nothing(self) -> None:
+        """It may have been stopped: those that it has forked go on, and newcomers need another."""
+        self._deadline = None
+        assert self._process is not None
+        _log.error("what forks guests' processes does nothing any more: ended")
+        self._process.kill()
+
+    def _hear(self, message: Message) -> None:
+        if "ended" not in message:
+            self._unanswered -= 1
+            self._wait_no_more()
+            if self._unanswered > 0:
+                self._wait_for_answer()
+        if "forked" not in message:
+            self._told(message)
 
     def fileno(self) -> int:
         return -1 if self._channel is None else self._channel.socket.fileno()
@@ -100,7 +133,7 @@ class Forker(Descriptor):
     def doRead(self) -> None:
         """It tells of a process, or has ended."""
         assert self._channel is not None
-        if not self._channel.hear(MESSAGES_AT_ONCE, self._told):
+        if not self._channel.hear(MESSAGES_AT_ONCE, self._hear):
             self._has_ended()
 
     def connectionLost(self, reason: Failure) -> None:
@@ -115,6 +148,8 @@ class Forker(Descriptor):
 
     def _end(self) -> int | None:
         process, self._process = self._process, None
+        self._unanswered = 0
+        self._wait_no_more()
         if self._channel is not None:
             self.want_to_read(False)
             self._channel.close()

@@ -225,6 +225,8 @@ class GuestProcess:
             self._connects_elsewhere(bytes.fromhex(message["again"]))
         if "forward" in message:
             self._forward_from_host(message["forward"])
+        if "there" in message:
+            self._tell({"here": True})
         if "make_room" in message:
             self._make_room(message["make_room"])
         if "end" in message:
@@ -582,9 +584,14 @@ class GuestProcess:
 
     def _look_whether_idle(self) -> None:
         silent = self._loop.seconds() - self._heard
-        if silent >= IDLE_SECONDS and not self.relays and not self._outside.are_in_use(self.mac):
-            self._tell({"idle": True})
+        if silent >= IDLE_SECONDS and not self.relays:
+            self._is_silent()
         self._loop.call_later(IDLE_SECONDS, self._look_whether_idle)
+
+    def _is_silent(self) -> None:
+        """The guest was silent for long, and has no connection to the master."""
+        if not self._outside.are_in_use(self.mac):
+            self._tell({"idle": True})
 
 
 def _dns_query(frame: bytes) -> tuple[bytes, int, bytes] | None:

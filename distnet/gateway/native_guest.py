@@ -102,7 +102,10 @@ class NativeGuestProcess(GuestProcess):
 
     def received(self, frame: bytes) -> None:
         """A frame has come that is not just a segment for the master."""
+        asked = bool(self._outside.asked)
         self._received(frame, None, {})
+        if asked and not self._outside.asked:
+            self._guest.set_asking(False)
 
     def told(self, data: bytes, descriptors: list[int]) -> None:
         """The gateway tells something that is told seldom."""
@@ -123,7 +126,8 @@ class NativeGuestProcess(GuestProcess):
 
     def idle(self) -> None:
         """The guest was silent for long, and has no connection to the master."""
-        self._tell({"idle": True})
+        self._is_silent()
+        self._guest.set_asking(bool(self._outside.asked))
 
     def outward(self, frame: bytes) -> bytes:
         """A frame of libslirp's as the guest is to have it; as long as it was."""

@@ -9,6 +9,7 @@ ends, so does this process; those that it has forked go on.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import gc
 import os
@@ -103,14 +104,18 @@ def _moved(descriptor: int, number: int) -> int:
 
 def _fork(channel: Channel, asked: Message, descriptors: list[int]) -> int | None:
     """As fork(2); None if there is no child."""
-    if len(descriptors) != DESCRIPTORS:
-        # There was none left for one of them.
-        return None
     try:
-        return os.fork()
+        if len(descriptors) != DESCRIPTORS:
+            # There was none left for one of them.
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        pid = os.fork()
     except OSError as error:
         channel.send({"failed": error.strerror, "mac": asked["mac"]})
         return None
+    if pid:
+        # That it does something at all.
+        channel.send({"forked": pid})
+    return pid
 
 
 def _reap(channel: Channel) -> None:

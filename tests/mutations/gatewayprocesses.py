@@ -423,4 +423,20 @@ MUTATIONS = (
             "test_its_process_is_killed",
         ),
     ),
+    Mutation(
+        "zygote-that-is-stopped-stays",
+        "what forks is ended if it does not answer",
+        "Forker._does_nothing",
+        "self._process.kill()",
+        "pass",
+        ("ForkerTests.test_it_does_nothing",),
+    ),
+    Mutation(
+        "stopped-processes-stay",
+        "one that takes nothing and does not answer is ended",
+        "gateway.child.Child._look",
+        "self._is_stuck()",
+        "pass",
+        ("EndingTests.test_stopped",),
+    ),
 )

@@ -14,6 +14,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from distnet.gateway import child as child_module
 from distnet.gateway import children as children_module
 from distnet.gateway.channel import MAX_DESCRIPTORS, Channel, Message
 from distnet.gateway.child import END_SECONDS, STUCK_SECONDS, Child
@@ -28,7 +29,7 @@ from distnet.gateway.children import (
     Children,
     What,
 )
-from distnet.gateway.forker import FIRST_SECONDS
+from distnet.gateway.forker import ANSWER_SECONDS, FIRST_SECONDS
 from distnet.gateway.merge import LONGEST_BATCH, frames_of
 from distnet.gateway.state import Flow
 from tests.unit.gateway.limits import no_descriptor_left, open_descriptors
@@ -100,6 +101,7 @@ class Zygote:
 
     def __init__(self, command: list[str], stdin: int) -> None:
         self.command = command
+        self.answers = True
         self.channel = Channel(socket.socket(fileno=os.dup(stdin)))
         self.channel.socket.setblocking(False)
 
@@ -110,8 +112,14 @@ class Zygote:
             while (received := self.channel.receive()) is not None:
                 asked, descriptors = received
                 assert len(descriptors) == MAX_DESCRIPTORS
+                if self.answers:
+                    self.channel.send({"forked": 1000})
                 processes.append(Process(asked["mac"], descriptors))
         return processes
+
+    def kill(self) -> None:
+        """End it."""
+        self.channel.close()
 
     def wait(self, timeout: float | None = None) -> int:
         """It has ended."""
@@ -160,6 +168,10 @@ class ChildrenTestCase(SynchronousTestCase):
         """One that was started."""
         self.zygotes: list[Zygote] = []
         self.killed: list[int] = []
+        # Few tests are about processes that take nothing.
+        unread = child_module._unread
+        self.reads = True
+        self.patch(child_module, "_unread", lambda sock: 0 if self.reads else unread(sock))
         self.patch(subprocess, "Popen", self.popen)
         self.patch(os, "kill", lambda pid, number: self.killed.append(pid))
         self.reactor = Turning()
@@ -185,6 +197,7 @@ class ChildrenTestCase(SynchronousTestCase):
     def asked(self) -> list[Process]:
         """The processes that the newest zygote was asked for."""
         processes = self.zygotes[-1].asked()
+        self.reactor.settle()
         self.processes.update((each.mac, each) for each in processes)
         return processes
 
@@ -265,9 +278,10 @@ class NurseryTests(ChildrenTestCase):
         passed = itertools.count()
         called: list[float] = []
 
-        def call_later(seconds: float, *call: Any) -> Any:
-            called.append(seconds)
-            return later(seconds, *call)
+        def call_later(seconds: float, call: Any) -> Any:
+            if call == self.children._go_on:
+                called.append(seconds)
+            return later(seconds, call)
 
         self.patch(self.reactor, "seconds", lambda: now() + next(passed) * 1e-6)
         self.patch(self.reactor, "callLater", call_later)
@@ -493,6 +507,36 @@ class EndingTests(ChildrenTestCase):
         self.reactor.settle()
         self.assertEqual(self.parent.seen[-1], ("gone", mac(1), False, 1))
 
+    def test_stopped(self) -> None:
+        """One that takes nothing is asked, and killed if it does not answer."""
+        self.reads = False
+        child, process = self.started(pid=77)
+        child.input(b"frame")
+        self.reactor.advance(STUCK_SECONDS)
+        self.assertEqual([set(each) - {"descriptors"} for each in process.told()[1:]], [{"there"}])
+        with capturedLogs() as events:
+            self.reactor.advance(STUCK_SECONDS)
+        self.assertEqual(self.killed, [77])
+        self.assertIn("does nothing any more", formatEvent(events[0]))
+
+    def test_one_that_answers(self) -> None:
+        """One that answers, or takes what there was for it after all, is there."""
+        self.reads = False
+        child, process = self.started(pid=77)
+        child.input(b"frame")
+        process.say({"proven": True})
+        self.reactor.settle()
+        for _ in range(3):
+            self.reactor.advance(STUCK_SECONDS)
+            self.assertEqual(len([each for each in process.told() if "there" in each]), 1)
+            process.say({"here": True})
+            self.reactor.settle()
+        process.got()
+        self.reactor.advance(STUCK_SECONDS)
+        # And nobody looks any more while nothing is sent to it.
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.assertEqual(self.killed, [])
+
     def test_busy(self) -> None:
         """One that goes on is only busy, however long that lasts."""
         child, process = self.started(pid=77)
@@ -618,6 +662,40 @@ class ForkerTests(ChildrenTestCase):
         self.patch(subprocess, "Popen", self.popen)
         self.reactor.advance(4 * FIRST_SECONDS)
         self.assertEqual(len(self.zygotes), 2)
+
+    def test_it_does_nothing(self) -> None:
+        """If it does not answer in time another one is started, and guests get their processes."""
+        self.zygotes[0].answers = False
+        self.children.input(mac(1), b"SYN")
+        self.reactor.advance(ANSWER_SECONDS / 2)
+        self.children.input(mac(2), b"SYN")
+        for process in self.asked():
+            process.end()
+        with capturedLogs() as events:
+            self.reactor.advance(ANSWER_SECONDS / 2)
+            self.reactor.settle()
+        lines = [formatEvent(event) for event in events]
+        self.assertIn("does nothing any more", lines[0])
+        self.assertEqual(len(lines), 2)
+        self.assertEqual(self.children.running, {})
+        self.reactor.advance(FIRST_SECONDS)
+        self.children.input(mac(2), b"SYN")
+        self.assertEqual([each.mac for each in self.asked()], [mac(2)])
+
+    def test_it_answers(self) -> None:
+        """As long as it answers the others may take their time."""
+        self.zygotes[0].answers = False
+        for number in range(4):
+            self.children.input(mac(number), b"SYN")
+        for process in self.asked():
+            self.reactor.advance(ANSWER_SECONDS - 1)
+            self.zygotes[0].channel.send({"forked": 1000})
+            self.reactor.settle()
+            process.end()
+        self.reactor.advance(ANSWER_SECONDS)
+        self.reactor.settle()
+        self.assertEqual(len(self.zygotes), 1)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_cannot_fork(self) -> None:
         """That it cannot fork is said."""

@@ -167,6 +167,12 @@ class GuestProcessTestCase(SynchronousTestCase):
 class GuestProcessTests(GuestProcessTestCase):
     """What becomes of connections."""
 
+    def test_whether_it_is_there(self) -> None:
+        """It answers."""
+        self.said()
+        self.told({"there": True})
+        self.assertEqual(self.said(), [{"here": True}])
+
     def test_silent_after_the_switch_has_gone(self) -> None:
         """Guests that are not heard of for some time after the switch has gone are not there."""
         self.unplugged()

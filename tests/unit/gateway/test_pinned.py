@@ -76,6 +76,7 @@ class PinnedTests(ChildrenTestCase):
         self.children.input(MAC, b"a frame")
         self.pin(FORWARD)
         self.crowd(0, MOST_UNPROVEN)
+        self.asked()
         self.reactor.advance(MOST_UNPROVEN_SECONDS)
         self.crowd(100, MOST_UNPROVEN)
         self.assertEqual(self.told(), [{"forward": [FORWARD]}])

@@ -107,7 +107,12 @@ class ZygoteTestCase(SynchronousTestCase):
         return process
 
     def told(self) -> Message:
-        """What the zygote tells next."""
+        """What the zygote tells next, but for what it has forked."""
+        while "forked" in (message := self._told()):
+            pass
+        return message
+
+    def _told(self) -> Message:
         assert select.select([self.channel.socket], [], [], PATIENCE)[0]
         received = self.channel.receive()
         assert received is not None
@@ -152,9 +157,15 @@ class ForkingTests(ZygoteTestCase):
         self.assertEqual(Path(f"/proc/{process.pid}/comm").read_text(), "distnet-guest\n")
 
     def test_without_descriptors(self) -> None:
-        """A request that came without them is not answered, and ends nothing."""
+        """A request that came without them is refused, and ends nothing."""
         self.channel.send({"mac": MAC.hex()})
+        self.assertEqual(self.told(), {"failed": "Too many open files", "mac": MAC.hex()})
         self.started()
+
+    def test_it_tells_what_it_has_forked(self) -> None:
+        """It tells of each process, so that it is seen to do something."""
+        process = self.started()
+        self.assertEqual(self._told(), {"forked": process.pid})
 
 
 class GuestTests(ZygoteTestCase):
@@ -245,6 +256,11 @@ class GuestTests(ZygoteTestCase):
         self.guest.until(lambda: self.guest.acknowledged != 0)
         self.guest.tcp(ACK)
         self.process.hear("open")
+
+    def test_whether_it_is_there(self) -> None:
+        """It answers."""
+        self.process.channel.send({"there": True})
+        self.process.hear("here")
 
     def test_a_connection_of_before(self) -> None:
         """A segment of a connection that it has not is answered by a reset."""
