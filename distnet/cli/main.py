@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import http
 import json
 import os
 import sys
@@ -34,6 +35,9 @@ SAFE_PAYLOAD: Final = range(16, 4097)
 """Payloads, in bytes, on which a zCore does not panic."""
 
 _PING: Final = b"distnet ping"
+_SETTLE_SECONDS: Final = 2.0
+"""How long a node that has read its id may take to settle, before it is sent to all the same."""
+_LOOK_SECONDS: Final = 0.05
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -109,6 +113,14 @@ def make_parser() -> argparse.ArgumentParser:
         " runs, or that of --control)",
     )
 
+    disconnect = command(
+        "disconnect",
+        _disconnect,
+        "End the connection of a node, one whose machine has died, say. What becomes of its id and"
+        " of what waits for it is what becomes of them whenever a connection is lost.",
+    )
+    disconnect.add_argument("node", type=read_node, metavar="ID")
+
     send = talker("send", _send, "Send a message to a node.")
     send.add_argument("dest", type=read_node, metavar="DEST", help="the id")
     send.add_argument(
@@ -170,6 +182,15 @@ def _status(arguments: Any) -> None:
     print(json.dumps(status, indent=1) if arguments.json else show_status(status, time.time()))
 
 
+def _disconnect(arguments: Any) -> None:
+    node = arguments.node
+    status, answer = ask(_control(arguments), f"/nodes/{node}", method="DELETE")
+    if status != http.HTTPStatus.OK:
+        raise NotDone(f"node {node} is not connected")
+    then = _IDS.get(answer["state"])
+    print(f"node {node} is disconnected{'' if then is None else f'; its id is {then}'}")
+
+
 def _switch_status(arguments: Any) -> None:
     control = arguments.control
     if control is None and arguments.switch:
@@ -222,29 +243,49 @@ def _print_message(source: int, payload: bytes, raw: bool) -> None:
 
 def _ping(arguments: Any) -> None:
     dest = arguments.dest
-    state = _state_of(arguments)
+    state = _settled_state(arguments)
     if state == "expected":
         raise NotDone(f"node {dest} is not connected")
+    note = f" ({_WAITS[state]}: it settles first)" if state in _WAITS else ""
     answers = 0
     with _client(arguments) as client:
         for number in range(1, arguments.count + 1):
-            client.send(dest, _PING + number.to_bytes(4))
             began = time.perf_counter()
+            client.send(dest, _PING + number.to_bytes(4))
             with contextlib.suppress(TimeoutError):
-                payload = _answer(client, dest, began + arguments.timeout)
+                payload = _answer(client, dest, number, began + arguments.timeout)
                 elapsed = (time.perf_counter() - began) * 1000
-                print(f"{len(payload)} bytes from {dest}: {elapsed:.2f} ms", flush=True)
+                print(f"{len(payload)} bytes from {dest}: {elapsed:.2f} ms{note}", flush=True)
                 answers += 1
+                note = ""
     print(f"{arguments.count} sent, {answers} answered")
     if not answers:
         raise NotDone(f"node {dest} did not answer within {arguments.timeout:g} s")
 
 
-def _answer(client: Client, source: int, deadline: float) -> bytes:
-    """The next message from a node. Raises TimeoutError."""
+def _settled_state(arguments: Any) -> str:
+    """
+    The state of a node that is to be sent to; if it has read its id, not before it has settled,
+    which is no part of how long it takes to answer. Raises L{NotDone}.
+    """
+    deadline = time.perf_counter() + min(_SETTLE_SECONDS, arguments.timeout)
+    while (state := _state_of(arguments)) == "unsettled" and time.perf_counter() < deadline:
+        # That it was asked for has it looked at.
+        time.sleep(_LOOK_SECONDS)
+    return state
+
+
+def _answer(client: Client, source: int, number: int, deadline: float) -> bytes:
+    """
+    What a node sends back. Raises TimeoutError.
+
+    @param number: of the message that is to be answered: an earlier one that comes back so late is
+        no answer to this one.
+    """
+    earlier = {_PING + one.to_bytes(4) for one in range(1, number)}
     while (left := deadline - time.perf_counter()) > 0:
         sender, payload = client.recv(timeout=left)
-        if sender == source:
+        if sender == source and payload not in earlier:
             return payload
     raise TimeoutError
 
@@ -284,6 +325,10 @@ def _state_of(arguments: Any) -> str:
 _WAITS: Final = {
     "expected": "it is not connected",
     "unsettled": "it has not read its id yet",
+}
+_IDS: Final = {
+    "expected": "free for the next one",
+    "gone": "not used again",
 }
 _WHY: Final = {
     "gone": "has left and will not come back",

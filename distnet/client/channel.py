@@ -11,6 +11,7 @@ from os import PathLike
 from typing import Protocol
 
 from distnet.address import Address, TlsAddress, UnixAddress
+from distnet.sockets.alive import keep_alive
 
 
 class Channel(Protocol):
@@ -112,6 +113,7 @@ def dial(
                 stream.connect(address.path)
             else:
                 stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                keep_alive(stream)
             if tls is not None and isinstance(address, TlsAddress):
                 stream = tls.wrap_socket(stream, server_hostname=server_hostname or address.host)
             return SocketChannel(stream)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 import typing
 from typing import Any
 
@@ -15,6 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from distnet.client.blocking import greeted
+from distnet.sockets.alive import keep_alive
 from distnet.wire import MAX_ID_DIGITS, Messages
 
 
@@ -39,6 +41,12 @@ class Owner(typing.Protocol):
 
     def pump(self) -> None:
         """The connection takes bytes again."""
+
+
+def _socket_of(transport: Any) -> socket.socket | None:
+    """The socket of a transport of TCP, or of TLS over it; None if it has none."""
+    sock = getattr(transport, "socket", None)
+    return sock if isinstance(sock, socket.socket) else None
 
 
 @implementer(IPushProducer)
@@ -69,6 +77,8 @@ class Connection(Protocol):
             self._wire.getHost(), UNIXAddress
         ):
             self._wire.setTcpNoDelay(True)
+            if (sock := _socket_of(self._wire)) is not None:
+                keep_alive(sock)
         self._wire.registerProducer(self, True)
         self._client.made(self)
 

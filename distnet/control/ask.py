@@ -48,13 +48,16 @@ class _UnixHTTPConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def ask(control: str, path: str, timeout: float = 5, *, kind: Kind = MASTER) -> tuple[int, Any]:
+def ask(
+    control: str, path: str, timeout: float = 5, *, kind: Kind = MASTER, method: str = "GET"
+) -> tuple[int, Any]:
     """
     Ask a master, or a switch.
 
     @param control: the path of its control socket.
     @param path: one of those that C{/} lists.
     @param timeout: in seconds.
+    @param method: of HTTP.
     @return: (HTTP status, the JSON of the answer).
     @raise NoMaster: nobody answers; the message is one line that says what to do.
     """
@@ -62,7 +65,7 @@ def ask(control: str, path: str, timeout: float = 5, *, kind: Kind = MASTER) -> 
         raise NoMaster(f"no {kind.noun} can be at {control}: {problem}")
     connection = _UnixHTTPConnection(control, timeout)
     try:
-        connection.request("GET", path)
+        connection.request(method, path)
         response = connection.getresponse()
         return response.status, json.loads(response.read())
     except (FileNotFoundError, ConnectionRefusedError):

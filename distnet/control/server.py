@@ -1,4 +1,4 @@
-"""The control interface: HTTP with JSON on a unix socket. It tells; it changes nothing yet.
+"""The control interface: HTTP with JSON on a unix socket. It tells; there is little it changes.
 
 What it tells is for the service that has it to say, as plain records. C{GET /} lists the paths. New
 keys may come in an answer; those that are there stay.
@@ -6,10 +6,8 @@ keys may come in an answer; those that are there stay.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
-from enum import Enum
+from io import BytesIO
 from typing import Any, Final
 
 from twisted.application.service import Service
@@ -22,6 +20,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from distnet.control.claim import ControlPath
+from distnet.control.telling import tell
 from distnet.errors import StartupError
 from distnet.sockets.listen import Listener, listen, stop_listening, unix_description
 
@@ -32,30 +31,18 @@ VERSION_KEY: Final = "distnet"
 Answers = Mapping[str, Callable[..., Any]]
 """
 What each path answers: a function that returns a record (a dataclass of numbers, text, enums,
-further records, and lists and mappings of them).
+further records, and lists and mappings of them). In the place of a list there can be an iterator,
+which makes each item when that has its turn: what there are thousands of is not made all at once.
 
 A path of two parts whose second is in capitals, like C{/nodes/ID}, stands for every path with a
 second part. Its function gets that part as text, and returns None where there is nothing. It comes
 after the path without it.
 """
-
-
-def as_json(record: Any) -> Any:
-    """
-    What C{json.dumps} takes in the place of a record.
-
-    Dataclasses become objects with their fields as keys, enums their values. A number without end
-    is C{"inf"}, since JSON has none.
-    """
-    if is_dataclass(record):
-        return {one.name: as_json(getattr(record, one.name)) for one in fields(record)}
-    if isinstance(record, Enum):
-        return record.value
-    if isinstance(record, Mapping):
-        return {as_json(key): as_json(value) for key, value in record.items()}
-    if isinstance(record, list | tuple):
-        return [as_json(one) for one in record]
-    return "inf" if record == float("inf") else record
+Deletions = Mapping[str, Callable[[str], Any]]
+"""
+What DELETE does at such a path: a function that gets the second part, and returns a record that
+says what is there now; or None, if there was nothing to be deleted.
+"""
 
 
 class _Answer(Resource):
@@ -63,74 +50,114 @@ class _Answer(Resource):
     What a function says, as JSON.
 
     @ivar below: what is said of each path that has one more part; None if nothing is.
+    @ivar delete_below: what deletes what is there; None if nothing does.
     """
 
     isLeaf = False
     below: Callable[[str], Any] | None = None
+    delete_below: Callable[[str], Any] | None = None
 
-    def __init__(self, say: Callable[[], Any]) -> None:
+    def __init__(
+        self, reactor: Any, say: Callable[[], Any], delete: Callable[[], Any] | None = None
+    ) -> None:
         super().__init__()
+        self._reactor = reactor
         self._say = say
+        self._delete = delete
 
-    def render(self, request: Request) -> bytes:
-        """Answer GET and HEAD, refuse the rest."""
-        if request.method not in (b"GET", b"HEAD"):
-            request.setHeader(b"allow", b"GET, HEAD")
-            return _error(request, NOT_ALLOWED, "the control interface answers GET and HEAD only")
-        return _json(request, as_json(self._say()))
+    def render(self, request: Request) -> int:
+        """Answer GET and HEAD, and DELETE where something can be; refuse the rest."""
+        if request.method in (b"GET", b"HEAD"):
+            return tell(self._reactor, request, self._say())
+        if request.method == b"DELETE" and self._delete is not None:
+            record = self._delete()
+            if record is None:
+                return _not_found(self._reactor, request)
+            return tell(self._reactor, request, record)
+        allowed = "GET, HEAD" if self._delete is None else "GET, HEAD, DELETE"
+        request.setHeader(b"allow", allowed.encode())
+        return _error(self._reactor, request, NOT_ALLOWED, f"only {allowed} are answered here")
 
     def getChild(self, path: bytes, request: Request) -> Resource:
         """What is below, if anything is; a slash at the end makes no difference."""
         if path == b"":
             return self
-        record = None if self.below is None else self.below(path.decode(errors="replace"))
-        return _NotFound() if record is None else _Answer(lambda: record)
+        part, delete = path.decode(errors="replace"), self.delete_below
+        record = None if self.below is None else self.below(part)
+        if record is None:
+            return _NotFound(self._reactor)
+        return _Answer(
+            self._reactor,
+            lambda: record,
+            None if delete is None else lambda: delete(part),
+        )
 
 
 class _NotFound(Resource):
     isLeaf = True
 
-    def render(self, request: Request) -> bytes:
+    def __init__(self, reactor: Any) -> None:
+        super().__init__()
+        self._reactor = reactor
+
+    def render(self, request: Request) -> int:
         """Say that there is nothing."""
-        return _error(
-            request, NOT_FOUND, f"there is nothing at {request.path.decode(errors='replace')}"
-        )
+        return _not_found(self._reactor, request)
 
 
-def _json(request: Request, answer: Any) -> bytes:
-    request.setHeader(b"content-type", b"application/json")
-    body = json.dumps(answer, indent=1).encode() + b"\n"
-    request.setHeader(b"content-length", b"%d" % len(body))
-    return b"" if request.method == b"HEAD" else body
+def _not_found(reactor: Any, request: Request) -> int:
+    path = request.path.decode(errors="replace")
+    return _error(reactor, request, NOT_FOUND, f"there is nothing at {path}")
 
 
-def _error(request: Request, code: int, why: str) -> bytes:
+def _error(reactor: Any, request: Request, code: int, why: str) -> int:
     request.setResponseCode(code)
-    return _json(request, {"error": why})
+    return tell(reactor, request, {"error": why})
 
 
-def make_resource(version: str, answers: Answers) -> Resource:
+def make_resource(
+    reactor: Any, version: str, answers: Answers, deletions: Deletions | None = None
+) -> Resource:
     """
     The resources of a control interface.
 
     @raise ValueError: a path is not of the form that L{Answers} tells.
     """
-    root = _Answer(lambda: {VERSION_KEY: version, "paths": list(answers)})
+    deletions = deletions or {}
+    root = _Answer(reactor, lambda: {VERSION_KEY: version, "paths": list(answers)})
     for path, say in answers.items():
         match path.encode().split(b"/"):
             case [b"", name]:
-                root.putChild(name, _Answer(say))
+                root.putChild(name, _Answer(reactor, say))
             case [b"", name, part] if part.isupper() and name in root.children:
                 root.children[name].below = say
+                root.children[name].delete_below = deletions.get(path)
             case _:
                 raise ValueError(f"{path} is not a path that can be answered")
     return root
+
+
+class _NoBody(BytesIO):
+    """What is written to it is not kept."""
+
+    def write(self, data: Any) -> int:
+        """It is not wanted."""
+        return len(data)
+
+
+class ControlRequest(Request):
+    """A request whose body, which none needs, is kept nowhere: Twisted would write it to a file."""
+
+    def gotLength(self, length: int | None) -> None:
+        """A body may follow."""
+        self.content = _NoBody()
 
 
 class ControlSite(Site):
     """Logs no requests (there may be one a second) and does not wake up every second for that."""
 
     noisy = False
+    requestFactory = ControlRequest
 
     def logPrefix(self) -> str:
         """What the log of its port calls it."""
@@ -153,17 +180,20 @@ class ControlService(Service):
         version: str,
         answers: Answers,
         *,
+        deletions: Deletions | None = None,
         needed: bool = True,
     ) -> None:
         """
         @param path: of the socket.
         @param version: what C{GET /} says, beside the paths.
+        @param deletions: what DELETE does.
         @param needed: without it the start fails; else the log says why there is none.
         """
         self._needed = needed
         self._reactor = reactor
         self._path = path
-        self._site = ControlSite(make_resource(version, answers), reactor=reactor)
+        resource = make_resource(reactor, version, answers, deletions)
+        self._site = ControlSite(resource, reactor=reactor)
         self._port: IListeningPort | None = None
 
     def startService(self) -> None:

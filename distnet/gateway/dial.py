@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from distnet.address import TcpAddress, UnixAddress
 from distnet.gateway.loop import Loop, Timer
+from distnet.sockets.alive import keep_alive
 
 CONNECT_SECONDS: Final = 5.0
 """How long a connection may take."""
@@ -83,6 +84,7 @@ class Dial:
         self._socket = None
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            keep_alive(sock)
         self._connected(sock)
 
     def _fail(self, why: str | None) -> None:

@@ -16,6 +16,7 @@ from distnet.master.core.link import ILink, INative
 from distnet.master.core.router import Router
 from distnet.master.listener import NodeListener
 from distnet.master.unread import UnreadWatch, unsent
+from distnet.sockets.alive import Silence
 from distnet.sockets.peers import describe_peer, peer_address
 from distnet.sockets.unbuffered import Unbuffered
 from distnet.text import KIB
@@ -199,6 +200,9 @@ class INodes(Interface):
     def vanished(protocol: NodeProtocol) -> None:
         """A connection was over before it could have a link."""
 
+    def died(protocol: NodeProtocol) -> None:
+        """The machine at the other end does not answer any more."""
+
     def ended(protocol: NodeProtocol, reason: Failure) -> None:
         """A connection that had a link is over; it may never have become a node."""
 
@@ -218,7 +222,14 @@ class NodeProtocol(Protocol):
     session: Any = None
 
     def __init__(
-        self, nodes: INodes, router: Router, listener: NodeListener, clock: Any, watch: UnreadWatch
+        self,
+        nodes: INodes,
+        router: Router,
+        listener: NodeListener,
+        clock: Any,
+        watch: UnreadWatch,
+        *,
+        silence: Silence,
     ) -> None:
         self.listener = listener
         self.clock = clock
@@ -228,6 +239,8 @@ class NodeProtocol(Protocol):
         self._started = False
         self._early = bytearray()
         self._handshake: Any = None
+        self._silence = silence
+        self._watched_socket: socket.socket | None = None
 
     # What Twisted calls
 
@@ -244,9 +257,9 @@ class NodeProtocol(Protocol):
         self.transport.SEND_LIMIT = sys.maxsize
         if sock.family != socket.AF_UNIX:
             self.transport.setTcpNoDelay(True)
-            self.transport.setTcpKeepAlive(True)
         try:
             self.link = SocketLink(self, self.transport, describe_peer(sock))
+            self._stay_alive(sock)
         except OSError:
             self._vanished()
             return
@@ -257,14 +270,20 @@ class NodeProtocol(Protocol):
         self._handshake.cancel()
         sock = self.transport.transport.socket
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         subject = self.transport.getPeerCertificate().get_subject().commonName
         try:
             self.link = TLSLink(self, self.transport, f"tls {peer_address(sock)} CN={subject}")
+            self._stay_alive(sock)
         except OSError:
             self._vanished()
             return
         self._nodes.connected(self)
+
+    def _stay_alive(self, sock: socket.socket) -> None:
+        """Have the connection end if the machine at the other end dies."""
+        if sock.family != socket.AF_UNIX:
+            self._silence.watch(sock, lambda: self._nodes.died(self))
+            self._watched_socket = sock
 
     def _vanished(self) -> None:
         """The connection was reset before anything could be known of it."""
@@ -285,6 +304,8 @@ class NodeProtocol(Protocol):
         """The connection is over."""
         if self._handshake is not None and self._handshake.active():
             self._handshake.cancel()
+        if self._watched_socket is not None:
+            self._silence.forget(self._watched_socket)
         if self.link is not None:
             self.link.ended()
             self._nodes.ended(self, reason)

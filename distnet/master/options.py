@@ -12,7 +12,7 @@ from twisted.internet.ssl import CertificateOptions
 from distnet import __version__
 from distnet.control.claim import ControlPath
 from distnet.control.paths import MASTER, tools_beside
-from distnet.control.server import Answers, ControlService
+from distnet.control.server import Answers, ControlService, Deletions
 from distnet.daemon.options import DaemonOptions, seconds, show_size, size, whole_number
 from distnet.daemon.process import Daemon
 from distnet.errors import LocalError
@@ -239,7 +239,13 @@ def makeService(options: Options) -> IService:
         late_listeners=late_listeners,
     )
     if control is not None:
-        ControlService(reactor, control, __version__, answers_of(master)).setServiceParent(daemon)
+        ControlService(
+            reactor,
+            control,
+            __version__,
+            answers_of(master),
+            deletions=deletions_of(master),
+        ).setServiceParent(daemon)
     master.setServiceParent(daemon)
     return daemon
 
@@ -247,15 +253,29 @@ def makeService(options: Options) -> IService:
 def answers_of(master: MasterService) -> Answers:
     """What the control interface of a master answers."""
 
-    def node(text: str) -> Any:
-        if not (text.isascii() and text.isdigit()) or len(text) > MAX_ID_DIGITS:
-            return None
-        return master.node(int(text))
-
     return {
-        "/status": master.status,
-        "/nodes": master.nodes,
-        "/nodes/ID": node,
-        "/mailboxes": master.mailboxes,
+        "/status": master.told,
+        "/nodes": master.each_node,
+        "/nodes/ID": lambda text: None if (node := _id(text)) is None else master.node(node),
+        "/mailboxes": master.each_mailbox,
         "/counters": master.counters,
     }
+
+
+def deletions_of(master: MasterService) -> Deletions:
+    """What the control interface of a master lets its user end: connections of nodes."""
+
+    def disconnect(text: str) -> Any:
+        node = _id(text)
+        if node is None or not master.disconnect(node):
+            return None
+        return master.node(node)
+
+    return {"/nodes/ID": disconnect}
+
+
+def _id(text: str) -> int | None:
+    """The number that is meant, or None if it could not be an id."""
+    if not (text.isascii() and text.isdigit()) or len(text) > MAX_ID_DIGITS:
+        return None
+    return int(text)

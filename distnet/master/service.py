@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
 from typing import Any, Final
 
 from twisted.application.service import Service
@@ -46,6 +47,7 @@ from distnet.master.unread import UnreadWatch, unsent
 from distnet.observers import broadcast
 from distnet.once import Once
 from distnet.qemu import guest_arguments
+from distnet.sockets.alive import DEAD_SECONDS, Silence
 from distnet.sockets.listen import address_of, listen, stop_listening
 from distnet.sockets.native import Way
 from distnet.sockets.peers import peer_credentials
@@ -95,6 +97,7 @@ class MasterService(Service):
         self._ports: list[tuple[NodeListener, IListeningPort]] = []
         self._protocols: set[NodeProtocol] = set()
         self._watch = UnreadWatch(reactor)
+        self._silence = Silence(reactor)
         self._resumable: dict[int, str] = {}
         self._refusals_said: dict[NodeListener, Once] = {}
         self._unaccepted = Unaccepted(reactor, "listeners for kernels")
@@ -204,21 +207,50 @@ class MasterService(Service):
 
     def status(self) -> MasterStatus:
         """Everything: how it was started, its nodes, what waits, and the counters."""
+        return self._status(self.nodes(), self.mailboxes())
+
+    def told(self) -> dict[str, Any]:
+        """
+        What L{status} says, by the names of its fields, as the control interface tells it: nodes
+        and mailboxes, of which there may be thousands, are made one by one when they are needed.
+        """
+        few = self._status((), ())
+        each = {"nodes": self.each_node(), "mailboxes": self.each_mailbox()}
+        return {one.name: getattr(few, one.name) for one in fields(few)} | each
+
+    def _status(
+        self, nodes: tuple[NodeStatus, ...], mailboxes: tuple[MailboxStatus, ...]
+    ) -> MasterStatus:
         listeners = tuple(status.of_listener(*where) for where in self.addresses())
         started = 0.0 if self.started is None else self._date(self.started)
-        return status.of_master(self._counted(), __version__, started, listeners, self._date)
+        return status.of_master(
+            self._counted(),
+            __version__,
+            started,
+            listeners,
+            nodes=nodes,
+            mailboxes=mailboxes,
+        )
+
+    def each_node(self) -> Iterator[NodeStatus]:
+        """All connected nodes, by id, each made when it is asked for."""
+        return status.of_nodes(self._counted(), self._date)
+
+    def each_mailbox(self) -> Iterator[MailboxStatus]:
+        """What waits for ids, connected or not, each made when it is asked for."""
+        return status.of_mailboxes(self.router)
 
     def nodes(self) -> tuple[NodeStatus, ...]:
         """All connected nodes, by id."""
-        return status.of_nodes(self._counted(), self._date)
+        return tuple(self.each_node())
+
+    def mailboxes(self) -> tuple[MailboxStatus, ...]:
+        """What waits for ids, connected or not."""
+        return tuple(self.each_mailbox())
 
     def node(self, node: int) -> NodeStatus | AbsentStatus:
         """The node with an id, or what can be said of an id that no node has."""
         return status.of_node(self._counted(), node, self._last_settled, self._date)
-
-    def mailboxes(self) -> tuple[MailboxStatus, ...]:
-        """What waits for ids, connected or not."""
-        return status.of_mailboxes(self.router)
 
     def counters(self) -> CountersStatus:
         """Totals since the master started."""
@@ -238,7 +270,9 @@ class MasterService(Service):
     def make_factory(self, listener: NodeListener) -> QuietFactory:
         """What makes the protocols of a listener's connections."""
         return QuietFactory(
-            lambda: NodeProtocol(self, self.router, listener, self._reactor, self._watch),
+            lambda: NodeProtocol(
+                self, self.router, listener, self._reactor, self._watch, silence=self._silence
+            ),
             f"listener for {_whom(listener)}",
         )
 
@@ -294,6 +328,25 @@ class MasterService(Service):
     def vanished(self, protocol: NodeProtocol) -> None:
         """A connection was over before it could be a node."""
         self._unaccepted.failed(RESET)
+
+    def died(self, protocol: NodeProtocol) -> None:
+        """The machine at the other end does not answer any more: its node is lost."""
+        if protocol.session is not None:
+            why = f"error: its machine has not answered for {DEAD_SECONDS} s"
+            self.router.disconnect(protocol.session, why)
+
+    def disconnect(self, node: int) -> bool:
+        """
+        End the connection of a node; of its id and what waits for it becomes what becomes of them
+        whenever a connection is lost.
+
+        @return: whether there was one.
+        """
+        session = self.router.sessions.get(node)
+        if session is None:
+            return False
+        self.router.disconnect(session, "disconnected by 'distnet disconnect'")
+        return True
 
     def ended(self, protocol: NodeProtocol, reason: Failure) -> None:
         """A connection is over, and its node, if it was one, with it."""

@@ -8,7 +8,7 @@ these records as JSON, key for field: new fields may come, those that are there 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from distnet.address import Address
@@ -195,24 +195,30 @@ def of_node(router: Router, node: int, last: LastSettled, date: Date) -> NodeSta
     return _of_session(router, session, date)
 
 
-def of_nodes(router: Router, date: Date) -> tuple[NodeStatus, ...]:
-    """All connected nodes, by id. Being asked for may settle those that are not settled."""
-    return tuple(
-        _of_session(router, session, date) for _, session in sorted(router.sessions.items())
-    )
+def of_nodes(router: Router, date: Date) -> Iterator[NodeStatus]:
+    """
+    All connected nodes, by id, each as it is when it is asked for, if it is connected still. Being
+    asked for may settle those that are not settled.
+    """
+    for node in sorted(router.sessions):
+        session = router.sessions.get(node)
+        if session is not None:
+            yield _of_session(router, session, date)
 
 
-def of_mailboxes(router: Router) -> tuple[MailboxStatus, ...]:
-    """All ids that something waits for, connected or not, in their order."""
-    return tuple(
-        MailboxStatus(
-            id=node,
-            waiting=_amount(router.mailboxes.waiting_for(node)),
-            connected=node in router.sessions,
-            dropping=router.congestion.is_dropping(node),
-        )
-        for node in sorted(router.mailboxes)
-    )
+def of_mailboxes(router: Router) -> Iterator[MailboxStatus]:
+    """
+    All ids that something waits for, connected or not, in their order; each as it is when it is
+    asked for, if something waits still.
+    """
+    for node in sorted(router.mailboxes):
+        if router.mailboxes.get(node) is not None:
+            yield MailboxStatus(
+                id=node,
+                waiting=_amount(router.mailboxes.waiting_for(node)),
+                connected=node in router.sessions,
+                dropping=router.congestion.is_dropping(node),
+            )
 
 
 def of_counters(counters: Counters) -> CountersStatus:
@@ -234,7 +240,9 @@ def of_master(
     version: str,
     started: float,
     listeners: tuple[ListenerStatus, ...],
-    date: Date,
+    *,
+    nodes: tuple[NodeStatus, ...],
+    mailboxes: tuple[MailboxStatus, ...],
 ) -> MasterStatus:
     """Everything, of a master in this process; C{started} is a date."""
     return MasterStatus(
@@ -244,8 +252,8 @@ def of_master(
         ids=router.registry.policy,
         listeners=listeners,
         limits=router.limits,
-        nodes=of_nodes(router, date),
-        mailboxes=of_mailboxes(router),
+        nodes=nodes,
+        mailboxes=mailboxes,
         waiting=router.mailboxes.waiting,
         counters=of_counters(router.counters),
     )

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from fcntl import ioctl
 from typing import Any, Final
 
+from distnet.sockets.peers import Address, on_same_machine
+
 ROUND_SECONDS: Final = 0.05
 """How often links are looked at that nobody is in a hurry about."""
 ROUND_SHARE: Final = 20
@@ -39,7 +41,6 @@ _INTERFACE_AND_COOKIE = struct.Struct("=III")
 _ALL_STATES = _ANY_COOKIE = 0xFFFFFFFF
 _QUEUES_OFFSET = _NLMSG_HEADER.size + 4 + 48 + 4
 
-Address = tuple[Any, ...]
 Unread = Callable[[], int | None]
 
 
@@ -127,16 +128,9 @@ def how_to_tell(sock: socket.socket, diag: SockDiag, acked_is_read: bool) -> tup
             return waiting
         return diag.receive_queue(sock.family, remote, local)
 
-    same_machine = local[0] == remote[0] or is_loopback(remote[0])
-    if same_machine and not_read() is not None:
+    if on_same_machine(local, remote) and not_read() is not None:
         return not_read, True
     return lambda: unsent(sock), acked_is_read
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is a loopback address, so that its socket is on this machine."""
-    plain = host.removeprefix("::ffff:")
-    return plain.startswith("127.") or plain == "::1"
 
 
 class UnreadWatch:

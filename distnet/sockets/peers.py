@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from distnet.processes import program_of
 from distnet.text import host_port
@@ -13,6 +13,9 @@ _CREDENTIALS: Final = struct.Struct("3i")
 _SO_PEERGROUPS: Final = 59
 _GROUP: Final = struct.Struct("I")
 _MAX_GROUPS: Final = 256
+
+Address = tuple[Any, ...]
+"""Of an IP socket, as Python has it: (host, port, ...)."""
 
 
 class Credentials(NamedTuple):
@@ -47,3 +50,14 @@ def peer_groups(sock: socket.socket) -> list[int]:
     """The groups, by number, of who connected to a unix socket: SO_PEERGROUPS."""
     groups = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MAX_GROUPS * _GROUP.size)
     return [peer_credentials(sock).gid, *(each for (each,) in _GROUP.iter_unpack(groups))]
+
+
+def on_same_machine(local: Address, remote: Address) -> bool:
+    """Whether both ends of a TCP connection are known to be on this machine."""
+    return bool(local[0] == remote[0] or is_loopback(remote[0]))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is a loopback address, so that its socket is on this machine."""
+    plain = host.removeprefix("::ffff:")
+    return plain.startswith("127.") or plain == "::1"

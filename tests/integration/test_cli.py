@@ -260,6 +260,69 @@ def test_ping_is_not_answered(master: Master, connect: Connect) -> None:
     assert fails(1, "ping", "7", master=master) == "node 7 is not connected"
 
 
+def test_ping_waits_until_it_has_settled(master: Master, begin: Open) -> None:
+    """How long a node takes to settle is no part of how long its answer takes."""
+    echo = begin("recv", "--echo", master=master)
+    node = identity(echo)
+    pinged = distnet("ping", str(node), "--count", "1", master=master)
+    assert "settles" not in lines(pinged.stdout)[0]
+    described = master.node(node)
+    assert (described["state"], described["settled_by"]) == ("settled", "its queue")
+
+
+def test_ping_of_one_that_has_not_settled(master: Master, connect: Connect) -> None:
+    """If it has not read its id, its answer is late for that reason, which is said."""
+    kernel = connect(master, read_id=False)
+    thread = threading.Thread(target=late_echo, args=(master, kernel))
+    thread.start()
+    pinged = distnet("ping", "0", "--count", "2", "--timeout", "20", master=master)
+    thread.join()
+    first, second, _ = lines(pinged.stdout)
+    assert first.endswith(" ms (it has not read its id yet: it settles first)")
+    assert second.endswith(" ms")
+
+
+def late_echo(master: Master, kernel: Kernel) -> None:
+    """Send two messages back, once the first one waits for who has not read its id."""
+    eventually("it waits", lambda: master.node(0)["waiting"]["messages"])
+    kernel.read_id()
+    for _ in range(2):
+        kernel.send(*kernel.receive())
+
+
+def test_ping_is_answered_late(master: Master, connect: Connect) -> None:
+    """What comes back too late is no answer to the next message, which would be at once."""
+    kernel = connect(master)
+    kernel.send(0, b"settled")
+    assert kernel.receive() == (0, b"settled")
+
+    def answer() -> None:
+        received = [kernel.receive() for _ in range(2)]
+        for source, payload in received:
+            kernel.send(source, payload)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    pinged = distnet("ping", "0", "--count", "2", "--timeout", "2", master=master)
+    thread.join()
+    assert lines(pinged.stdout)[-1] == "2 sent, 1 answered"
+
+
+def test_disconnect(start_master: Start, connect: Connect, tmp_path: Path) -> None:
+    """The connection of a node is ended, and its id is dealt with as if it had been lost."""
+    master = start_master("--port", "0", "--node", f"5=unix:{tmp_path}/five")
+    ended = {
+        connect(master).id: "not used again",
+        connect(master, f"{tmp_path}/five").id: "free for the next one",
+    }
+    for node, then in ended.items():
+        eventually("it has settled", lambda node=node: master.node(node)["state"] == "settled")
+        done = distnet("disconnect", str(node), master=master)
+        assert lines(done.stdout) == [f"node {node} is disconnected; its id is {then}"]
+        assert fails(1, "disconnect", str(node), master=master) == f"node {node} is not connected"
+    assert connect(master, f"{tmp_path}/five").id == 5
+
+
 def test_ping_by_a_kernel(master: Master, connect: Connect) -> None:
     """Whatever a kernel sends back to the tool counts as its answer."""
     kernel = connect(master)

@@ -205,12 +205,27 @@ def test_other_paths_are_not_found(path: str, shared_master: Master) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"])
-@pytest.mark.parametrize("path", ["/", "/status", "/nodes", "/nodes/0"])
+@pytest.mark.parametrize("path", ["/", "/status", "/nodes"])
 def test_nothing_can_be_changed(method: str, path: str, shared_master: Master) -> None:
     """Other methods are answered with 405, and with those that are allowed."""
     answer = Answer(shared_master.control, method, path)
     assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
     assert list(answer.json) == ["error"]
+
+
+def test_a_node_is_disconnected(master: Master, connect: Connect) -> None:
+    """DELETE ends the connection of a node, as if it had been lost; of an absent one, it is 404."""
+    first, second = talked(master, connect)
+    assert Answer(master.control, "POST", "/nodes/1").headers["allow"] == "GET, HEAD, DELETE"
+    assert master.node(1)["state"] == "settled"
+    assert Answer(master.control, "DELETE", "/nodes/1").json == ABSENT | {"id": 1, "state": "gone"}
+    assert second.is_closed()
+    assert "node 1: left (disconnected by 'distnet disconnect')" in master.log()
+    for absent in (1, 7, 70000):
+        assert Answer(master.control, "DELETE", f"/nodes/{absent}").status == 404
+    # The other one is not disturbed.
+    first.send(0, BLOCK)
+    assert first.receive() == (0, BLOCK)
 
 
 def test_the_socket_is_for_its_user_alone(master: Master) -> None:

@@ -16,7 +16,7 @@ import pytest
 from twisted.internet.epollreactor import EPollReactor
 
 from distnet._native import SWITCH, NotNative, load_router
-from distnet.control.server import as_json
+from distnet.control.telling import as_json
 from distnet.master.core.limits import Limits
 from distnet.master.listener import NodeListener
 from distnet.master.service import MasterService

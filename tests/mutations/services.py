@@ -22,6 +22,14 @@ MUTATIONS = (
         ("test_the_wall_clock_is_set",),
     ),
     Mutation(
+        "live-machines-are-dead",
+        "a machine that answers, but whose reader does not read, is not taken to be dead",
+        "silent_for",
+        "return answered / 1000 if retransmits or probes else 0.0",
+        "return 1000.0",
+        ("test_something_is_under_way",),
+    ),
+    Mutation(
         "acknowledged-is-read",
         "remote and TLS listeners by the first byte only (acked is an opt-in)",
         "how_to_tell",

@@ -286,12 +286,16 @@ class Router:
             session.pause_ends = None
             session.link.resume()
 
+    def disconnect(self, session: Session, why: str) -> None:
+        """End the connection of a node that is connected."""
+        session.link.abort()
+        self.lost(session, why)
+
     def _disconnect(self, node: int) -> None:
         """Disconnect a node that is too slow."""
         session = self.sessions.get(node)
         if session is not None:
-            session.link.abort()
-            self.lost(session, "error: too slow, and --overflow is disconnect")
+            self.disconnect(session, "error: too slow, and --overflow is disconnect")
 
     # The end
 

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from distnet.address import Address
+from distnet.sockets.alive import DEAD_SECONDS, Silence
 from distnet.sockets.descriptor import Retry, grow_send_buffer
 from distnet.sockets.listen import (
     Listener,
@@ -74,12 +75,14 @@ class FrameStreamService(Service):
 
     @ivar refusals: of those for whom there was no port.
     @ivar unaccepted: those who had gone already.
+    @ivar silence: who watches for machines that have died.
     """
 
     def __init__(self, reactor: Any, bridge: Bridge, listeners: Sequence[StreamListener]) -> None:
         self.reactor = reactor
         self.bridge = bridge
         self.refusals = Refusals(reactor, "a stream")
+        self.silence = Silence(reactor)
         self.unaccepted = Unaccepted(reactor, "listeners for -netdev stream")
         self._listeners = listeners
         self._ports: list[tuple[StreamListener, Listener, IListeningPort]] = []
@@ -185,7 +188,7 @@ class FrameConnection(Unbuffered, Protocol):
     def connectionMade(self) -> None:
         """Somebody has connected: plug in."""
         self._service.connected(self)
-        sock = self.transport.socket
+        sock = self._socket = self.transport.socket
         user, groups = None, []
         try:
             self.description = describe_peer(sock)
@@ -193,6 +196,7 @@ class FrameConnection(Unbuffered, Protocol):
                 user, groups = peer_credentials(sock).uid, peer_groups(sock)
             else:
                 self.transport.setTcpNoDelay(True)
+                self._service.silence.watch(sock, self._died)
             grow_send_buffer(sock)
         except OSError:
             self._service.unaccepted.failed(RESET)
@@ -226,6 +230,7 @@ class FrameConnection(Unbuffered, Protocol):
             while (frame := self._frames.take()) is not None:
                 self._bridge.received(endpoint, frame)
         self._detach()
+        self._service.silence.forget(self._socket)
         self._service.disconnected(self)
 
     # What the bridge calls
@@ -330,6 +335,14 @@ class FrameConnection(Unbuffered, Protocol):
             self._bridge.writable(self._endpoint)
 
     # The end
+
+    def _died(self) -> None:
+        _log.warn(
+            "{who} has not answered for {seconds} s: its machine is dead, or not to be reached",
+            who=self.description,
+            seconds=DEAD_SECONDS,
+        )
+        self.unplug()
 
     def unplug(self) -> None:
         """End the endpoint and the connection."""

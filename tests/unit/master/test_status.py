@@ -6,6 +6,7 @@ import dataclasses
 
 from distnet import __version__
 from distnet.address import TcpAddress
+from distnet.control.telling import as_json
 from distnet.master import status
 from distnet.master.core.counters import Reason
 from distnet.master.core.registry import IdPolicy
@@ -49,19 +50,19 @@ class StatusTests(RouterTestCase):
                 "waiting": {"messages": 0, "bytes": 0},
             },
         )  # fmt: skip
-        self.assertEqual(status.of_nodes(self.router, SAME), (told,))
+        self.assertEqual(list(status.of_nodes(self.router, SAME)), [told])
         kernel.read()
 
     def test_kinds_and_states(self) -> None:
         """Tools are told from kernels; being asked for settles those that have read their id."""
         silent, tool = self.connect(), self.connect(kind=Kind.TOOL)
-        told = status.of_nodes(self.router, SAME)
+        told = list(status.of_nodes(self.router, SAME))
         self.assertEqual(
             [(node.id, node.kind, node.state) for node in told],
             [(0, "kernel", "unsettled"), (tool.node, "tool", "unsettled")],
         )
         silent.link.read()
-        status.of_nodes(self.router, SAME)
+        list(status.of_nodes(self.router, SAME))
         self.clock.advance(SETTLE_SECONDS)
         self.assertEqual(
             [node.state for node in status.of_nodes(self.router, SAME)], ["settled", "unsettled"]
@@ -99,13 +100,39 @@ class StatusTests(RouterTestCase):
         late = self.connect()
         kernel.send(late.node, b"1234")
         boxes = (MailboxStatus(1, ONE, True, False), MailboxStatus(5, ONE, False, False))
-        self.assertEqual(status.of_mailboxes(self.router), boxes)
-        told = status.of_master(self.router, "1.2", 3.0, (), SAME)
+        self.assertEqual(tuple(status.of_mailboxes(self.router)), boxes)
+        told = self.told()
         self.assertEqual((told.mailboxes, told.waiting), (boxes, 24))
         late.settle()
-        told = status.of_master(self.router, "1.2", 3.0, (), SAME)
+        told = self.told()
         self.assertEqual((told.mailboxes, told.waiting), (boxes[1:], 12))
         self.assertEqual(told.counters.delivered, ONE)
+
+    def told(self) -> status.MasterStatus:
+        """Everything."""
+        return status.of_master(
+            self.router,
+            "1.2",
+            3.0,
+            (),
+            nodes=tuple(status.of_nodes(self.router, SAME)),
+            mailboxes=tuple(status.of_mailboxes(self.router)),
+        )
+
+    def test_what_goes_meanwhile(self) -> None:
+        """Nodes and mailboxes are told one by one; one that has gone by then is not."""
+        kernels = [self.kernel() for _ in range(3)]
+        for node in (5, 6):
+            kernels[0].send(node, b"1234")
+        nodes = status.of_nodes(self.router, SAME)
+        self.assertEqual(next(nodes).id, 0)
+        kernels[1].leave()
+        self.assertEqual([node.id for node in nodes], [2])
+        boxes = status.of_mailboxes(self.router)
+        self.assertEqual(next(boxes).id, 5)
+        self.router.mailboxes.clear(6)
+        self.router.counters.undelivered[Reason.LEFT].add(1, 12)
+        self.assertEqual(list(boxes), [])
 
     def test_counters(self) -> None:
         """The totals have every reason, and do not change after they were told."""
@@ -136,9 +163,9 @@ class ServiceTests(RouterTestCase):
         told, answers = master.status(), answers_of(master)
         self.assertEqual((told.distnet, told.started, told.ids), (__version__, 0.0, "lowest"))
         self.assertEqual(told.limits, self.router.limits)
-        self.assertEqual(answers["/status"](), told)
+        self.assertEqual(as_json(answers["/status"]()), as_json(told))
         for part in ("nodes", "mailboxes", "counters"):
-            self.assertEqual(answers[f"/{part}"](), getattr(told, part))
+            self.assertEqual(as_json(answers[f"/{part}"]()), as_json(getattr(told, part)))
         self.assertEqual(answers["/nodes/ID"]("7"), AbsentStatus(7, "expected"))
         for text in ("", "x", "-1", "٣", "9" * 5000):
             self.assertIsNone(answers["/nodes/ID"](text))

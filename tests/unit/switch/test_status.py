@@ -15,7 +15,8 @@ from typing import Any
 from twisted.internet.defer import maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from distnet.control.server import VERSION_KEY, as_json
+from distnet.control.server import VERSION_KEY
+from distnet.control.telling import as_json
 from distnet.switch import service
 from distnet.switch.console.session import MAX_SESSIONS
 from distnet.switch.core.counters import Reason

@@ -61,6 +61,10 @@ class FakeSocket:
             raise OSError(errno.ENOTCONN, "not connected")
         return "127.0.0.1", 40000 + self.number
 
+    def getsockname(self) -> tuple[str, int]:
+        """Where it was connected to."""
+        return "127.0.0.1", 5555
+
     def setsockopt(self, level: int, name: int, value: int) -> None:
         """Note the value that an option is set to."""
         self.options.append(value)
