@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import sys
 from typing import Any, Final
@@ -56,6 +57,15 @@ class _Link:
         self._unread, self.observable = protocol.watch.how_to_tell(
             sock, protocol.listener.acked_is_read
         )
+
+    def was_closed_unread(self) -> bool:
+        """
+        Whether the peer closed its side before what was just sent to it came, so that its end, when
+        that is read, does not show that it has read this.
+        """
+        looking = select.poll()
+        looking.register(self._socket, select.POLLRDHUP)
+        return bool(looking.poll(0) and self.unread())
 
     def unread(self) -> int | None:
         """What the operating system knows of the peer's queue."""
@@ -215,11 +225,13 @@ class NodeProtocol(Protocol):
     @ivar listener: the L{NodeListener} it came to.
     @ivar link: its link, once there is one: over TLS that takes a handshake.
     @ivar session: its session, once it is a node.
+    @ivar closed_early: the peer had closed its side before its id came.
     """
 
     transport: Any
     link: SocketLink | TLSLink | None = None
     session: Any = None
+    closed_early = False
 
     def __init__(
         self,

@@ -49,7 +49,7 @@ class Options(DaemonOptions):
         ["tls-key", None, None, "FILE: its private key, PEM."],
         ["tls-client-ca", None, None, "FILE: the CAs whose clients are let in, PEM."],
         ["ids", None, IdPolicy.SEQUENTIAL.value, "sequential: 0, 1, 2, ..., never reused once"
-         " settled; lowest: the lowest free id."],
+         " read; lowest: the lowest free id."],
         ["highest-id", None, _DEFAULT.highest_id, "The highest id that a kernel gets, and that can"
          " be sent to."],
         ["second-connection", None, "refuse", "refuse or replace: what a second connection for a"

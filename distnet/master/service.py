@@ -317,6 +317,8 @@ class MasterService(Service):
             self.router.resume(session)
         else:
             self.router.greet(session)
+            if protocol.link is not None and not session.gone:
+                protocol.closed_early = protocol.link.was_closed_unread()
         if self._state is not None and not self._stopping:
             session.link.resume()
         protocol.start()
@@ -351,9 +353,16 @@ class MasterService(Service):
     def ended(self, protocol: NodeProtocol, reason: Failure) -> None:
         """A connection is over, and its node, if it was one, with it."""
         self._protocols.discard(protocol)
-        if protocol.session is not None:
-            why = "closed" if reason.check(ConnectionDone) else "error: connection reset"
-            self.router.lost(protocol.session, why)
+        session = protocol.session
+        if session is None:
+            return
+        if not reason.check(ConnectionDone):
+            self.router.lost(session, "error: connection reset")
+            return
+        if not session.settled and session.link.observable and not protocol.closed_early:
+            # Who closes with something unread resets the connection, tcp(7), unix(7).
+            self.router.was_read(session)
+        self.router.lost(session, "closed")
 
     # Stop
 

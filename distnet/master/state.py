@@ -314,7 +314,7 @@ class Recorder:
             return
         if session.pinned:
             self._try(self._state.unsettled(session.node))
-        elif not session.settled or self._policy is IdPolicy.LOWEST:
+        elif not session.has_read or self._policy is IdPolicy.LOWEST:
             self._try(self._state.returned(session.node))
 
     def _try(self, written: Deferred[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,8 +40,7 @@ class Place:
         if self._kind == "unix":
             return Kernel(self._path)
         host = {"tcp": "127.0.0.1", "tcp6": "::1"}[self._kind]
-        port = int(self.master.address("tcp:").rpartition(":")[2])
-        return Kernel((host, port))
+        return Kernel((host, self.master.port))
 
 
 def test_the_id_comes_alone_however_late_it_is_read(place: Place) -> None:
@@ -86,6 +86,21 @@ def test_the_first_byte_ends_the_settle_time(start_master: Start, connect: Conne
     receiver.socket.sendall(b"\0")
     assert receiver.receive() == (sender.id, BLOCK)
     assert master.node(receiver.id)["settled_by"] == "its first byte"
+
+
+def test_an_id_that_was_read_is_not_used_again(place: Place) -> None:
+    """Whoever has read its id and leaves without a word keeps it; who has not gives it back."""
+    with place.connect() as reader:
+        assert reader.read_id() == 0
+    place.master.wait_until_left(0)
+    assert place.master.node(0)["state"] == "gone"
+    place.connect().close()
+    with place.master.stopped():
+        # It has closed before it can be told its id.
+        place.connect().close()
+    eventually("all have left", lambda: len(re.findall(r": left \(", place.master.log())) == 3)
+    with place.connect() as other:
+        assert other.read_id() == 1
 
 
 def test_an_id_that_was_not_read_goes_back(master: Master, connect: Connect) -> None:

@@ -58,8 +58,9 @@ def settle(master: Master, kernel: Kernel) -> None:
     assert kernel.receive() == (kernel.id, BLOCK)
     # What is recorded is recorded in order, and an id is sent after it was recorded.
     with Kernel(("127.0.0.1", master.port)) as later:
-        later.read_id()
-    master.wait_until_left(later.id)
+        # Without taking it, so that it goes back.
+        node = int(later.socket.recv(10, socket.MSG_PEEK))
+    master.wait_until_left(node)
 
 
 def restart(master: Master, end: int = signal.SIGTERM) -> None:

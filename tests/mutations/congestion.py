@@ -136,8 +136,8 @@ MUTATIONS = (
         "paused-sender-is-not-resumed",
         "nothing that one of them does disturbs the others",
         "Router",
-        "        session.link.resume()\n\ndef _disconnect",
-        "        pass\n\ndef _disconnect",
+        "        session.link.resume()\n\ndef disconnect",
+        "        pass\n\ndef disconnect",
         (
             "PauseTests.test_goes_on_in_order",
             "PauseTests.test_not_longer",

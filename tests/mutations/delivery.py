@@ -127,7 +127,7 @@ MUTATIONS = (
         "mail-of-an-unsettled-id-is-lost",
         "messages to an id not seen yet wait for it",
         "Router._empty_mailbox",
-        "if stays or not (session.settled or session.kind is Kind.TOOL):",
+        "if stays or not (session.has_read or session.kind is Kind.TOOL):",
         "if stays:",
         ("IdsGoBackTests.test_mail_stays",),
     ),

@@ -9,7 +9,7 @@ MUTATIONS = (
         "unsettled-ids-are-burnt",
         "an id whose connection ends before it was settled goes back (a port probe burns none)",
         "Registry.release",
-        "(not settled or self.policy is IdPolicy.LOWEST)",
+        "(not read or self.policy is IdPolicy.LOWEST)",
         "self.policy is IdPolicy.LOWEST",
         (
             "SequentialTests.test_unsettled_goes_back",
@@ -17,10 +17,18 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "read-ids-are-reused",
+        "an id that was read is not used again, though its node sent nothing",
+        "MasterService.ended",
+        "self.router.was_read(session)",
+        "pass",
+        ("test_an_id_that_was_read_is_not_used_again[tcp]",),
+    ),
+    Mutation(
         "settled-ids-are-reused",
         "ids 0, 1, 2, … in order of connection, not reused",
         "Registry.release",
-        "(not settled or self.policy is IdPolicy.LOWEST)",
+        "(not read or self.policy is IdPolicy.LOWEST)",
         "True",
         (
             "SequentialTests.test_settled_is_for_good",
@@ -32,7 +40,7 @@ MUTATIONS = (
         "lowest-is-sequential",
         "--ids lowest reuses the lowest free one",
         "Registry.release",
-        "(not settled or self.policy is IdPolicy.LOWEST)",
+        "(not read or self.policy is IdPolicy.LOWEST)",
         "not settled",
         (
             "LowestTests.test_reuse",
@@ -63,8 +71,8 @@ MUTATIONS = (
         "pinned-go-back",
         "pinned ids are given to no other, not even when their node has left",
         "Registry.release",
-        "if node not in self.pinned and (not settled",
-        "if (not settled",
+        "if node not in self.pinned and (not read",
+        "if (not read",
         ("PinnedTests.test_lowest",),
     ),
     Mutation(
@@ -152,8 +160,8 @@ MUTATIONS = (
         "mail-of-a-tool-for-the-next",
         "tools have ids of their own",
         "Router._empty_mailbox",
-        "if stays or not (session.settled or session.kind is Kind.TOOL):",
-        "if stays or not session.settled:",
+        "if stays or not (session.has_read or session.kind is Kind.TOOL):",
+        "if stays or not session.has_read:",
         ("RefusalTests.test_mail_of_a_tool",),
     ),
     Mutation(

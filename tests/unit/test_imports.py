@@ -22,7 +22,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("master.core", "switch.core"),
     # What is known of the machine: sockets, files, programs.
     ("sockets", "control.paths", "qemu"),
-    ("control.ask", "control.claim", "client", "nic"),
+    ("control.ask", "control.claim", "control.telling", "client", "nic"),
     # What is told to people and to programs.
     ("observers", "testing"),
     ("distnet",),

@@ -31,6 +31,8 @@ class Limits:
     @ivar settle_seconds: from the observation that an id was taken until its node gets messages.
     @ivar keep_pinned: keep what waits for a pinned node when it leaves.
     @ivar replace_pinned: a second connection for a pinned node replaces the first.
+    @ivar mailbox_overhead: bytes that a mailbox takes besides what waits in it; they count as bytes
+        that wait for all ids together.
     """
 
     max_payload: int = 64 * KIB
@@ -44,6 +46,7 @@ class Limits:
     settle_seconds: float = 0.25
     keep_pinned: bool = False
     replace_pinned: bool = False
+    mailbox_overhead: int = 512
 
     def problem(self) -> str | None:
         """What makes these limits unusable together, in one line that names it, or None."""

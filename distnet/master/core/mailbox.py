@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 
 from distnet.master.core.counters import Reason, Tally
@@ -29,8 +28,9 @@ class Mailbox:
     __slots__ = ("_chunks", "_counts", "_done", "_head", "_offset", "waiting")
 
     def __init__(self) -> None:
-        self._chunks: deque[bytearray] = deque()
-        self._counts: deque[int] = deque()
+        # Lists, since most have one chunk: a deque takes ten times the memory of such a list.
+        self._chunks: list[bytearray] = []
+        self._counts: list[int] = []
         # Of the first chunk: how far it is written, where the first message that is not wholly
         # written starts, and how many messages are before that.
         self._offset = 0
@@ -136,8 +136,8 @@ class Mailbox:
         return [(data, count) for data, count in taken if count]
 
     def _drop_chunk(self) -> None:
-        self._chunks.popleft()
-        self._counts.popleft()
+        del self._chunks[0]
+        del self._counts[0]
         self._offset = self._head = self._done = 0
 
 
@@ -170,7 +170,8 @@ class Mailboxes:
         box = self._boxes.get(node)
         waiting = box.waiting if box is not None else 0
         own = self._limits.max_waiting_per_id - waiting
-        shared = self._limits.max_waiting - self.waiting
+        boxes = len(self._boxes) + (box is None)
+        shared = self._limits.max_waiting - self.waiting - boxes * self._limits.mailbox_overhead
         if settled:
             shared = max(shared, self._limits.reserve - waiting)
         return (own, Reason.MAILBOX_FULL) if own <= shared else (shared, Reason.MEMORY_FULL)

@@ -12,7 +12,7 @@ from distnet.wire import QUIT_ID
 
 class IdPolicy(StrEnum):
     """
-    @cvar SEQUENTIAL: ids count up and are never used again once they were settled.
+    @cvar SEQUENTIAL: ids count up and are never used again once they were read.
     @cvar LOWEST: the lowest free id, for systems that assume ids 0 to n-1.
     """
 
@@ -106,10 +106,10 @@ class Registry:
             raise LocalError(f"node {node} is not pinned, or is connected")
         self._taken.add(node)
 
-    def release(self, node: int, settled: bool) -> None:
-        """The connection that had an id has ended; C{settled} says whether its node had read it."""
+    def release(self, node: int, read: bool) -> None:
+        """The connection that had an id has ended; C{read} says whether its node had read it."""
         self._taken.remove(node)
-        if node not in self.pinned and (not settled or self.policy is IdPolicy.LOWEST):
+        if node not in self.pinned and (not read or self.policy is IdPolicy.LOWEST):
             self._give_back(node)
 
     def restore(self, used: Iterable[int]) -> None:

@@ -146,7 +146,7 @@ class Router:
         while session.runs:
             self.delivery.deliver(session, session.runs.popleft(), False)
         self._truncated(session)
-        self._registry(session.kind).release(node, session.settled)
+        self._registry(session.kind).release(node, session.has_read)
         discarded = self._empty_mailbox(session)
         self._observer.left(session, why, discarded)
         self.congestion.dest_left(node)
@@ -159,7 +159,8 @@ class Router:
 
     def _empty_mailbox(self, session: Session) -> Tally:
         """
-        What a settled node leaves behind is discarded, unless it is pinned and that is kept.
+        What a node leaves behind that has read its id is discarded, unless it is pinned and that is
+        kept.
 
         What waits for a node that has not read its id is for whoever gets the id next, but for
         tools: nobody can send to a tool that is not connected.
@@ -170,7 +171,7 @@ class Router:
             self.counters.undelivered[Reason.CUT].add(cut.messages, cut.bytes)
             self._observer.cut(session, cut)
         stays = session.pinned and (self.limits.keep_pinned or self.delivery.stopping)
-        if stays or not (session.settled or session.kind is Kind.TOOL):
+        if stays or not (session.has_read or session.kind is Kind.TOOL):
             return Tally()
         discarded = self.mailboxes.clear(node)
         self.counters.undelivered[Reason.LEFT].add(discarded.messages, discarded.bytes)
@@ -335,6 +336,6 @@ class Router:
         if self.registry.standing(node) is Standing.IMPOSSIBLE:
             return False
         session = self.sessions.get(node)
-        if session is None or not session.settled or session.pinned:
+        if session is None or not session.has_read or session.pinned:
             return True
         return self.registry.policy is IdPolicy.LOWEST

@@ -79,6 +79,11 @@ class Session:
         self.refusals_said = Once(MOST_REFUSALS_SAID)
 
     @property
+    def has_read(self) -> bool:
+        """It has read its id, or is about to, though it may not have settled yet."""
+        return self.settled or self.settling.taken
+
+    @property
     def state(self) -> str:
         """C{unsettled}, C{settled}, C{paused} or C{gone}."""
         if self.gone:

@@ -16,6 +16,8 @@ class Settling:
     the id. The node's first byte proves that it has read it. So does the disappearance of the id
     from the queue that the node reads from, but for the moment between the taking out and the
     reading, which the settle time covers.
+
+    @ivar taken: the id has left the queue of the node.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class Settling:
         self._settle_seconds = settle_seconds
         self._settled = settled
         self._greeted = False
+        self.taken = False
         self._timer: Any = None
 
     def greeted(self, mail: bool) -> None:
@@ -46,6 +49,7 @@ class Settling:
     def id_was_taken(self) -> None:
         """The id has left the queue of the node, which reads it within the settle time."""
         if self._greeted and self._timer is None:
+            self.taken = True
             self._timer = self._clock.callLater(self._settle_seconds, self._settled, "its queue")
 
     def first_byte(self) -> None:

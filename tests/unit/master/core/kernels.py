@@ -134,6 +134,7 @@ class RouterTestCase(SynchronousTestCase):
         self.clock = Clock()
         self.observer = NotingObserver()
         limits.setdefault("settle_seconds", SETTLE_SECONDS)
+        limits.setdefault("mailbox_overhead", 0)
         self.router = Router(Limits(**limits), self.observer, self.clock, policy, pinned)
 
     def tearDown(self) -> None:

@@ -172,7 +172,9 @@ class RoomTests(SynchronousTestCase):
     """The limits, before anything is appended."""
 
     def setUp(self) -> None:
-        self.boxes = Mailboxes(Limits(max_waiting_per_id=500, max_waiting=800, reserve=200))
+        self.boxes = Mailboxes(
+            Limits(max_waiting_per_id=500, max_waiting=800, reserve=200, mailbox_overhead=0)
+        )
 
     def wait(self, node: int, size: int) -> None:
         """Have so many bytes wait for a node."""
@@ -198,3 +200,19 @@ class RoomTests(SynchronousTestCase):
         self.assertEqual(self.boxes.room(2, settled=True), (200, Reason.MEMORY_FULL))
         self.wait(2, 150)
         self.assertEqual(self.boxes.room(2, settled=True), (50, Reason.MEMORY_FULL))
+
+    def test_overhead(self) -> None:
+        """What mailboxes take counts as if it waited, but for the reserve of a settled node."""
+        boxes = Mailboxes(
+            Limits(max_waiting_per_id=500, max_waiting=800, reserve=200, mailbox_overhead=100)
+        )
+        self.assertEqual(boxes.room(1, settled=False), (500, Reason.MAILBOX_FULL))
+        for node in range(6):
+            boxes.append(node, message(0, 20), 1)
+        self.assertEqual(boxes.room(0, settled=False), (80, Reason.MEMORY_FULL))
+        self.assertEqual(boxes.room(6, settled=False)[1], Reason.MEMORY_FULL)
+        self.assertLessEqual(boxes.room(6, settled=False)[0], 0)
+        self.assertEqual(boxes.room(6, settled=True), (200, Reason.MEMORY_FULL))
+        self.assertEqual(boxes.waiting, 120)
+        boxes.clear(0)
+        self.assertEqual(boxes.room(1, settled=False), (200, Reason.MEMORY_FULL))

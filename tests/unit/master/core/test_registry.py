@@ -31,7 +31,7 @@ class SequentialTests(SynchronousTestCase):
     def test_settled_is_for_good(self) -> None:
         """A settled id is not handed out again and is gone when its node has left."""
         ids = registry()
-        ids.release(ids.allocate(), settled=True)
+        ids.release(ids.allocate(), read=True)
         self.assertIs(ids.standing(0), Standing.GONE)
         self.assertEqual(ids.allocate(), 1)
 
@@ -40,8 +40,8 @@ class SequentialTests(SynchronousTestCase):
         ids = registry()
         for _ in range(3):
             ids.allocate()
-        ids.release(2, settled=False)
-        ids.release(0, settled=False)
+        ids.release(2, read=False)
+        ids.release(0, read=False)
         self.assertIs(ids.standing(0), Standing.EXPECTED)
         self.assertEqual([ids.allocate() for _ in range(3)], [0, 2, 3])
 
@@ -50,7 +50,7 @@ class SequentialTests(SynchronousTestCase):
         ids = registry(highest=1)
         self.assertEqual([ids.allocate(), ids.allocate()], [0, 1])
         self.assertRaises(NoFreeId, ids.allocate)
-        ids.release(1, settled=False)
+        ids.release(1, read=False)
         self.assertEqual(ids.allocate(), 1)
 
     def test_standing(self) -> None:
@@ -71,8 +71,8 @@ class LowestTests(SynchronousTestCase):
         ids = registry(IdPolicy.LOWEST)
         for _ in range(4):
             ids.allocate()
-        ids.release(2, settled=False)
-        ids.release(1, settled=True)
+        ids.release(2, read=False)
+        ids.release(1, read=True)
         self.assertIs(ids.standing(1), Standing.EXPECTED)
         self.assertEqual([ids.allocate() for _ in range(3)], [1, 2, 4])
 
@@ -107,14 +107,14 @@ class PinnedTests(SynchronousTestCase):
         ids = registry(pinned=(1, 2))
         self.assertEqual([ids.allocate(), ids.allocate()], [0, 3])
         ids.allocate_pinned(1)
-        ids.release(1, settled=True)
+        ids.release(1, read=True)
         self.assertEqual(ids.allocate(), 4)
 
     def test_lowest(self) -> None:
         """Pinned ids are passed over by the policy of lowest ids, too."""
         ids = registry(IdPolicy.LOWEST, pinned=(0,))
         ids.allocate_pinned(0)
-        ids.release(0, settled=True)
+        ids.release(0, read=True)
         self.assertEqual(ids.allocate(), 1)
 
     def test_comes_back(self) -> None:

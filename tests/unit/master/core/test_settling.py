@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from distnet.master.core.counters import Reason
 from distnet.master.core.registry import IdPolicy, Standing
 from distnet.testing import FakeLink
 from tests.unit.master.core.kernels import SETTLE_SECONDS, RouterTestCase
@@ -186,12 +187,31 @@ class IdsGoBackTests(RouterTestCase):
         self.assertEqual(self.connect().node, 0)
 
     def test_probe_that_read(self) -> None:
-        """An id goes back that was read but not known to be, even in the settle time."""
+        """An id that was read is not given again, though its node had not settled yet."""
         sender, kernel = self.kernel(), self.connect()
         sender.send(1, b"hello")
         kernel.read_bytes()
+        self.assertEqual((kernel.session.settled, kernel.session.has_read), (False, True))
+        kernel.leave()
+        self.assertEqual(self.connect().node, 2)
+        self.assertIs(self.router.registry.standing(1), Standing.GONE)
+        # What waited for it was for it alone.
+        self.assertEqual(self.undelivered(Reason.LEFT).messages, 1)
+
+    def test_it_is_known_at_the_end(self) -> None:
+        """So it is if only its end shows that it had read its id, which is before that is over."""
+        kernel = self.connect()
+        kernel.link.read()
+        self.router.was_read(kernel.session)
         kernel.leave()
         self.assertEqual(self.connect().node, 1)
+
+    def test_nobody_knows_that_it_read(self) -> None:
+        """An id goes back that was read, if nobody can know that."""
+        kernel = self.connect()
+        kernel.link.read()
+        kernel.leave()
+        self.assertEqual(self.connect().node, 0)
 
     def test_mail_stays(self) -> None:
         """What waited for an id that went back is for whoever gets it then."""

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from distnet.sockets.alive import IDLE_SECONDS
 from distnet.sockets.descriptor import RETRY_SECONDS, SEND_BUFFER, TRIES
 from distnet.sockets.listen import BACKLOG
 from distnet.switch.core.bridge import Bridge
@@ -191,7 +192,8 @@ class ComingTests(Base):
         self.assertEqual(connection.module, "stream")
         self.assertEqual(connection.description, "tcp 127.0.0.1:40011")
         self.assertTrue(transport.no_delay)
-        self.assertEqual(transport.socket.options, [SEND_BUFFER])
+        self.assertIn(SEND_BUFFER, transport.socket.options)
+        self.assertIn(IDLE_SECONDS, transport.socket.options)
         self.assertEqual(self.endpoint(connection).number, 11)
 
     def test_frames_pass(self) -> None:
