@@ -171,6 +171,14 @@ MUTATIONS = (
         ("ManagementServiceTests.test_end",),
     ),
     Mutation(
+        "torn-record",
+        "what is in a dump whose disk is full can be read",
+        "DumpFile._cut_off",
+        "os.ftruncate(self._descriptor, end)",
+        "pass",
+        ("DumpFileTests.test_full",),
+    ),
+    Mutation(
         "dump-for-everybody",
         "a dump is for its user alone",
         "ThisMachine.open_dump",

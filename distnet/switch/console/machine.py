@@ -8,12 +8,11 @@ import os
 import pwd
 import stat
 import time
-from typing import Any, Final
+from typing import Any
 
+from distnet.switch.console.dumpfile import DumpFile
 from distnet.switch.console.pdump import Sink
 from distnet.switch.console.records import MAX_SCRIPT, Machine
-
-_BLOCK: Final = 64 * 1024
 
 
 class ThisMachine(Machine):
@@ -49,7 +48,7 @@ class ThisMachine(Machine):
     def open_dump(self, path: str) -> Sink:
         """A new file, or a fifo that somebody reads. Raises OSError."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC
-        return open(os.open(path, flags, 0o600), "wb", buffering=_BLOCK)
+        return DumpFile(os.open(path, flags, 0o600))
 
     def user_id(self, name: str) -> int:
         """The uid of a user, by name or number. Raises KeyError."""

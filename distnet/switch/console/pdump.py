@@ -12,6 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
+from twisted.logger import Logger
+
 from distnet.switch.console.arguments import CommandError
 from distnet.switch.core.bridge import Receive
 from distnet.switch.core.records import Endpoint
@@ -26,11 +28,14 @@ _HEADER: Final = struct.Struct("=IHHiIII")
 _RECORD: Final = struct.Struct("=IIII")
 
 
+_log = Logger(namespace="distnet")
+
+
 class Sink(Protocol):
-    """Where a dump is written to: a binary file that is open."""
+    """Where a dump is written to."""
 
     def write(self, data: bytes, /) -> object:
-        """Write, perhaps not yet to the disk. Raises OSError."""
+        """Write a record, perhaps not yet to the disk. Raises OSError."""
 
     def flush(self) -> None:
         """Write what was kept back. Raises OSError."""
@@ -186,7 +191,12 @@ class PacketDump:
     def _attempt(self, write: Callable[[], None]) -> bool:
         try:
             write()
-        except OSError:
+        except OSError as error:
+            _log.warn(
+                "the dump to {file} has ended, since that cannot be written: {why}",
+                file=self.filename,
+                why=error.strerror or error,
+            )
             self.close()
             return False
         return True
