@@ -1,14 +1,90 @@
-"""The file that twistd logs to, once somebody has moved it: logrotate, say."""
+"""The file that twistd logs to: on a disk that is full, and once somebody has moved it away."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from twisted.logger import Logger, globalLogPublisher
-from twisted.python.logfile import BaseLogFile
+from twisted.logger import FileLogObserver, LogEvent, Logger, LogLevel, globalLogPublisher
+from twisted.python.logfile import LogFile
 
 _log = Logger(namespace="distnet")
+
+
+class WholeLines:
+    """
+    What twistd's observer writes to instead of its file: events there are whole, or not at all.
+
+    Where there is no room for one it is dropped, and counted in the place where it is missing.
+
+    @ivar file: twistd's.
+    @ivar dropped: how many events were.
+    """
+
+    def __init__(self, file: Any, format_event: Callable[[LogEvent], str | None]) -> None:
+        """
+        @param format_event: makes an event text, as the observer does.
+        """
+        self.file = file
+        self._format = format_event
+        self.dropped = 0
+        self._missing = 0
+        self._why = ""
+
+    def write(self, text: str | bytes) -> None:
+        """Write an event, as text or encoded."""
+        data = text.encode(errors="backslashreplace") if isinstance(text, str) else text
+        if (self._missing and not self._put(self._gap())) or not self._put(data):
+            self._missing += 1
+            self.dropped += 1
+        else:
+            self._missing = 0
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+    def _gap(self) -> bytes:
+        event = {
+            "log_format": "lines of the log that are missing here ({why}): {lines}",
+            "log_level": LogLevel.warn,
+            "log_namespace": "distnet",
+            "log_time": time.time(),
+            "why": self._why,
+            "lines": self._missing,
+        }
+        return (self._format(event) or "").encode()
+
+    def _put(self, data: bytes) -> bool:
+        """Write all, or nothing and return False."""
+        if self.file.shouldRotate():
+            self.file.rotate()
+        opened = self.file._file
+        before = opened.tell()
+        rest = data
+        try:
+            while rest:
+                # LogFile's own method does not say how much of it there was room for.
+                rest = rest[opened.write(rest) :]
+        except OSError as error:
+            self._why = error.strerror or str(error)
+        else:
+            self.file.size += len(data)
+            return True
+        # Of a device nothing can be taken back.
+        with contextlib.suppress(OSError):
+            opened.truncate(before)
+            opened.seek(before)
+        return False
+
+
+def keep_lines_whole() -> None:
+    """Have twistd's log written by L{WholeLines}, if it is a file."""
+    for observer in _observers():
+        if isinstance(observer._outFile, LogFile):
+            observer._outFile = WholeLines(observer._outFile, observer.formatEvent)
 
 
 def reopen() -> None:
@@ -17,11 +93,13 @@ def reopen() -> None:
 
     If that cannot be, what is open stays open, and that is logged.
     """
-    for file in _files():
+    for observer in _observers():
+        if not isinstance(observer._outFile, WholeLines):
+            continue
+        file = observer._outFile.file
         try:
             # LogFile closes the old one before it looks for the new one.
-            with open(file.path, "ab+"):
-                pass
+            os.close(os.open(file.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
             file.reopen()
         except OSError as error:
             _log.error(
@@ -34,9 +112,8 @@ def reopen() -> None:
     _log.info("received SIGHUP: the log goes on in the file of that name")
 
 
-def _files() -> Iterator[Any]:
-    # twistd keeps the observer that it has made to itself; with --syslog or --logger it has none.
+def _observers() -> Iterator[Any]:
+    # twistd keeps the one that it has made to itself; with --syslog or --logger it has another.
     for observer in globalLogPublisher._observers:
-        file = getattr(observer, "_outFile", None)
-        if isinstance(file, BaseLogFile):
-            yield file
+        if isinstance(observer, FileLogObserver):
+            yield observer

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from distnet.daemon.clock import use_monotonic
 from distnet.daemon.hangup import at_hangup
 from distnet.daemon.limits import allow_all_descriptors
-from distnet.daemon.logfile import reopen
+from distnet.daemon.logfile import keep_lines_whole, reopen
 from distnet.errors import StartupError
 
 _log = Logger(namespace="distnet")
@@ -55,6 +55,7 @@ class Daemon(MultiService):
     def privilegedStartService(self) -> None:
         """Start what needs privileges."""
         self._began = True
+        keep_lines_whole()
         with self._one_line_errors():
             super().privilegedStartService()
 

@@ -1,14 +1,15 @@
-"""What becomes of a log whose file is moved away."""
+"""What becomes of a log whose file is moved away, or whose disk is full."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from twisted.logger import Logger, globalLogPublisher, textFileLogObserver
+from twisted.logger import Logger, LogLevel, globalLogPublisher, textFileLogObserver
 from twisted.python.logfile import LogFile
 from twisted.trial.unittest import SynchronousTestCase
 
-from distnet.daemon.logfile import reopen
+from distnet.daemon.logfile import WholeLines, keep_lines_whole, reopen
+from tests.unit.disks import room
 
 
 class ReopenTests(SynchronousTestCase):
@@ -19,10 +20,11 @@ class ReopenTests(SynchronousTestCase):
         self.path = Path(self.mktemp()).absolute()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = LogFile.fromFullPath(str(self.path))
-        observer = textFileLogObserver(file)
+        self.observer = observer = textFileLogObserver(file)
         globalLogPublisher.addObserver(observer)
         self.addCleanup(file.close)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
+        keep_lines_whole()
         self.moved = self.path.rename(f"{self.path}.1")
         self.log = Logger()
 
@@ -51,3 +53,32 @@ class ReopenTests(SynchronousTestCase):
         self.assertIn(f"{self.path} cannot be opened anew", first)
         self.assertIn("Is a directory", first)
         self.assertIn("what comes after", second)
+
+    def test_a_full_disk(self) -> None:
+        """What has no room is not there in part, and is counted where it is missing."""
+
+        def log(text: str) -> None:
+            # Past trial's own log, which would meet the same end.
+            self.observer({"log_format": text, "log_level": LogLevel.info, "log_time": 0.0})
+
+        log("first")
+        size = self.moved.stat().st_size
+        for more in (0, 1, 20):
+            with room(size + more):
+                log("second")
+                log("third")
+            self.assertEqual(self.moved.stat().st_size, size)
+        log("fourth")
+        log("fifth")
+        first, gap, fourth, fifth = self.moved.read_text().splitlines()
+        self.assertIn("first", first)
+        self.assertIn("lines of the log that are missing here (File too large): 6", gap)
+        self.assertIn("fourth", fourth)
+        self.assertIn("fifth", fifth)
+
+    def test_a_device(self) -> None:
+        """A device takes what it takes."""
+        for path, dropped in (("/dev/null", 0), ("/dev/full", 1)):
+            lines = WholeLines(LogFile.fromFullPath(path), lambda event: "gap\n")
+            lines.write("a line\n")
+            self.assertEqual(lines.dropped, dropped)
