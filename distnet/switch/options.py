@@ -186,7 +186,8 @@ class Options(DaemonOptions):
         """Make of the options what the services are made of."""
         if self["pidfile"] is not None:
             raise ValueError(
-                "--pidfile is an option of twistd: twistd --pidfile=FILE distnet-vde ..."
+                "--pidfile is an option of twistd: twistd --pidfile=FILE distnet-vde ...,"
+                " or use distnet-vde-switch --pidfile=FILE ..."
             )
         if self["sock"] == "":
             raise ValueError("--sock: the directory is missing")

@@ -194,6 +194,7 @@ class SwitchService(MultiService):
         self._way.start()
         if self._management.script is not None:
             self._run_script(self._management.script)
+        self.vde.claim()
         super().startService()
         if self.settings.spanning_tree:
             _log.warn("there is no spanning tree yet (-F): the network must not have loops")
@@ -293,6 +294,8 @@ class SwitchService(MultiService):
 
     async def _stop(self) -> None:
         await maybeDeferred(super().stopService)
+        # The socket of the console may have been the last thing in it.
+        self.vde.directory.leave()
         self.console.close()
         self.bridge.stop()
         self._way.stop()

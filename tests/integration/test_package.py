@@ -79,6 +79,8 @@ class Environment:
                 assert told.endswith(", with native code\n")
         distnet = str(self.bin / "distnet")
         assert self.run(distnet, "--version", cwd=outside).startswith("distnet ")
+        switch = str(self.bin / "distnet-vde-switch")
+        assert self.run(switch, "--version", cwd=outside).startswith("distnet ")
         outside.joinpath("master").mkdir()
         master = Master(outside / "master", "--port", "0", twistd=twistd, environment=clean())
         with running(master), Kernel(("127.0.0.1", master.port)) as kernel:

@@ -86,11 +86,13 @@ def test_as_a_script_starts_it(command: list[str], home: Path) -> None:
 @both
 def test_under_a_program(command: list[str], home: Path) -> None:
     """Standard output has the answers alone, and the end of input is that of the switch."""
+    words = f"-sock {home}/s -M {home}/s/console -p {home}/pid"
     with subprocess.Popen(
-        [*command, "-sock", str(home / "s"), "-p", str(home / "pid")],
+        [*command, *words.split()],
         env=variables(home), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
-        eventually("it listens", (home / "s" / "ctl").exists)
+        for socket_of_its_own in ("ctl", "console"):
+            eventually("it listens", (home / "s" / socket_of_its_own).is_socket)
         eventually("its number is there", (home / "pid").exists)
         assert int((home / "pid").read_text()) == process.pid
         shown, logged = process.communicate(b"port/showinfo\n", PATIENCE)

@@ -61,8 +61,18 @@ class VdeService(Service):
         self.reactor = reactor
         self.bridge = bridge
         self.directory = directory
+        self._claimed = False
         self._port: Any = None
         self._clients: set[ControlProtocol] = set()
+
+    def claim(self) -> None:
+        """
+        Have the directory, before anything else of the switch is made in it, like the socket of
+        its console. Raises L{StartupError}.
+        """
+        if not self._claimed:
+            self.directory.claim()
+            self._claimed = True
 
     def startService(self) -> None:
         """
@@ -71,7 +81,7 @@ class VdeService(Service):
         Not before twistd has given up its privileges: clients come and go as long as it runs, and
         sockets must then be made where it has put its first one.
         """
-        self.directory.claim()
+        self.claim()
         ctl, mode = self.directory.ctl, self.directory.permissions.mode
         factory = QuietFactory(self.make_protocol, "listener for VDE")
         try:
@@ -99,6 +109,7 @@ class VdeService(Service):
         while self._clients:
             await deferLater(self.reactor, 0)
         self.directory.leave()
+        self._claimed = False
 
     def make_protocol(self) -> ControlProtocol:
         """A client has come."""
