@@ -38,6 +38,8 @@ MOST_CHILDREN: Final = 1024
 STOP_SECONDS: Final = 2.0
 """How long they have to end."""
 RETRY_SECONDS: Final = 1.0
+AGAIN_SECONDS: Final = 60.0
+"""How long a reason is not said again after it was."""
 """How long until one is started again that could not be."""
 
 _NO_MATTER_SECONDS: Final = 0.01
@@ -120,7 +122,7 @@ class Children:
         self._pinned: dict[bytes, list[Any]] = {}
         self._statuses: dict[int, Child] = {}
         self._plug: socket.socket | None = None
-        self._said = Once()
+        self._said = Once(seconds=reactor.seconds, again=AGAIN_SECONDS)
         self._stopped: Deferred[None] | None = None
         self._later: Any = None
 

@@ -13,7 +13,8 @@ from twisted.python.failure import Failure
 
 from distnet.gateway.backoff import Backoff
 from distnet.gateway.whereabouts import Whereabouts
-from distnet.sockets.quiet import QuietClientFactory
+from distnet.once import Once
+from distnet.sockets.quiet import QuietClientFactory, why_not_connected
 
 FIRST_SECONDS: Final = 0.05
 MOST_SECONDS: Final = 1.0
@@ -42,13 +43,13 @@ class Management:
         self._backoff = Backoff(FIRST_SECONDS, MOST_SECONDS)
         self._console: Any = None
         self._later: Any = None
-        self._said = False
+        self._said = Once()
         self._stopped = False
 
     def start(self) -> None:
         """Connect, as soon as there is a switch."""
         self._later = None
-        factory = QuietClientFactory(lambda: _Protocol(self), lambda _: self.lost())
+        factory = QuietClientFactory(lambda: _Protocol(self), self._failed)
         if isinstance(self._where, int):
             self._reactor.adoptStreamConnection(self._where, socket.AF_UNIX, factory)
             os.close(self._where)
@@ -67,24 +68,27 @@ class Management:
         """There is a console."""
         self._console = console
         self._backoff.reset()
-        self._said = False
+        self._said.forget()
         self.whereabouts.connected()
 
-    def lost(self) -> None:
+    def lost(self, why: str = "it has closed the connection") -> None:
         """There is no console, or not any more."""
         if self._console is not None:
             self._console = None
             self.whereabouts.disconnected()
         if self._stopped or isinstance(self._where, int):
             return
-        if not self._said:
-            self._said = True
+        if self._said.say(why) is not None:
             _log.warn(
-                "no console of a switch at {path}: a guest that dies is not noticed until it is"
-                " there",
+                "no console of a switch at {path} ({why}): a guest that dies is not noticed until"
+                " it is there",
                 path=self._where,
+                why=why,
             )
         self._later = self._reactor.callLater(self._backoff.next(), self.start)
+
+    def _failed(self, error: Exception) -> None:
+        self.lost(why_not_connected(error))
 
     def _ask(self, line: bytes) -> None:
         if self._console is not None:

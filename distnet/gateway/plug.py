@@ -21,7 +21,7 @@ from distnet.gateway.frames import LONGEST
 from distnet.guestnet import GATEWAY
 from distnet.once import Once
 from distnet.sockets.descriptor import RetriedDescriptor, error_name, grow_send_buffer
-from distnet.sockets.quiet import QuietClientFactory
+from distnet.sockets.quiet import QuietClientFactory, why_not_connected
 from distnet.vdewire import Request, RequestType, encode_request, parse_reply
 
 FRAMES_AT_ONCE: Final = 64
@@ -263,9 +263,7 @@ class _Control(Protocol):
 
     def failed(self, error: Exception) -> None:
         """The switch cannot be connected to."""
-        number = getattr(error, "osError", None)
-        cause = error.__cause__ or error
-        self._plug.lost(os.strerror(number) if isinstance(number, int) else str(cause))
+        self._plug.lost(why_not_connected(error))
 
     def give_up(self, why: str) -> None:
         """Leave the switch, and be told that it is lost."""

@@ -24,6 +24,7 @@ from typing import Final, Self
 from distnet.control.paths import default_directory, make_default_directory
 from distnet.errors import StartupError
 from distnet.gateway.leftover import sweep
+from distnet.once import Once
 
 MOST_FLOWS: Final = 65536
 """How many connections are remembered; those beyond are not."""
@@ -129,7 +130,8 @@ class State:
         """
         One without a file.
 
-        @param say: is told in a line what goes wrong with the file, once.
+        @param say: is told in a line what goes wrong with the file: each reason once, until it can
+            be written again.
         @param seconds: a clock that only goes forward.
         @param wall: the time since 1970, in seconds.
         """
@@ -144,7 +146,8 @@ class State:
         self._flows: dict[Flow, None] = {}
         self._lock = -1
         self._database: sqlite3.Connection | None = None
-        self._behind = self._told = False
+        self._behind = False
+        self._said = Once()
         self._retry_at = 0.0
 
     @classmethod
@@ -381,6 +384,7 @@ class State:
             database.executemany(_ADD_FLOW, map(astuple, self._flows))
             database.execute("commit")
             self._behind = False
+            self._said.forget()
         except _FAILURES as error:
             with contextlib.suppress(*_FAILURES):
                 database.execute("rollback")
@@ -389,8 +393,7 @@ class State:
     def _failed(self, error: Exception) -> None:
         self._behind = True
         self._retry_at = self._seconds() + RETRY_SECONDS
-        if not self._told:
-            self._told = True
+        if self._said.say(str(error)) is not None:
             self._say(
                 f"the state file {self.path} cannot be written: {error}; what guests have is"
                 f" remembered until the gateway ends, and written as soon as it can be"

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import ClientFactory, ServerFactory
 from twisted.python.failure import Failure
+
+
+def why_not_connected(error: Exception) -> str:
+    """Why no connection was made, in a few words: L{QuietClientFactory} is told of it so."""
+    number = getattr(error, "osError", None)
+    return os.strerror(number) if isinstance(number, int) else str(error.__cause__ or error)
 
 
 class QuietFactory(ServerFactory):

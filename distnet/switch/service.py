@@ -302,10 +302,11 @@ class SwitchService(MultiService):
         self._say_what_failed()
 
     def _say_what_failed(self) -> None:
+        refused = self._refused()
         happened = [
             f"{count} {what}"
             for count, what in (
-                (self.vde.refusals.count, "clients were refused"),
+                (refused.vde + refused.streams + refused.dgrams, "clients were refused"),
                 (self.bridge.fdb.contested, "times two ports took turns to send from one address"),
                 (self.console.events_dropped, "events were not told to consoles that did not read"),
                 (self._errors.total(), f"operations on sockets and taps failed ({self._errors})"),

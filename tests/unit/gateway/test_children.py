@@ -19,6 +19,7 @@ from distnet.gateway import children as children_module
 from distnet.gateway.channel import MAX_DESCRIPTORS, Channel, Message
 from distnet.gateway.child import END_SECONDS, STUCK_SECONDS, Child
 from distnet.gateway.children import (
+    AGAIN_SECONDS,
     MOST_UNPROVEN,
     MOST_UNPROVEN_SECONDS,
     MOST_WAITING,
@@ -706,6 +707,13 @@ class ForkerTests(ChildrenTestCase):
             self.reactor.settle()
         self.assertIn("no process for a guest: Cannot allocate memory", formatEvent(events[0]))
         self.assertEqual(self.children.running, {})
+        for seconds, times in ((0, 0), (AGAIN_SECONDS, 1)):
+            self.reactor.advance(seconds)
+            self.zygotes[0].channel.send({"failed": "Cannot allocate memory", "mac": mac(2).hex()})
+            with capturedLogs() as events:
+                self.reactor.settle()
+            said = [formatEvent(event) or "" for event in events]
+            self.assertEqual(sum("Cannot allocate memory" in line for line in said), times)
 
     def test_what_it_is_told(self) -> None:
         """It is told what is the same for all guests."""

@@ -304,6 +304,28 @@ class FailingTests(StateTestCase):
         again = self.opened()
         self.assertEqual((again.leases(), again.flows()), (LEASES[1:], FLOWS[1:2]))
 
+    def test_each_reason_is_said(self) -> None:
+        """No reason hides another, and what could be written meanwhile makes all of them news."""
+        state = self.opened()
+        assert state._database is not None
+        self.set_failing(state, True)
+        state.put_lease(*LEASES[0])
+        self.set_failing(state, False)
+        state._database.execute("pragma max_page_count=1")
+        for port in range(2, 999):
+            state.add_flow(Flow(LEASES[0][0], LEASES[0][1], port, FLOWS[0].own, 1234))
+        self.clock.advance(RETRY_SECONDS)
+        state.put_lease(*LEASES[1])
+        self.assertEqual([" is full" in line for line in self.said], [False, True])
+        state._database.execute("pragma max_page_count=9999")
+        self.clock.advance(RETRY_SECONDS)
+        state.put_lease(*LEASES[2])
+        self.assertTrue(state.kept)
+        self.set_failing(state, True)
+        state.put_lease(*LEASES[0])
+        self.assertEqual([" is full" in line for line in self.said], [False, True, False])
+        self.set_failing(state, False)
+
     def test_written_at_the_end(self) -> None:
         """What could not be written is tried again when it is closed."""
         state = self.opened()
