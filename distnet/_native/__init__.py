@@ -35,8 +35,11 @@ def _load(name: str) -> ModuleType:
         raise NotNative(f"{SWITCH} is 0")
     try:
         return import_module(f"distnet._native.{name}")
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise NotNative("it was installed without a C compiler") from error
+    except ImportError as error:
+        # Of another machine, or made for another Python.
+        raise NotNative(f"it cannot be loaded ({error})") from error
 
 
 def describe() -> str:

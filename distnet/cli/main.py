@@ -15,9 +15,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from distnet import __version__
 from distnet.address import TlsAddress, UnixAddress
-from distnet.cli.arguments import NotDone, read_address, read_count, read_node, read_seconds
+from distnet.cli.arguments import (
+    NotDone,
+    Parser,
+    ShowVersion,
+    read_address,
+    read_count,
+    read_node,
+    read_seconds,
+)
 from distnet.cli.qemu_args import add_qemu_arguments, qemu_args
 from distnet.cli.report import show_status, show_switch
 from distnet.client.blocking import Client
@@ -69,12 +76,17 @@ def _fail(error: Exception, status: int) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="distnet",
         description="Look at a distnet master, talk to its kernels, get QEMU's options.",
         epilog="Exit status: 0 done; 1 not done; 2 wrong usage; 3 no master.",
     )
-    parser.add_argument("--version", action="version", version=f"distnet {__version__}")
+    parser.add_argument(
+        "--version",
+        action=ShowVersion,
+        nargs=0,
+        help="show the version, and whether native code runs, and exit",
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[Any], None], help: str) -> argparse.ArgumentParser:

@@ -38,10 +38,13 @@ def default_directory() -> Path:
     """
     The directory of this user's sockets: in C{$XDG_RUNTIME_DIR} if there is one, for root in
     C{/run}, else in C{/tmp} under a name with the user's number.
+
+    A path that is relative means nothing there (XDG Base Directory Specification). The directory
+    goes when its user logs out, while what was started then may go on.
     """
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime:
-        return Path(runtime, "distnet")
+    runtime = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+    if runtime.is_absolute() and runtime.is_dir():
+        return runtime / "distnet"
     if os.geteuid() == 0:
         return Path("/run/distnet")
     return Path(f"/tmp/distnet-{os.geteuid()}")

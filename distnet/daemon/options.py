@@ -6,18 +6,19 @@ import os
 import re
 import sys
 from collections.abc import Callable, MutableMapping
+from difflib import get_close_matches
 from typing import Any, Final, NoReturn, TypeVar
 
 from twisted.python import usage
 
 from distnet import __version__, _native
+from distnet.daemon.files import check_files, forget_plugin_cache
 from distnet.daemon.log import use_in_twist, use_in_twistd
 from distnet.errors import LocalError
 from distnet.text import GIB, KIB, MIB
 
 T = TypeVar("T")
 
-_TWISTDS_PIDFILE: Final = "twistd.pid"
 _UNITS: Final = {"": 1, "k": KIB, "m": MIB, "g": GIB}
 
 
@@ -72,24 +73,59 @@ class DaemonOptions(usage.Options):
         print(f"distnet {__version__}, {_native.describe()}")
         sys.exit(0)
 
-    def postOptions(self) -> None:
+    def parseOptions(self, options: Any = None) -> None:
         """
-        Check everything that can be checked without opening anything.
+        Read a command line. Under twistd, or twist, one that is wrong ends the process.
 
-        In the foreground there is no file with a process's id, unless one is named: twistd would
-        leave it in the current directory, where a second daemon could then not be started.
+        Raises L{usage.UsageError} elsewhere.
         """
-        twistd: MutableMapping[str, Any] = self.parent or {}
-        if twistd.get("nodaemon") and twistd.get("pidfile") == _TWISTDS_PIDFILE:
-            twistd["pidfile"] = ""
-        if "fileLogObserverFactory" in twistd:
-            use_in_twist(twistd)
-        else:
-            use_in_twistd(twistd)
         try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            if self.parent is None:
+                raise
+            # twistd would print all its options before the reason.
+            sys.exit(self._in_a_line(str(error), self.parent))
+
+    def parseArgs(self, *words: str) -> None:
+        """There are none but options."""
+        if words:
+            raise usage.UsageError(f"{words[0]!r} is not an option")
+
+    def _in_twist(self) -> bool:
+        return self.parent is not None and "fileLogObserverFactory" in self.parent
+
+    def _in_a_line(self, problem: str, twistd: usage.Options) -> str:
+        """What is wrong with an option, what may have been meant, and where to read more."""
+        program = "twist" if self._in_twist() else "twistd"
+        command = f"{program} {twistd.subCommand}"
+        own, its = _names(self), _names(twistd)
+        unknown = re.fullmatch(r"option -{1,2}(\S+) not recognized", problem)
+        if unknown is not None:
+            name = unknown[1]
+            option = f"-{name}" if len(name) == 1 else f"--{name}"
+            problem = f"there is no option {option}"
+            if name in its:
+                problem = f"{option} is an option of {program}, and stands before its command"
+            elif alike := get_close_matches(name, own, 1):
+                problem += f"; is --{alike[0]} meant?"
+        named = re.match(r"-{1,2}([a-zA-Z-]+)", problem)
+        its_own = named is not None and named[1] in its and named[1] not in own
+        return f"{command}: {problem} (see {program if its_own else command} --help)"
+
+    def postOptions(self) -> None:
+        """Check everything that can be checked without opening anything."""
+        twistd: MutableMapping[str, Any] = self.parent or {}
+        try:
+            if self._in_twist():
+                use_in_twist(twistd)
+            elif "pidfile" in twistd:
+                check_files(twistd)
+                use_in_twistd(twistd)
             self.check()
         except (ValueError, LocalError) as error:
             raise usage.UsageError(str(error)) from error
+        forget_plugin_cache()
 
     def check(self) -> None:
         """Raise ValueError or LocalError, in one line, if the options cannot be used."""
@@ -101,3 +137,8 @@ class DaemonOptions(usage.Options):
             return read(str(self[option]))
         except ValueError as error:
             raise ValueError(f"--{option}: {error}") from error
+
+
+def _names(options: usage.Options) -> list[str]:
+    """Of all options, long and short, without dashes."""
+    return [name.rstrip("=") for name in (*options.longOpt, *options.shortOpt.replace(":", ""))]

@@ -162,6 +162,10 @@ def run(arguments: Any) -> None:
     if arguments.supervised:
         os.set_inheritable(CONSOLE_DESCRIPTOR, False)
         management = CONSOLE_DESCRIPTOR
+    try:
+        nodes, forwards = _read_maps(arguments), _read_forwards(arguments)
+    except (BadMap, BadForward) as error:
+        raise type(error)(f"{error} (see distnet gateway --help)") from None
     run_gateway(
         Settings(
             directory=_absolute(arguments.sock or find_vde_directory("--sock DIRECTORY")),
@@ -169,9 +173,9 @@ def run(arguments: Any) -> None:
             port=arguments.port,
             management=management,
             master=arguments.master,
-            nodes=_read_maps(arguments),
+            nodes=nodes,
             nat=arguments.nat,
-            forwards=_read_forwards(arguments),
+            forwards=forwards,
         ),
         supervised=arguments.supervised,
     )

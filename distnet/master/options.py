@@ -23,6 +23,7 @@ from distnet.master.service import MasterService
 from distnet.master.state import StateFile
 from distnet.master.tls import server_options
 from distnet.sockets.listen import absolute_description, check_description
+from distnet.sockets.taken import Place, Taken, place_of
 from distnet.wire import MAX_ID_DIGITS
 
 _DEFAULT: Final = Limits()
@@ -98,6 +99,7 @@ class Options(DaemonOptions):
         self.control: ControlPath | None = None
         self.tools_beside_control = False
         self["listen"], self["node"], self["tls"] = [], [], []
+        self._taken = Taken()
 
     def opt_listen(self, endpoint: str) -> None:
         """ENDPOINT for all kernels; may be repeated."""
@@ -139,6 +141,7 @@ class Options(DaemonOptions):
             raise ValueError(f"--grace-seconds {self['grace-seconds']} is not a number of seconds")
         if self["state"]:
             self["state"] = str(Path(self["state"]).absolute())
+            self._taken.add(Place("path", self["state"]), f"--state {self['state']}")
         self._check_tls()
         self._find_listeners()
 
@@ -163,7 +166,7 @@ class Options(DaemonOptions):
 
         acked = self._one_of("settle-remote", "first-byte", "acked") == "acked"
 
-        def add(option: str, endpoint: str, **what: Any) -> None:
+        def add(option: str, endpoint: str, given: str | None = None, **what: Any) -> None:
             try:
                 description = check_description(reactor, endpoint)
             except ValueError as error:
@@ -172,6 +175,7 @@ class Options(DaemonOptions):
             if listener.path is not None and not Path(listener.path).is_absolute():
                 # Before twistd changes its directory.
                 listener = replace(listener, description=absolute_description(description))
+            self._taken.add(place_of(listener.description), f"--{option} {given or endpoint}")
             self.listeners.append(listener)
 
         if self["port"] is None and not (self["listen"] or self["node"] or self["tls"]):
@@ -184,7 +188,11 @@ class Options(DaemonOptions):
             node, equals, endpoint = pin.partition("=")
             if not equals or not node.isdecimal():
                 raise ValueError(f"--node {pin}: it is N=ENDPOINT, like 3=unix:/tmp/node3")
-            add("node", endpoint, node=whole_number(node))
+            try:
+                number = whole_number(node)
+            except ValueError as error:
+                raise ValueError(f"--node {pin}: {error}") from error
+            add("node", endpoint, pin, node=number)
         for endpoint in self["tls"]:
             add("tls", endpoint, tls=True)
         try:
@@ -198,13 +206,17 @@ class Options(DaemonOptions):
         if told is not None and told != "none":
             told = str(Path(told).absolute())
         name = Path(first.path).name if first.path is not None else str(first.port or "")
+        if told is not None and told != "none":
+            self._taken.add(Place("path", told), f"--control {told}")
         if told != "none":
             self.control = ControlPath(MASTER, told, name, usual=first.port == _PORT)
         tools = self["tools"]
         if tools is None and told is not None and self.control is not None:
             tools = tools_beside(told)
         if tools is not None and tools != "none":
-            self.listeners.append(for_tools(str(Path(tools).absolute())))
+            tools = str(Path(tools).absolute())
+            self._taken.add(Place("path", tools), f"--tools {tools}")
+            self.listeners.append(for_tools(tools))
         self.tools_beside_control = tools is None and self.control is not None
 
     def _pinned(self) -> list[int]:

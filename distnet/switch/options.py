@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from twisted.application.service import IService
-from twisted.python import usage
 
 from distnet import __version__
 from distnet.control.claim import ControlPath
@@ -20,9 +19,10 @@ from distnet.control.paths import SWITCH, default_vde_directory
 from distnet.control.server import Answers, ControlService
 from distnet.daemon.options import DaemonOptions, seconds, show_size, size, whole_number
 from distnet.daemon.process import Daemon
-from distnet.gateway.cli import check_words
+from distnet.gateway.cli import check_words, forwards_of
 from distnet.gateway.supervise import GatewayProcess
 from distnet.mac import parse_mac
+from distnet.sockets.taken import Place, Taken, place_of
 from distnet.switch.console.sockets import ConsoleProtocol
 from distnet.switch.core.errors import NoSuchThing
 from distnet.switch.core.limits import MAX_NUMPORTS, BridgeLimits
@@ -177,11 +177,6 @@ class Options(DaemonOptions):
         words = sys.argv[1:] if options is None else options
         super().parseOptions(double_dashes(words, self.shortOpt, self.longOpt))
 
-    def parseArgs(self, *words: str) -> None:
-        """Other words mean nothing; vde_switch ignores them."""
-        if words:
-            raise usage.UsageError(f"{words[0]!r} is not an option")
-
     def check(self) -> None:
         """Make of the options what the services are made of."""
         if self["pidfile"] is not None:
@@ -225,6 +220,27 @@ class Options(DaemonOptions):
             dgrams=tuple(self._each("dgram", parse_dgram)),
         )
         self.gateway = self._gateway()
+        self._check_places()
+
+    def _check_places(self) -> None:
+        """Nothing may be given twice. Raises ValueError, naming both options."""
+        taken = Taken()
+        taken.add(Place("path", f"{self['sock']}/ctl"), f"--sock {self['sock']}")
+        for option, path in (
+            ("mgmt", self.management.path),
+            ("control", self.control.path if self.control is not None else None),
+        ):
+            if path:
+                taken.add(Place("path", path), f"--{option} {path}")
+        for name in self.plugs.taps:
+            taken.add(Place("tap", name), f"--tap {name}")
+        for stream, text in zip(self.plugs.streams, self["stream"], strict=True):
+            taken.add(place_of(stream.description), f"--stream {text}")
+        for dgram, text in zip(self.plugs.dgrams, self["dgram"], strict=True):
+            taken.add(dgram.place, f"--dgram {text}")
+        for forward in forwards_of(self.gateway or ()):
+            kind = "udp" if forward.is_udp else "tcp"
+            taken.add(Place(kind, str(forward.address), forward.port), f"--forward {forward}")
 
     def _control(self) -> ControlPath | None:
         told = self["control"] or None

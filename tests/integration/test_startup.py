@@ -27,7 +27,7 @@ from distnet.client.endpoints import TlsFiles
 from distnet.control.paths import MASTER
 from distnet.control.paths import SWITCH as SWITCH_KIND
 from tests.certificates import Authority
-from tests.daemons import PATIENCE, ROOT, TWISTD, answer, eventually, free_low_port
+from tests.daemons import PATIENCE, ROOT, TWISTD, answer, environment, eventually, free_low_port
 from tests.masters import Kernel, Master, running
 from tests.suites import why_not_native
 
@@ -459,18 +459,56 @@ def test_what_is_wrong_is_said_in_a_line(
     [
         (["--settle-seconds", "soon"], "--settle-seconds: 'soon' is not a number of seconds"),
         (["--listen", "systemd:domain=INET:index=0"], "systemd has passed no socket"),
-        (["--frobnicate"], "option --frobnicate not recognized"),
+        (["--frobnicate"], "there is no option --frobnicate"),
         (["--port", "http:80"], "--port: 'http:80' is not a place to listen at"),
-        (["--tls", "tcp:0", "--tls-cert", "/none"], "--tls needs --tls-key and --tls-client-ca"),
-        (["1234"], "Wrong number of arguments"),
     ],
 )
-def test_a_wrong_option_is_named(options: list[str], said: str, tmp_path: Path) -> None:
-    """An option that is wrong ends twistd with status 1 and a last line that names it."""
-    failed = attempt(tmp_path, *options)
-    assert failed.status == 1
-    assert said in failed.output.splitlines()[-1]
-    assert "Traceback" not in failed.output + failed.errors
+@pytest.mark.parametrize("daemon", [False, True], ids=["nodaemon", "daemon"])
+def test_a_wrong_option_is_named(
+    options: list[str], said: str, daemon: bool, tmp_path: Path
+) -> None:
+    """One that is wrong ends twistd with status 1, and a line that names it and where to read."""
+    failed = attempt(tmp_path, *options, daemon=daemon)
+    assert (failed.status, failed.output, failed.log) == (1, "", "")
+    (line,) = failed.errors.splitlines()
+    assert line.startswith("twistd distnet: ")
+    assert said in line
+    assert line.endswith(" (see twistd distnet --help)")
+
+
+def test_a_daemon_in_a_directory_that_is_not_writable(tmp_path: Path) -> None:
+    """It says in one line that it cannot write its log, and what to do."""
+    (tmp_path / "theirs").mkdir(mode=0o500)
+    ended = subprocess.run(
+        [*NO_OVERRIDE, TWISTD, "distnet"],
+        cwd=tmp_path / "theirs",
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        f"twistd distnet: --logfile {tmp_path}/theirs/twistd.log: that cannot be written; name"
+        " another FILE, or stay in the foreground with -n (see twistd --help)\n"
+    )
+
+
+def test_plugins_in_a_directory_that_is_not_writable(tmp_path: Path) -> None:
+    """Users who cannot write where packages are installed are not told so at every start."""
+    plugins = tmp_path / "packages/twisted/plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "one.py").touch()
+    plugins.chmod(0o500)
+    master = Master(
+        tmp_path, "--port", "0",
+        environment={"PYTHONPATH": os.pathsep.join([str(plugins.parent.parent), str(ROOT)])},
+    )  # fmt: skip
+    master.within = NO_OVERRIDE
+    with running(master):
+        assert "cache" not in master.log()
+    assert not (plugins / "dropin.cache").exists()
 
 
 def test_help_and_version(tmp_path: Path) -> None:

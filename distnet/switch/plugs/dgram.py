@@ -27,6 +27,7 @@ from distnet.errors import PeerError, StartupError
 from distnet.sockets.descriptor import Descriptor
 from distnet.sockets.listen import ADVICE
 from distnet.sockets.refusals import Refusals
+from distnet.sockets.taken import Place
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.errors import BridgeError
 from distnet.switch.core.records import Endpoint
@@ -57,7 +58,14 @@ _log = Logger(namespace="distnet")
 
 
 class DgramListener(Protocol):
-    """Where to listen for datagrams, as users type it; opens nothing."""
+    """
+    Where to listen for datagrams, as users type it; opens nothing.
+
+    @ivar place: what that takes of this machine, or None if it may be any.
+    """
+
+    @property
+    def place(self) -> Place | None: ...
 
     def service(self, reactor: Any, bridge: Bridge, errors: Errors) -> DgramService:
         """What listens there once it is started."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from distnet.address import LOOPBACK, MAX_PORT
 from distnet.sockets.descriptor import grow_receive_buffer, grow_send_buffer
+from distnet.sockets.taken import Place
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.records import Endpoint
 from distnet.switch.plugs.descriptor import FRAMES_AT_ONCE, Errors
@@ -42,6 +43,12 @@ class UdpDgramListener:
 
     family: int
     address: tuple[Any, ...]
+
+    @property
+    def place(self) -> Place | None:
+        """What it takes of this machine, unless that is any free port."""
+        host, port = self.address[:2]
+        return Place("udp", host, port) if port else None
 
     def __str__(self) -> str:
         return show_udp(self.address)

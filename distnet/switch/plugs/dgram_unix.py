@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from distnet.sockets.descriptor import grow_send_buffer
 from distnet.sockets.listen import claim_path, split_description
+from distnet.sockets.taken import Place
 from distnet.switch.core.bridge import Bridge
 from distnet.switch.core.records import Endpoint
 from distnet.switch.plugs.descriptor import Errors, FrameSocket
@@ -31,6 +32,11 @@ class UnixDgramListener:
 
     path: str
     mode: int = PRIVATE
+
+    @property
+    def place(self) -> Place:
+        """What it takes of this machine."""
+        return Place("path", self.path)
 
     def __str__(self) -> str:
         return f"unix:{self.path}"

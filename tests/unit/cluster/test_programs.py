@@ -19,9 +19,9 @@ class CommandTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Have directories in one place."""
-        self.patch(os, "environ", {"XDG_RUNTIME_DIR": "/r"})
+        self.patch(os, "environ", {"XDG_RUNTIME_DIR": "/"})
         self.run_directory = RunDirectory("c")
-        self.assertEqual(self.run_directory.path, Path("/r/distnet/clusters/c"))
+        self.assertEqual(self.run_directory.path, Path("/distnet/clusters/c"))
 
     def qemu(self, node: int = 1, **keys: Any) -> list[str]:
         """QEMU's."""
@@ -56,7 +56,7 @@ class CommandTests(SynchronousTestCase):
     def test_sockets(self) -> None:
         """The console is QEMU's own input and output; debugger and monitor have sockets."""
         words = self.qemu()
-        run = "/r/distnet/clusters/c"
+        run = "/distnet/clusters/c"
         self.assert_in(
             words, "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"
         )
@@ -69,7 +69,7 @@ class CommandTests(SynchronousTestCase):
         self.assert_in(
             self.qemu(),
             "-netdev",
-            "user,id=net1,restrict=on,guestfwd=tcp:10.0.2.16:1234-unix:/r/distnet/clusters/c/node-1.master",
+            "user,id=net1,restrict=on,guestfwd=tcp:10.0.2.16:1234-unix:/distnet/clusters/c/node-1.master",
             "-device",
             "e1000e,netdev=net1,mac=54:51:9F:71:C0:02",
         )
@@ -78,14 +78,14 @@ class CommandTests(SynchronousTestCase):
             free[free.index("-netdev") + 1].startswith("user,id=net1,guestfwd=tcp:10.0.2.16:1234-")
         )
         command = self.qemu(form="command")
-        self.assertIn("cmd:socat - UNIX-CONNECT:/r/", " ".join(command))
+        self.assertIn("cmd:socat - UNIX-CONNECT:/distnet/", " ".join(command))
 
     def test_vde(self) -> None:
         """On the switch the guest has an address of its own."""
         self.assert_in(
             self.qemu(topology="vde"),
             "-netdev",
-            "vde,id=net1,sock=/r/distnet/clusters/c/switch",
+            "vde,id=net1,sock=/distnet/clusters/c/switch",
             "-device",
             "e1000e,netdev=net1,mac=54:51:9F:71:C0:02",
         )
@@ -111,12 +111,12 @@ class CommandTests(SynchronousTestCase):
     def test_arguments(self) -> None:
         """More words come last, with a node's values."""
         words = self.qemu(arguments=["-object", "file={run}/{node}.pcap"])
-        self.assertEqual(words[-2:], ["-object", "file=/r/distnet/clusters/c/1.pcap"])
+        self.assertEqual(words[-2:], ["-object", "file=/distnet/clusters/c/1.pcap"])
 
     def test_master(self) -> None:
         """The master has a listener for each node, and no other; its own words come last."""
         words = master_command(config(nodes=2, master="--keep-mail"), self.run_directory)
-        run = "/r/distnet/clusters/c"
+        run = "/distnet/clusters/c"
         self.assertEqual(
             words[words.index("distnet") :],
             ["distnet", "--control", f"{run}/control", "--node", f"0=unix:{run}/node-0.master",
@@ -127,7 +127,7 @@ class CommandTests(SynchronousTestCase):
         """The switch has ports for all, and its gateway knows each node by its address."""
         made = config(nodes=100, topology="vde", switch="--hub")
         words = switch_command(made, self.run_directory)
-        run = "/r/distnet/clusters/c"
+        run = "/distnet/clusters/c"
         self.assert_in(words, "distnet-vde", "--sock", f"{run}/switch")
         self.assert_in(words, "--numports", "108")
         self.assert_in(words, "--gateway")

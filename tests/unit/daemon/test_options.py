@@ -1,51 +1,56 @@
-"""What options of both daemons do to twistd's own, and take from them."""
+"""What is said of a wrong option, under twistd and under twist."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from twisted.application.twist._options import TwistOptions
+from twisted.python.usage import Options
 from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
 
-def pidfile(*words: str) -> str:
-    """The name of the file for its process's id that twistd writes, given some words."""
-    options = ServerOptions()
-    options.parseOptions(words)
-    return Path(options["pidfile"]).name
+class WrongOptionTests(SynchronousTestCase):
+    """One line, on standard error, with where to read more."""
 
+    def says(self, line: str, *words: str, made: type[Options] = ServerOptions) -> None:
+        """Some words end the process with a line."""
+        options = made()
+        self.assertEqual(self.assertRaises(SystemExit, options.parseOptions, words).code, line)
 
-class PidFileTests(SynchronousTestCase):
-    """Two daemons can run in one directory."""
+    def test_a_value(self) -> None:
+        """The option is named, and the command's help."""
+        self.says(
+            "twistd distnet: --ids x: it is sequential or lowest (see twistd distnet --help)",
+            "-n",
+            "distnet",
+            "--ids=x",
+        )
+        self.says(
+            "twist distnet: --ids x: it is sequential or lowest (see twist distnet --help)",
+            "distnet",
+            "--ids=x",
+            made=TwistOptions,
+        )
 
-    def test_in_the_foreground(self) -> None:
-        """There is none, of either daemon."""
-        self.assertEqual(pidfile("-n", "distnet"), "")
-        self.assertEqual(pidfile("--nodaemon", "distnet-vde", "--nostdin"), "")
-
-    def test_named(self) -> None:
-        """One that is named is written."""
-        self.assertEqual(pidfile("-n", "--pidfile=b.pid", "distnet"), "b.pid")
-
-    def test_in_the_background(self) -> None:
-        """A daemon can be found by it."""
-        self.assertEqual(pidfile("distnet"), "twistd.pid")
-
-
-class BackgroundTests(SynchronousTestCase):
-    """Whether a daemon has a terminal."""
-
-    def test_twistd(self) -> None:
-        """C{twistd} makes one that has none, unless it is told not to."""
-        for words, background in (([], True), (["-n"], False), (["--nodaemon"], False)):
-            options = ServerOptions()
-            options.parseOptions([*words, "distnet"])
-            self.assertEqual(options.subOptions.background, background)
-
-    def test_twist(self) -> None:
-        """C{twist} never does."""
-        options = TwistOptions()
-        options.parseOptions(["distnet-vde"])
-        self.assertFalse(options.subOptions.background)
-        self.assertTrue(options.subOptions.management.standard_input)
+    def test_a_name(self) -> None:
+        """What may have been meant is said."""
+        for words, why in (
+            (["--lisen", "1"], "there is no option --lisen; is --listen meant?"),
+            (["--frobnicate"], "there is no option --frobnicate"),
+            (["-Z"], "there is no option -Z"),
+            (["1234"], "'1234' is not an option"),
+        ):
+            self.says(f"twistd distnet: {why} (see twistd distnet --help)", "-n", "distnet", *words)
+        self.says(
+            "twistd distnet: --logfile is an option of twistd, and stands before its command"
+            " (see twistd --help)",
+            "-n",
+            "distnet",
+            "--logfile=x",
+        )
+        self.says(
+            "twistd distnet-vde: there is no option --sok; is --sock meant?"
+            " (see twistd distnet-vde --help)",
+            "-n",
+            "distnet-vde",
+            "--sok",
+        )

@@ -161,6 +161,23 @@ class OptionsTests(RefusingTestCase):
         """A node has one listener."""
         self.refuses("--node 3=... is given twice", "--node", "3=1", "--node", "3=2")
 
+    def test_what_is_no_number_of_a_node(self) -> None:
+        """The option is named, with all that was given to it."""
+        for pin in ("9" * 30 + "=1", "x=1", "3", "-1=1"):
+            self.refuses(f"--node {pin}: ", "--node", pin)
+
+    def test_the_same_place_twice(self) -> None:
+        """Two options of one command line are not blamed on another process."""
+        for first, second in (
+            (("--port", "1234"), ("--listen", "1234")),
+            (("--listen", "5"), ("--node", "3=tcp:5:interface=0.0.0.0")),
+            (("--listen", "unix:/k"), ("--control", "/k")),
+            (("--state", "/k"), ("--listen", "unix:/k")),
+            (("--listen", "unix:/k"), ("--tools", "/k")),
+        ):
+            self.refuses(f"{' '.join(second)}: {' '.join(first)} has that already", *first, *second)
+        parse("--port", "0", "--listen", "0", "--control", "none", "--tools", "none")
+
     def test_tls_needs_its_files(self) -> None:
         """TLS needs all three files, which must be what they should be; the line names which."""
         files = [
@@ -172,7 +189,7 @@ class OptionsTests(RefusingTestCase):
             "/none/ca",
         ]
         self.refuses("--tls needs --tls-key and --tls-client-ca too", "--tls", "tcp:1", *files[:2])
-        self.refuses("/none/cert: No such file", "--tls", "tcp:1", *files)
+        self.refuses("--tls-cert /none/cert: No such file", "--tls", "tcp:1", *files)
         self.refuses("are for --tls ENDPOINT", *files)
 
     def test_words_without_an_option(self) -> None:

@@ -142,6 +142,24 @@ class OptionsTests(RefusingTestCase):
         self.refuses("--tap 'a/b'", "-t", "a/b")
         self.refuses("--dgram 'tcp:5' is not a place", "--dgram", "tcp:5")
 
+    def test_the_same_place_twice(self) -> None:
+        """Two options of one command line are not blamed on another process."""
+        for first, second in (
+            (("--tap", "t0"), ("--tap", "t0")),
+            (("--stream", "1=tcp:5"), ("--stream", "tcp:5")),
+            (("--dgram", "udp:5"), ("--dgram", "udp:0.0.0.0:5")),
+            (("--mgmt", "/m"), ("--control", "/m")),
+            (("--mgmt", "/m"), ("--dgram", "unix:/m")),
+            (("--sock", "/s"), ("--mgmt", "/s/ctl")),
+        ):
+            self.refuses(f"{' '.join(second)}: {' '.join(first)} has that already", *first, *second)
+        self.refuses(
+            "--forward 127.0.0.1:5=10.0.2.17:22: --stream 5 has that already",
+            "--gateway", "--stream", "5", "--forward", "5=10.0.2.17:22",
+        )  # fmt: skip
+        parse("--stream", "0", "--stream", "0", "--dgram", "udp:5", "--stream", "5", "--dgram",
+              "udp:0", "--dgram", "udp:0")  # fmt: skip
+
     def test_limits(self) -> None:
         """Each limit has its option; sizes have units, and what is held follows the frames."""
         options = parse("--max-frame", "2000", "--queue-frames", "10", "--queue-bytes", "64K",
