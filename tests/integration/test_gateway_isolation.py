@@ -125,20 +125,32 @@ def test_an_mtu_of_9000(site: Site) -> None:
         works(site, neighbour, "10.0.2.41")
 
 
-@pytest.mark.parametrize("macs", [1], ids=["one-mac"])
-def test_syns(site: Site, macs: int) -> None:
+def test_syns(site: Site) -> None:
     """3,000 connections that are only begun cost the gateway little, and others nothing."""
     gateway = site.use_gateway("--nat")
     with site.neighbour("10.0.2.15") as neighbour:
         neighbour.goes_on()
         with Watch(gateway.process.pid) as watch:
             with site.attacker() as client:
-                sent(client, attacks.syns(3000, macs))
+                sent(client, attacks.syns(3000))
                 works(site, neighbour, "10.0.2.42")
             neighbour.goes_on()
         assert watch.growth < MOST
         assert watch.worst.descriptors - watch.before.descriptors < MOST_DESCRIPTORS
         is_as_before(site, watch.before)
+        neighbour.goes_on()
+
+
+def test_syns_of_many(site: Site) -> None:
+    """So it is if each of these connections is another machine's, as far as anybody can see."""
+    gateway = site.use_gateway("--nat")
+    with site.neighbour("10.0.2.15") as neighbour:
+        neighbour.goes_on()
+        with Watch(gateway.process.pid) as watch, site.attacker() as client:
+            sent(client, attacks.syns(3000, 3000))
+            works(site, neighbour, "10.0.2.42")
+        assert watch.growth < MOST
+        assert watch.worst.descriptors - watch.before.descriptors < MOST_DESCRIPTORS
         neighbour.goes_on()
 
 
@@ -305,6 +317,14 @@ def test_few_descriptors(site: Site) -> None:
             crowd.rest(0.3)
             neighbour.goes_on()
         works(site, neighbour, "10.0.2.50")
+
+
+def test_more_descriptors(site: Site) -> None:
+    """A gateway that may open 64 descriptors, but more if it says so, has 80 guests."""
+    site.use_gateway(within=["prlimit", "--nofile=64:4096"])
+    with site.crowd() as crowd:
+        guests = [crowd.join(mac(300 + n), f"10.0.2.{100 + n}") for n in range(80)]
+        all_have_ids(crowd, [Echo(guest) for guest in guests])
 
 
 def all_go_on_or_have_ended(neighbours: list[Neighbour]) -> None:

@@ -1,4 +1,4 @@
-"""C{python -m tests.long [--count N] [--seed N] [sans-io|sockets|gateway]...}: the long runs.
+"""C{python -m tests.long [--count N] [--seed N] [RUN]...}: the long runs.
 
 The exit status is 1 if anything fails. What fails is said with the seed and the step, and the same
 seed does the same again.
@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from tests.long.crowd import CrowdSteps
 from tests.long.gateway import GatewaySteps
 from tests.long.run import Steps, run
 from tests.long.sans_io import SansIo
@@ -22,6 +23,7 @@ RUNS: dict[str, tuple[Callable[[random.Random], AbstractContextManager[Steps]], 
     "sans-io": (SansIo, 1_000_000, "requests, console lines and frames, without sockets"),
     "sockets": (SocketSteps, 100_000, "clients, consoles and frames at a running switch"),
     "gateway": (GatewaySteps, 100_000, "one guest's frames at a gateway, with others' streams"),
+    "crowd": (CrowdSteps, 200, "256 guests at a gateway"),
 }
 
 
@@ -32,7 +34,8 @@ def _say(line: str) -> None:
 def main(arguments: list[str]) -> int:
     """Do the named runs, or all."""
     parser = argparse.ArgumentParser(prog="python -m tests.long", description=__doc__)
-    parser.add_argument("--count", type=int, help="steps of each run [1000000, 100000, 100000]")
+    counts = [steps for _, steps, _ in RUNS.values()]
+    parser.add_argument("--count", type=int, help=f"steps of each run {counts}")
     parser.add_argument("--seed", type=int, help="of what is random [another each time]")
     parser.add_argument("runs", nargs="*", metavar="RUN", help=f"{', '.join(RUNS)} [all]")
     options = parser.parse_args(arguments)
