@@ -12,111 +12,23 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import Enum
 from math import inf
 from typing import Final
 
+from distnet.gateway.places import SAFE_SECONDS, Place, Stage, by_age
 from distnet.gateway.state import State
 from distnet.guestnet import Plan
 
-SAFE_SECONDS: Final = 60.0
-"""For so long after it was seen, nobody's address is taken from him."""
-UNUSED_SECONDS: Final = 10.0
-"""The same for one who was never seen since he got it: he may be made up."""
 OFFER_SECONDS: Final = 30.0
 """How long an address is kept for whom it was offered to, as long as there are others."""
-RIVAL_SECONDS: Final = 300.0
-"""How long an address is somebody's who was seen with it, wherever he has it from."""
 ANSWERED_SECONDS: Final = 10.0
 """How long a rival is not asked again whether he is there, when nothing else is left."""
 DECLINED_SECONDS: Final = 600.0
 """How long an address is not given that a guest has found to be in use, while there are others."""
-QUIET_SECONDS: Final = 60.0
-"""How long nobody has an address after nobody has answered for it."""
 RECORD_SECONDS: Final = 3600.0
 """How often it is put on record that a guest is still seen with its address."""
 NONE_SECONDS: Final = 0.1
 """For how long newcomers are turned away unseen, after nothing was left."""
-
-
-class _Stage(Enum):
-    """How far an address is given away."""
-
-    FREE = "free"
-    OFFERED = "offered"
-    TAKEN = "taken"
-
-
-class _Place:
-    """
-    An address.
-
-    @ivar number: in the order in which they are given away.
-    @ivar mac: whose it is, or was; empty if it never was anybody's.
-    @ivar seen: when that one was seen with it, or it was offered or given to him.
-    @ivar used: he was seen with it since it was offered, given, or released.
-    @ivar left: he has left the switch since then.
-    @ivar rival: somebody else who was seen with it, and C{rival_seen} when.
-    @ivar declined: until when it is not to be given.
-    @ivar quiet: when nobody has answered for it.
-    @ivar recorded: when it was put on record that it is taken.
-    """
-
-    __slots__ = (
-        "address",
-        "declined",
-        "left",
-        "mac",
-        "number",
-        "quiet",
-        "recorded",
-        "rival",
-        "rival_seen",
-        "seen",
-        "stage",
-        "used",
-    )
-
-    def __init__(self, number: int, address: bytes) -> None:
-        self.number = number
-        self.address = address
-        self.stage = _Stage.FREE
-        self.mac = self.rival = b""
-        self.seen = self.rival_seen = self.declined = self.quiet = self.recorded = -inf
-        self.used = self.left = False
-
-    def is_anothers(self, mac: bytes, now: float) -> bool:
-        """Whether somebody else than this one was seen with it, and did not get it from us."""
-        if self.rival != mac and now - self.rival_seen < RIVAL_SECONDS:
-            return True
-        return (
-            self.stage is not _Stage.TAKEN
-            and self.used
-            and self.mac != mac
-            and now - self.seen < RIVAL_SECONDS
-        )
-
-    def is_clear(self, mac: bytes, now: float) -> bool:
-        """Whether nothing is known that speaks against it for this one."""
-        return now >= self.declined and not self.is_anothers(mac, now)
-
-    def needs_probe(self, mac: bytes, now: float) -> bool:
-        """Whether somebody may have it who was not asked."""
-        if self.mac == mac and self.stage is _Stage.TAKEN and self.used:
-            return False
-        return (
-            now - self.quiet >= QUIET_SECONDS
-            or (self.rival != mac and self.rival_seen > self.quiet)
-            or (
-                self.mac != mac
-                and (self.used or self.stage is _Stage.TAKEN)
-                and self.seen >= self.quiet
-            )
-        )
-
-    def may_be_abandoned(self, now: float) -> bool:
-        """Whether whoever has it may be gone."""
-        return self.left or now - self.seen >= (SAFE_SECONDS if self.used else UNUSED_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +65,13 @@ class Leases:
         self._seconds = seconds
         self._held = held
         addresses = [address.packed for address in plan.addresses()]
-        self._places = [_Place(number, address) for number, address in enumerate(addresses)]
+        self._places = [Place(number, address) for number, address in enumerate(addresses)]
         self._by_address = {place.address: place for place in self._places}
         # By whose they are or were, each of them at one place.
-        self._by_mac: dict[bytes, _Place] = {}
+        self._by_mac: dict[bytes, Place] = {}
         # The numbers of those that are free, in order; what was offered first stands first.
         self._free = list(range(len(self._places)))
-        self._offered: dict[int, _Place] = {}
+        self._offered: dict[int, Place] = {}
         # Whom addresses are asked for now, and for which of them others have answered.
         self._probing: dict[bytes, bytes] = {}
         self._answered: set[bytes] = set()
@@ -175,7 +87,7 @@ class Leases:
                 self._state.drop_lease(mac)
                 continue
             self._give(place, mac, now - SAFE_SECONDS - age)
-            self._move(place, _Stage.TAKEN)
+            self._move(place, Stage.TAKEN)
             place.recorded = now
             self._held(mac, True)
 
@@ -193,7 +105,7 @@ class Leases:
             place.seen, place.used = now, True
             if place.left:
                 self._is_there(place)
-            if now - place.recorded >= RECORD_SECONDS and place.stage is _Stage.TAKEN:
+            if now - place.recorded >= RECORD_SECONDS and place.stage is Stage.TAKEN:
                 self._record(place, now)
         else:
             place.rival, place.rival_seen = mac, now
@@ -207,25 +119,25 @@ class Leases:
             self._by_mac[mac].left = True
             self._none_until = -inf
 
-    def _is_there(self, place: _Place) -> None:
+    def _is_there(self, place: Place) -> None:
         place.left = False
-        if place.stage is _Stage.TAKEN:
+        if place.stage is Stage.TAKEN:
             self._held(place.mac, True)
 
     def has_one(self, mac: bytes) -> bool:
         """Whether one has got an address here, and has it still."""
         place = self._by_mac.get(mac)
-        return place is not None and place.stage is _Stage.TAKEN
+        return place is not None and place.stage is Stage.TAKEN
 
     def holder(self, address: bytes) -> bytes | None:
         """Who has got an address here, and has it still."""
         place = self._by_address.get(address)
-        return place.mac if place is not None and place.stage is _Stage.TAKEN else None
+        return place.mac if place is not None and place.stage is Stage.TAKEN else None
 
     def address_of(self, mac: bytes) -> bytes | None:
         """The address that one has, or that was offered to him just now."""
         place = self._by_mac.get(mac)
-        return place.address if place is not None and place.stage is not _Stage.FREE else None
+        return place.address if place is not None and place.stage is not Stage.FREE else None
 
     # What is given
 
@@ -279,7 +191,7 @@ class Leases:
         place, now = self._by_address.get(address), self._seconds()
         if place is None:
             return False
-        if place.stage is _Stage.TAKEN:
+        if place.stage is Stage.TAKEN:
             if place.mac != mac or not (living or place.is_clear(mac, now)):
                 return False
         elif living:
@@ -293,8 +205,8 @@ class Leases:
     def withdraw(self, mac: bytes) -> None:
         """A guest has taken what another server has offered."""
         place = self._by_mac.get(mac)
-        if place is not None and place.stage is _Stage.OFFERED:
-            self._move(place, _Stage.FREE)
+        if place is not None and place.stage is Stage.OFFERED:
+            self._move(place, Stage.FREE)
 
     def release(self, mac: bytes, address: bytes) -> bool:
         """A guest gives its address back; whether it had it. It has it again if nobody else has."""
@@ -315,9 +227,9 @@ class Leases:
         place.declined = self._seconds() + DECLINED_SECONDS
         return True
 
-    def _its(self, mac: bytes, address: bytes) -> _Place | None:
+    def _its(self, mac: bytes, address: bytes) -> Place | None:
         place = self._by_mac.get(mac)
-        if place is None or place.address != address or place.stage is _Stage.FREE:
+        if place is None or place.address != address or place.stage is Stage.FREE:
             return None
         return place
 
@@ -325,10 +237,10 @@ class Leases:
 
     def _find(
         self, mac: bytes, wanted: bytes | None, now: float, only: bool, may_probe: bool
-    ) -> _Place | None:
+    ) -> Place | None:
         own = self._by_mac.get(mac)
         its = self._by_address.get(wanted) if wanted is not None else None
-        if its is not None and its is not own and its.stage is not _Stage.FREE:
+        if its is not None and its is not own and its.stage is not Stage.FREE:
             its = None
         for place in (its,) if only else (own, its):
             if place is not None and self._fits(place, mac, now, may_probe):
@@ -344,43 +256,43 @@ class Leases:
                 return place
         if not may_probe:
             return None
-        place = min(self._last_resort(mac, now), key=_by_age, default=None)
+        place = min(self._last_resort(mac, now), key=by_age, default=None)
         if place is None:
             self._none_until = now + NONE_SECONDS
         return place
 
-    def _fits(self, place: _Place, mac: bytes, now: float, may_probe: bool) -> bool:
+    def _fits(self, place: Place, mac: bytes, now: float, may_probe: bool) -> bool:
         return (
             place.address not in self._probing
             and place.is_clear(mac, now)
             and (may_probe or not place.needs_probe(mac, now))
         )
 
-    def _last_resort(self, mac: bytes, now: float) -> Iterator[_Place]:
+    def _last_resort(self, mac: bytes, now: float) -> Iterator[Place]:
         """What may have been abandoned; and where somebody was seen who may be gone."""
         for place in self._places:
             if (
                 place.address not in self._probing
                 and now - place.rival_seen >= ANSWERED_SECONDS
-                and (place.stage is not _Stage.TAKEN or place.may_be_abandoned(now))
+                and (place.stage is not Stage.TAKEN or place.may_be_abandoned(now))
             ):
                 yield place
 
     # Places
 
-    def _offer(self, place: _Place, mac: bytes, now: float) -> None:
-        if place.stage is _Stage.TAKEN and place.mac == mac:
+    def _offer(self, place: Place, mac: bytes, now: float) -> None:
+        if place.stage is Stage.TAKEN and place.mac == mac:
             return
-        if place.stage is _Stage.TAKEN:
+        if place.stage is Stage.TAKEN:
             self._drop(place.mac)
         self._give(place, mac, now)
-        self._move(place, _Stage.OFFERED)
+        self._move(place, Stage.OFFERED)
 
-    def _take(self, place: _Place, mac: bytes, now: float, living: bool) -> None:
+    def _take(self, place: Place, mac: bytes, now: float, living: bool) -> None:
         self._answer(mac, place.address)
-        if place.stage is not _Stage.TAKEN:
+        if place.stage is not Stage.TAKEN:
             self._give(place, mac, now)
-            self._move(place, _Stage.TAKEN)
+            self._move(place, Stage.TAKEN)
             self._record(place, now)
         place.seen, place.used = now, place.used or living
         self._is_there(place)
@@ -392,15 +304,15 @@ class Leases:
         if self._probing.get(address, mac) != mac:
             self._answered.add(address)
 
-    def _give(self, place: _Place, mac: bytes, now: float) -> None:
+    def _give(self, place: Place, mac: bytes, now: float) -> None:
         """Have a place be somebody's, who leaves the one that he had."""
         before = self._by_mac.pop(mac, None)
         if before is not None and before is not place:
-            if before.stage is _Stage.TAKEN:
+            if before.stage is Stage.TAKEN:
                 self._drop(mac)
                 # He may use it all the same, if what he was told came late: others have it probed.
                 before.quiet = -inf
-            self._move(before, _Stage.FREE)
+            self._move(before, Stage.FREE)
             before.mac, before.used = b"", False
         if place.mac != mac:
             self._by_mac.pop(place.mac, None)
@@ -408,23 +320,23 @@ class Leases:
         self._by_mac[mac] = place
         place.seen = now
 
-    def _free_again(self, place: _Place) -> None:
-        if place.stage is _Stage.TAKEN:
+    def _free_again(self, place: Place) -> None:
+        if place.stage is Stage.TAKEN:
             self._drop(place.mac)
-        self._move(place, _Stage.FREE)
+        self._move(place, Stage.FREE)
         # Whoever has pretended to be the one who had it does not get it unasked.
         place.quiet, place.used = -inf, False
 
-    def _move(self, place: _Place, stage: _Stage) -> None:
+    def _move(self, place: Place, stage: Stage) -> None:
         number = place.number
-        if place.stage is _Stage.FREE:
+        if place.stage is Stage.FREE:
             del self._free[bisect_left(self._free, number)]
         else:
             self._offered.pop(number, None)
         place.stage = stage
-        if stage is _Stage.FREE:
+        if stage is Stage.FREE:
             insort(self._free, number)
-        elif stage is _Stage.OFFERED:
+        elif stage is Stage.OFFERED:
             self._offered[number] = place
         self._none_until = -inf
 
@@ -433,20 +345,12 @@ class Leases:
             place = next(iter(self._offered.values()))
             if now - place.seen < OFFER_SECONDS:
                 break
-            self._move(place, _Stage.FREE)
+            self._move(place, Stage.FREE)
 
     def _drop(self, mac: bytes) -> None:
         self._state.drop_lease(mac)
         self._held(mac, False)
 
-    def _record(self, place: _Place, now: float) -> None:
+    def _record(self, place: Place, now: float) -> None:
         place.recorded = now
         self._state.put_lease(place.mac, place.address)
-
-
-def _by_age(place: _Place) -> tuple[bool, bool, float]:
-    """
-    First that of one who has left the switch, then what is nobody's or abandoned by the longest,
-    then where a rival was seen.
-    """
-    return place.rival_seen > place.seen, not place.left, max(place.seen, place.rival_seen)

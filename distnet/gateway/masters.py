@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 from collections.abc import Mapping
 from typing import Any, Final
 
 from distnet.address import Address, TcpAddress, UnixAddress
 from distnet.control.ask import NoMaster, ask, find, find_master_at, listener_for
 from distnet.errors import DistnetError
+from distnet.gateway.channel import Message
 from distnet.gateway.guests import Guest
 
 USUAL: Final = TcpAddress("127.0.0.1", 1234)
@@ -63,6 +66,33 @@ class Masters:
             self._reactor, self._reactor.getThreadPool(), self.look, node
         )
         return near
+
+    async def place_for(self, guest: Guest) -> Message:
+        """
+        The same as guests' processes are told it, with a number in the place of a host's name.
+
+        Raises L{DistnetError}, OSError.
+        """
+        address = await self.find(guest)
+        if not isinstance(address, TcpAddress):
+            return {"path": address.path}
+        return {"host": await self._resolved(address), "port": address.port}
+
+    async def _resolved(self, address: TcpAddress) -> str:
+        from twisted.internet.threads import deferToThreadPool
+
+        try:
+            return str(ipaddress.ip_address(address.host))
+        except ValueError:
+            found: Any = await deferToThreadPool(
+                self._reactor,
+                self._reactor.getThreadPool(),
+                socket.getaddrinfo,
+                address.host,
+                address.port,
+                type=socket.SOCK_STREAM,
+            )
+            return str(found[0][4][0])
 
     def look(self, node: int | None) -> Near:
         """Ask where a node, or a guest that is none, is to be connected. It blocks."""

@@ -1,9 +1,7 @@
-"""The gateway as a service: the plug, what it answers itself, and a process for each guest."""
+"""The gateway as a service: its parts, and what each is told of the others."""
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,36 +9,29 @@ from typing import Any, Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from distnet.address import TcpAddress
 from distnet.errors import DistnetError
 from distnet.gateway import libslirp
 from distnet.gateway.answers import Answers
-from distnet.gateway.bootp import Refused
-from distnet.gateway.budget import Budget
 from distnet.gateway.child import Child
 from distnet.gateway.children import Children, What
 from distnet.gateway.dhcp import DhcpServer
 from distnet.gateway.dns import ResolvConf
 from distnet.gateway.forwarded import ASK_SECONDS as LOOK_SECONDS
 from distnet.gateway.forwarded import Forwarded
-from distnet.gateway.frames import ACK, IPV4, RST, SYN, Lens, Refusal, Seen, Segment, segment_of
+from distnet.gateway.frames import Refusal
 from distnet.gateway.guests import Guest, Notes
 from distnet.gateway.hostforward import HostForward
+from distnet.gateway.ingress import Ingress
 from distnet.gateway.leases import Leases
 from distnet.gateway.management import Management
 from distnet.gateway.masters import Masters, Near
 from distnet.gateway.plug import Plug
-from distnet.gateway.resets import reset_for
 from distnet.gateway.stale import Stale
 from distnet.gateway.state import Flow, State, default_state
-from distnet.gateway.turns import Turns
 from distnet.guestnet import PLAN, Plan
-from distnet.mac import format_mac
-from distnet.once import Once
 
 MOST_NAMED: Final = 16
 """How many guests are named in one line."""
@@ -48,13 +39,6 @@ MOST_LINES: Final = 64
 """How many lines name guests; of those beyond only the number is told."""
 MOST_WAYS_IN: Final = 256
 """How many connections by ports of this machine are remembered of a guest, the newest."""
-AGAIN_SECONDS: Final = 60.0
-"""How long frames that are not taken for one reason are only counted."""
-
-# A switch sends everybody what it does not know, and guests speak IPv6: neither is worth a line.
-_TOLD: Final = (Refusal.SIZE, Refusal.BROKEN, Refusal.FORBIDDEN)
-_ICMP: Final = 1
-_TCP: Final = 6
 _log = Logger(namespace="distnet")
 
 
@@ -103,9 +87,7 @@ class GatewayService(Service):
         self.settings = settings
         self.children = Children(reactor, What(settings.nat, frozenset(settings.nodes)), self)
         self._reactor = reactor
-        self._lens = Lens(plan)
         self._notes = Notes(plan)
-        self._said = Once(seconds=reactor.seconds, again=AGAIN_SECONDS)
         self._masters = Masters(reactor, settings.control, settings.master, settings.nodes)
         self._answers = Answers(plan, settings.nat)
         self._plug = Plug(
@@ -119,17 +101,10 @@ class GatewayService(Service):
         self._management: Management | None = None
         if settings.management is not None:
             self._management = Management(reactor, settings.management, self._gone)
-        # Each costs so much more than another frame that it could be everybody's time.
-        self._requests = Budget(20, 1000, time.monotonic)
-        self._pings = Budget(200, 2000, time.monotonic)
-        self._doubts = Budget(2, 100, time.monotonic)
-        self._turns = Turns(reactor, self._take_dhcp)
         self._forwarded = Forwarded(
             settings.forwards, ask=self._who_has, changed=self._pin, seconds=reactor.seconds
         )
         self._looking: Any = None
-        self._own = {address.packed for address in plan.own}
-        self._master = plan.master.packed
         self._running = self.children.running
         self._began = False
 
@@ -156,6 +131,21 @@ class GatewayService(Service):
             later=self._reactor.callLater,
             none_left=lambda mac: self._say(self._notes.no_lease(mac)),
         )
+        self._ingress = Ingress(
+            self._reactor,
+            plan,
+            nat=settings.nat,
+            children=self.children,
+            leases=self._leases,
+            dhcp=self._dhcp,
+            forwarded=self._forwarded,
+            stale=self._stale,
+            notes=self._notes,
+            answers=self._answers,
+            refused=self.refused,
+            send=self._plug.send,
+            warn=self._warn,
+        )
         offers = ["DHCP"]
         if settings.nat:
             offers += ["DNS", "NAT"] if servers() else ["NAT"]
@@ -175,7 +165,7 @@ class GatewayService(Service):
         """Leave the switch; all connections end. Fires when all guests' processes have."""
         super().stopService()
         self._stale.stop()
-        self._turns.stop()
+        self._ingress.stop()
         if self._looking is not None:
             self._looking.cancel()
             self._looking = None
@@ -195,146 +185,8 @@ class GatewayService(Service):
                 shown = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
                 _log.info("frames {what}: {shown}", what=what, shown=shown)
 
-    # Frames
-
     def _received(self, frames: list[bytes]) -> None:
-        running, macs = self._running, self._lens.macs
-        batches: dict[Child, list[bytes]] = {}
-        others = []
-        for frame in frames:
-            # A segment of TCP, of a guest with a process: nothing else comes often.
-            child = running.get(frame[6:12])
-            if (
-                child is not None
-                and frame[12:14] == IPV4
-                and frame[23:24] == b"\x06"
-                and frame[:6] in macs
-            ):
-                if child in batches:
-                    batches[child].append(frame)
-                else:
-                    batches[child] = [frame]
-            else:
-                others.append(frame)
-        # Those first: each of the others costs as much as many of them, and may be anything.
-        for child, batch in batches.items():
-            if not child.input(*batch):
-                others = batch + others
-        for frame in others:
-            self._look_safely(frame)
-
-    def _look_safely(self, frame: bytes) -> None:
-        try:
-            self._look(frame)
-        except Exception:
-            self._failed_at(frame)
-
-    def _failed_at(self, frame: bytes) -> None:
-        # Nobody else's frames may depend on this one.
-        _log.failure("a frame could not be looked at: {frame}", frame=frame[:64].hex())
-
-    def _look(self, frame: bytes) -> None:
-        seen = self._lens.look(frame)
-        if seen.refusal is Refusal.FORBIDDEN and self._answer_instead(frame):
-            return
-        if seen.refusal is not None and seen.refusal is not Refusal.UNWANTED:
-            self._refuse(seen.refusal, seen.mac, seen.address)
-            return
-        if seen.address is not None and any(seen.address):
-            self._leases.seen(seen.mac, seen.address)
-            if seen.address in self._forwarded.addresses:
-                self._forwarded.seen(seen.mac, seen.address)
-            self._whose(seen.mac, seen.address)
-        if seen.refusal is not None:
-            self.refused[seen.refusal] += 1
-        elif self._dhcp.wants(frame):
-            self._ask_for_address(frame)
-        elif (answer := self._answers.arp(frame)) is not None:
-            self._plug.send(answer)
-        elif frame[12:14] == IPV4:
-            self._take_packet(seen, frame)
-
-    def _take_packet(self, seen: Seen, frame: bytes) -> None:
-        if frame[23] == _ICMP and frame[30:34] in self._own:
-            self._answer_ping(seen.mac, frame)
-        else:
-            self._to_child(seen, frame)
-
-    def _answer_ping(self, mac: bytes, frame: bytes) -> None:
-        answer = self._answers.echo(frame) if self._pings.allows(mac) else None
-        if answer is not None:
-            self._plug.send(answer)
-
-    def _whose(self, mac: bytes, address: bytes) -> None:
-        """A machine has an address: if another one has it too, that is to be said."""
-        line, other = self._notes.seen(mac, address)
-        self._say(line)
-        if other is not None and self._doubts.allows(address):
-            # If it is there as well, it answers.
-            self._plug.send(self._answers.who_has(address, other))
-
-    def _refuse(self, refusal: Refusal, mac: bytes, address: bytes | None) -> None:
-        self.refused[refusal] += 1
-        if refusal is Refusal.DUPLICATE:
-            self._say(self._notes.owner_of_ours(mac, address))
-        elif refusal in _TOLD:
-            self._warn_once(refusal, f"{format_mac(mac)}: frames are not taken: {refusal}")
-
-    def _ask_for_address(self, frame: bytes) -> None:
-        if not (self._requests.allows(frame[6:12]) and self._turns.add(frame)):
-            self._warn_once("requests", "there are too many requests for addresses")
-
-    def _take_dhcp(self, frame: bytes) -> None:
-        try:
-            refusal = self._dhcp.take(frame)
-        except Exception:
-            self._failed_at(frame)
-            return
-        if refusal is not None and refusal is not Refused.NONE_LEFT:
-            self._warn_once(refusal, f"DHCP of {format_mac(frame[6:12])}: {refusal}")
-
-    def _to_child(self, seen: Seen, frame: bytes) -> None:
-        """Hand a packet to the process of its guest, which is started if it begins something."""
-        mac = seen.mac
-        child = self._running.get(mac)
-        if child is not None and child.input(frame):
-            return
-        if frame[23] != _TCP:
-            # UDP and the like: to others, since nothing here answers it.
-            if self.settings.nat:
-                self.children.input(mac, frame)
-            else:
-                self.refused[Refusal.FORBIDDEN] += 1
-            return
-        segment = seen.segment or segment_of(frame)
-        if segment is None:
-            self.refused[Refusal.BROKEN] += 1
-            return
-        may_connect = self.settings.nat or frame[30:34] == self._master
-        if segment.flags & (SYN | ACK | RST) == SYN and may_connect:
-            self.children.input(mac, frame)
-        elif not segment.flags & RST:
-            # Of a connection whose process has ended, or of another gateway before this one.
-            self._reset(frame)
-            self._told(mac, frame, segment)
-
-    def _answer_instead(self, frame: bytes) -> bool:
-        """Answer what is for us and not for libslirp: pings, and connections to no port of ours."""
-        if frame[30:34] not in self._own:
-            return False
-        if frame[23] == _ICMP:
-            self._answer_ping(frame[6:12], frame)
-            return True
-        if not self._reset(frame):
-            return False
-        self.refused[Refusal.FORBIDDEN] += 1
-        return True
-
-    def _reset(self, frame: bytes) -> bool:
-        reset = reset_for(frame)
-        if reset is not None:
-            self._plug.send(reset)
-        return reset is not None
+        self._ingress.received(frames)
 
     # What guests' processes want; see children.Parent
 
@@ -344,32 +196,11 @@ class GatewayService(Service):
 
     def find(self, child: Child, number: int, address: bytes) -> None:
         """Find the master for one of a guest's addresses, and tell its process."""
-        found = Deferred.fromCoroutine(self._find(Guest(address, child.mac)))
+        found = Deferred.fromCoroutine(self._masters.place_for(Guest(address, child.mac)))
         found.addCallbacks(
-            lambda where: child.tell({"found": number, **where}),
+            lambda place: child.tell({"found": number, **place}),
             lambda failure: child.tell({"found": number, "why": _why(failure)}),
         )
-
-    async def _find(self, guest: Guest) -> dict[str, Any]:
-        address = await self._masters.find(guest)
-        if not isinstance(address, TcpAddress):
-            return {"path": address.path}
-        host = await self._resolved(address)
-        return {"host": host, "port": address.port}
-
-    async def _resolved(self, address: TcpAddress) -> str:
-        try:
-            return str(ipaddress.ip_address(address.host))
-        except ValueError:
-            found: Any = await deferToThreadPool(
-                self._reactor,
-                self._reactor.getThreadPool(),
-                socket.getaddrinfo,
-                address.host,
-                address.port,
-                type=socket.SOCK_STREAM,
-            )
-            return str(found[0][4][0])
 
     def opened(self, child: Child, address: bytes, port: int) -> None:
         """A guest has connected to the master."""
@@ -438,13 +269,6 @@ class GatewayService(Service):
 
     # Connections that are no more
 
-    def _told(self, mac: bytes, frame: bytes, segment: Segment) -> None:
-        start = 14 + (frame[14] & 15) * 4
-        own_port = int.from_bytes(frame[start + 2 : start + 4])
-        self._stale.over(Flow(mac, segment.address, segment.port, frame[30:34], own_port))
-        guest = Guest(segment.address, mac)
-        self._warn_once(guest, f"{guest}: its connection of before is no more: reset")
-
     def _take_over(self) -> None:
         """See to the connections of a gateway that was killed."""
         flows = self._state.flows()
@@ -502,11 +326,6 @@ class GatewayService(Service):
 
     def _warn(self, line: str) -> None:
         _log.warn("{line}", line=line)
-
-    def _warn_once(self, key: object, line: str) -> None:
-        unsaid = self._said.say(key)
-        if unsaid is not None:
-            self._warn(f"{line} ({unsaid + 1} times)" if unsaid else line)
 
 
 def _why(failure: Failure) -> str:

@@ -225,14 +225,6 @@ class State:
             del self._flows[flow]
             self._write(_DROP_FLOW, astuple(flow))
 
-    def drop_flows(self, mac: bytes) -> None:
-        """All connections of a guest are over."""
-        its = [flow for flow in self._flows if flow.mac == mac]
-        for flow in its:
-            del self._flows[flow]
-        if its:
-            self._write("delete from flows where mac = ?", (mac,))
-
     def close(self) -> None:
         """Let go of the file; what comes after is only remembered here. May be called again."""
         if self._behind:

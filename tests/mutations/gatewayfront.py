@@ -123,7 +123,7 @@ MUTATIONS = (
     Mutation(
         "leases-of-who-is-there-are-taken",
         "who was seen just now keeps its address",
-        "_Place.may_be_abandoned",
+        "Place.may_be_abandoned",
         "return self.left or now - self.seen >= (SAFE_SECONDS if self.used else UNUSED_SECONDS)",
         "return True",
         ("UsedUpTests.test_not_from_who_was_seen",),
@@ -131,7 +131,7 @@ MUTATIONS = (
     Mutation(
         "leases-taken-from-any",
         "the one that was not seen for longest loses its address",
-        "_by_age",
+        "by_age",
         "max(place.seen, place.rival_seen)",
         "-place.number",
         ("UsedUpTests.test_from_who_was_not_seen_for_longest",),
@@ -139,7 +139,7 @@ MUTATIONS = (
     Mutation(
         "leases-given-without-a-probe",
         "whoever answers for an address has it",
-        "_Place.needs_probe",
+        "Place.needs_probe",
         "now - self.quiet >= QUIET_SECONDS",
         "False",
         ("RivalTests.test_an_answer", "OfferTests.test_a_probe"),
@@ -155,7 +155,7 @@ MUTATIONS = (
     Mutation(
         "leases-of-machines-that-are-seen",
         "an address that somebody is seen with is not given",
-        "_Place.is_anothers",
+        "Place.is_anothers",
         "if self.rival != mac and now - self.rival_seen < RIVAL_SECONDS:",
         "if False:",
         ("RivalTests.test_seen_before", "RivalTests.test_somebody_elses_meanwhile"),
@@ -180,7 +180,7 @@ MUTATIONS = (
         "leases-released-by-others",
         "nobody gives back what is another's",
         "Leases._its",
-        "if place is None or place.address != address or place.stage is _Stage.FREE:",
+        "if place is None or place.address != address or place.stage is Stage.FREE:",
         "place = place or self._by_address.get(address)\nif place is None:",
         ("GivenTests.test_released",),
     ),
@@ -204,8 +204,8 @@ MUTATIONS = (
         "leases-recorded-by-the-frame",
         "what is written for each frame makes a gateway slow",
         "Leases.seen",
-        "if now - place.recorded >= RECORD_SECONDS and place.stage is _Stage.TAKEN:",
-        "if place.stage is _Stage.TAKEN:",
+        "if now - place.recorded >= RECORD_SECONDS and place.stage is Stage.TAKEN:",
+        "if place.stage is Stage.TAKEN:",
         ("RecordTests.test_once_an_hour",),
     ),
     Mutation(
@@ -339,7 +339,7 @@ MUTATIONS = (
     Mutation(
         "leases-of-those-who-have-left-wait",
         "the address of a guest that has left the switch is another's at once",
-        "_Place.may_be_abandoned",
+        "Place.may_be_abandoned",
         "self.left or",
         "",
         ("LeftTests.test_at_once",),

@@ -204,7 +204,7 @@ MUTATIONS = (
     Mutation(
         "a-guest-of-one-that-has-ended-waits",
         "what its process cannot take any more is answered by a reset",
-        "GatewayService._to_child",
+        "Ingress._to_child",
         "if child is not None and child.input(frame):",
         "if child is not None:\n    child.input(frame)",
         ("FramesTests.test_a_guest_connects",),
@@ -212,7 +212,7 @@ MUTATIONS = (
     Mutation(
         "one-frame-ends-all",
         "what one frame brings about does not end the others",
-        "GatewayService._look_safely",
+        "Ingress._look_safely",
         "except Exception:",
         "except ValueError:",
         ("FramesTests.test_an_exception",),
@@ -220,7 +220,7 @@ MUTATIONS = (
     Mutation(
         "anything-starts-a-process",
         "only a SYN starts a process",
-        "GatewayService._to_child",
+        "Ingress._to_child",
         "segment.flags & (SYN | ACK | RST) == SYN and may_connect",
         "may_connect",
         ("FramesTests.test_connections_that_nobody_has",),
@@ -228,7 +228,7 @@ MUTATIONS = (
     Mutation(
         "requests-without-a-budget",
         "one guest has so many requests for addresses in a second",
-        "GatewayService._ask_for_address",
+        "Ingress._ask_for_address",
         "self._requests.allows(frame[6:12])",
         "True",
         ("FramesTests.test_too_many_requests",),

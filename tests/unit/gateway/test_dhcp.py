@@ -19,7 +19,8 @@ from distnet.gateway.dhcp import (
     DhcpServer,
 )
 from distnet.gateway.frames import checksum, mac_of
-from distnet.gateway.leases import DECLINED_SECONDS, SAFE_SECONDS, Leases
+from distnet.gateway.leases import DECLINED_SECONDS, Leases
+from distnet.gateway.places import SAFE_SECONDS
 from distnet.gateway.state import State
 from distnet.guestnet import PLAN
 from tests.gateways import packed

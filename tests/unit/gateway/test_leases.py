@@ -13,14 +13,11 @@ from distnet.gateway.leases import (
     ANSWERED_SECONDS,
     DECLINED_SECONDS,
     OFFER_SECONDS,
-    QUIET_SECONDS,
     RECORD_SECONDS,
-    RIVAL_SECONDS,
-    SAFE_SECONDS,
-    UNUSED_SECONDS,
     Choice,
     Leases,
 )
+from distnet.gateway.places import QUIET_SECONDS, RIVAL_SECONDS, SAFE_SECONDS, UNUSED_SECONDS
 from distnet.gateway.state import State
 from distnet.guestnet import PLAN
 from tests.gateways import packed

@@ -260,7 +260,7 @@ class FramesTests(ServiceTestCase):
     def test_too_many_requests(self) -> None:
         """Requests for addresses cost everybody's time: one guest has so many in a second."""
         now = [100.0]
-        self.gateway._requests = Budget(20, 1000, lambda: now[0])
+        self.gateway._ingress._requests = Budget(20, 1000, lambda: now[0])
         taken: list[bytes] = []
         self.patch(self.gateway._dhcp, "take", taken.append)
         with capturedLogs() as events:
@@ -300,7 +300,7 @@ class FramesTests(ServiceTestCase):
         """What guests with a process send goes there before anything else is looked at."""
         child = self.child()
         got: list[int] = []
-        self.patch(self.gateway._answers, "arp", lambda _: got.append(len(child.got)))
+        self.patch(self.gateway._ingress._answers, "arp", lambda _: got.append(len(child.got)))
         frames: list[bytes] = []
         guest = FrameGuest(frames.append, lambda: b"")
         guest.arp("10.0.2.2")
@@ -310,7 +310,7 @@ class FramesTests(ServiceTestCase):
 
     def test_an_address_in_doubt(self) -> None:
         """Whoever had an address is asked for it when another one has it, but not at each frame."""
-        self.gateway._doubts = Budget(2, 1000, lambda: 100.0)
+        self.gateway._ingress._doubts = Budget(2, 1000, lambda: 100.0)
         for number in range(10):
             FrameGuest(self.sent, lambda: b"", "10.0.2.41", mac(number)).arp("10.0.2.31")
         asked = [frame[:6] for frame in self.plug.take() if frame[38:42] == packed("10.0.2.41")]
@@ -318,7 +318,7 @@ class FramesTests(ServiceTestCase):
 
     def test_too_many_pings(self) -> None:
         """The same holds for pings, which everybody has more of."""
-        self.gateway._pings = Budget(5, 1000, lambda: 100.0)
+        self.gateway._ingress._pings = Budget(5, 1000, lambda: 100.0)
         for _ in range(50):
             self.guest.ip("10.0.2.16", 1, b"\x08\0\xf7\xff" + bytes(4))
         self.assertEqual(len(self.plug.take()), 5)
@@ -330,7 +330,7 @@ class FramesTests(ServiceTestCase):
             if frame[12:14] != IPV4:
                 raise ZeroDivisionError
 
-        self.patch(self.gateway._answers, "arp", fail)
+        self.patch(self.gateway._ingress._answers, "arp", fail)
         frames: list[bytes] = []
         guest = FrameGuest(frames.append, lambda: b"")
         guest.arp("10.0.2.2")

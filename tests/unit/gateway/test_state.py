@@ -114,7 +114,7 @@ class RememberTests(StateTestCase):
         for _ in range(2):
             state.drop_lease(LEASES[0][0])
             state.drop_flow(FLOWS[0])
-            state.drop_flows(FLOWS[1].mac)
+            state.drop_flow(FLOWS[1])
         for _ in range(2):
             self.assertEqual((state.leases(), state.flows()), (LEASES[1:], FLOWS[2:]))
             state.close()
