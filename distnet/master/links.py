@@ -13,12 +13,13 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
+from distnet import processes
 from distnet.master.core.link import ILink, INative
 from distnet.master.core.router import Router
 from distnet.master.listener import NodeListener
 from distnet.master.unread import UnreadWatch, unsent
 from distnet.sockets.alive import Silence
-from distnet.sockets.peers import describe_peer, peer_address
+from distnet.sockets.peers import describe_peer, peer_address, peer_credentials
 from distnet.sockets.unbuffered import Unbuffered
 from distnet.text import KIB
 
@@ -323,6 +324,23 @@ class NodeProtocol(Protocol):
             self._nodes.ended(self, reason)
 
     # What the master and the link call
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether the machine of a TCP peer has not taken over all that was written."""
+        session = self.session
+        if session is None or session.gone or not session.settled or self.listener.tls:
+            return False
+        sock = self.transport.socket
+        return sock.family != socket.AF_UNIX and bool(unsent(sock))
+
+    @property
+    def process(self) -> str | None:
+        """Which process is connected to a pinned unix listener, so that it can be known again."""
+        sock = self.transport.socket if not self.listener.tls else None
+        if self.listener.node is None or sock is None or sock.family != socket.AF_UNIX:
+            return None
+        return processes.identity(peer_credentials(sock).pid)
 
     def start(self) -> None:
         """The node has been greeted: what it sends is messages from now on."""

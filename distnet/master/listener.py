@@ -22,6 +22,13 @@ class NodeListener(Listener):
     kind: Kind = Kind.KERNEL
     acked_is_read: bool = False
 
+    @property
+    def whom(self) -> str:
+        """Whom it is for, as the log says it."""
+        if self.kind is Kind.TOOL:
+            return "tools"
+        return "kernels" if self.node is None else f"node {self.node}"
+
 
 def for_tools(path: str) -> NodeListener:
     """A socket for tools, at a path."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any, Final
@@ -18,7 +17,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from distnet import __version__, processes
+from distnet import __version__
 from distnet.address import Address, TlsAddress
 from distnet.daemon.clock import Dates
 from distnet.divert import Divert
@@ -43,14 +42,13 @@ from distnet.master.status import (
     MasterStatus,
     NodeStatus,
 )
-from distnet.master.unread import UnreadWatch, unsent
+from distnet.master.unread import UnreadWatch
 from distnet.observers import broadcast
 from distnet.once import Once
 from distnet.qemu import guest_arguments
 from distnet.sockets.alive import DEAD_SECONDS, Silence
 from distnet.sockets.listen import address_of, listen, stop_listening
 from distnet.sockets.native import Way
-from distnet.sockets.peers import peer_credentials
 from distnet.sockets.quiet import QuietFactory
 from distnet.sockets.unaccepted import RESET, Unaccepted
 
@@ -195,7 +193,7 @@ class MasterService(Service):
 
     def _say_where(self, listener: NodeListener, port: IListeningPort) -> None:
         address = address_of(listener, port)
-        _log.info("listening at {address} for {whom}", address=address, whom=_whom(listener))
+        _log.info("listening at {address} for {whom}", address=address, whom=listener.whom)
         if listener.kind is not Kind.TOOL and not isinstance(address, TlsAddress):
             _log.info("    QEMU: {arguments}", arguments=shlex.join(guest_arguments(address)))
 
@@ -207,7 +205,7 @@ class MasterService(Service):
 
     def status(self) -> MasterStatus:
         """Everything: how it was started, its nodes, what waits, and the counters."""
-        return self._status(self.nodes(), self.mailboxes())
+        return self._status(tuple(self.each_node()), tuple(self.each_mailbox()))
 
     def told(self) -> dict[str, Any]:
         """
@@ -240,14 +238,6 @@ class MasterService(Service):
         """What waits for ids, connected or not, each made when it is asked for."""
         return status.of_mailboxes(self.router)
 
-    def nodes(self) -> tuple[NodeStatus, ...]:
-        """All connected nodes, by id."""
-        return tuple(self.each_node())
-
-    def mailboxes(self) -> tuple[MailboxStatus, ...]:
-        """What waits for ids, connected or not."""
-        return tuple(self.each_mailbox())
-
     def node(self, node: int) -> NodeStatus | AbsentStatus:
         """The node with an id, or what can be said of an id that no node has."""
         return status.of_node(self._counted(), node, self._last_settled, self._date)
@@ -273,7 +263,7 @@ class MasterService(Service):
             lambda: NodeProtocol(
                 self, self.router, listener, self._reactor, self._watch, silence=self._silence
             ),
-            f"listener for {_whom(listener)}",
+            f"listener for {listener.whom}",
         )
 
     def connected(self, protocol: NodeProtocol) -> None:
@@ -299,7 +289,7 @@ class MasterService(Service):
             self._begin(protocol, session, resume=False)
             return
         link.pause()
-        session.process = _process(protocol)
+        session.process = protocol.process
         resume = (
             session.process is not None
             and self._resumable.pop(session.node, None) == session.process
@@ -384,7 +374,9 @@ class MasterService(Service):
         await self._keep(router.take_mail())
         # Messages that were begun, and what is on its way: a reset would lose it.
         await self._wait(
-            lambda: not (any(router.undrained()) or any(map(_is_on_its_way, self._protocols)))
+            lambda: (
+                not (any(router.undrained()) or any(each.is_sending for each in self._protocols))
+            )
         )
         for protocol in list(self._protocols):
             if protocol.session is not None:
@@ -431,27 +423,3 @@ class MasterService(Service):
         deadline = self._reactor.seconds() + self._grace_seconds
         while not done() and self._reactor.seconds() < deadline:
             await deferLater(self._reactor, _LOOK_SECONDS)
-
-
-def _is_on_its_way(protocol: NodeProtocol) -> bool:
-    """Whether the machine of a TCP peer has not taken over all that was written."""
-    session = protocol.session
-    if session is None or session.gone or not session.settled or protocol.listener.tls:
-        return False
-    sock = protocol.transport.socket
-    return sock.family != socket.AF_UNIX and bool(unsent(sock))
-
-
-def _process(protocol: NodeProtocol) -> str | None:
-    """Which process is connected to a pinned unix listener, so that it can be known again."""
-    sock = protocol.transport.socket if not protocol.listener.tls else None
-    if protocol.listener.node is None or sock is None or sock.family != socket.AF_UNIX:
-        return None
-    return processes.identity(peer_credentials(sock).pid)
-
-
-def _whom(listener: NodeListener) -> str:
-    """Whom a listener is for, as the log says it."""
-    if listener.kind is Kind.TOOL:
-        return "tools"
-    return "kernels" if listener.node is None else f"node {listener.node}"

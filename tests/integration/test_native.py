@@ -159,7 +159,7 @@ class World:
         native = self.master.native_nodes()
         told: dict[str, Any] = {
             "counters": as_json(self.master.counters()),
-            "nodes": as_json(self.master.nodes()),
+            "nodes": as_json(self.master.each_node()),
         }
         for described in told["nodes"]:
             del described["since"], described["settled_at"], described["peer"]

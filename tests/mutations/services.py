@@ -142,7 +142,7 @@ MUTATIONS = (
     Mutation(
         "cut-at-the-stop",
         "no message cut in half",
-        "_is_on_its_way",
+        "NodeProtocol.is_sending",
         "return sock.family != socket.AF_UNIX and bool(unsent(sock))",
         "return False",
         ("test_what_the_reader_has_not_taken_over_is_not_cut",),
