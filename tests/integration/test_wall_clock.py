@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
 
 from tests.daemons import eventually
+from tests.gateways import Gateway, running_gateway
 from tests.masters import Kernel, Master, running
+from tests.switches import StartSwitch
 from tests.wallclock import WallClock
 
 Connect = Callable[..., Kernel]
@@ -47,3 +50,16 @@ def test_the_wall_clock_is_set(
     moved = [after["started"] - before["started"]]
     moved += [after["nodes"][0][key] - before["nodes"][0][key] for key in ("since", "settled_at")]
     assert [round(seconds / HOUR) for seconds in moved] == [ahead / HOUR] * 3
+
+
+@pytest.mark.skipif(find_library("slirp") is None, reason="no libslirp0 here")
+def test_a_gateway(tmp_path: Path, wall_clock: WallClock, start_switch: StartSwitch) -> None:
+    """A gateway that has lost its switch plugs in again soon, whatever the wall clock says."""
+    switch = start_switch()
+    within = ["env", *(f"{name}={value}" for name, value in wall_clock.environment.items())]
+    with running_gateway(Gateway(tmp_path, switch, within=within)) as gateway:
+        switch.kill()
+        gateway.wait_for_log("lost the switch")
+        wall_clock.set_ahead(-HOUR)
+        switch.start()
+        gateway.wait_until("it is plugged in again", switch.gateways)
