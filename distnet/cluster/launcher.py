@@ -49,6 +49,7 @@ class Launcher:
         self._asking: IO[str] | None = None
         self._ended: set[int] = set()
         self._unprinted: str | None = None
+        self._full = False
 
     def run(
         self,
@@ -169,6 +170,12 @@ class Launcher:
         self._tell({"say": line})
 
     def _look(self) -> None:
+        full = not _has_room(self._cluster.log("master").parent)
+        if full and not self._full:
+            self._say(
+                "the disk of the logs is full: what comes on consoles is lost until it is not"
+            )
+        self._full = full
         for node in self._cluster.nodes:
             follower = self._followers.setdefault(node.id, Follower(node.log))
             lines = follower.lines()
@@ -177,6 +184,13 @@ class Launcher:
         if self._windows and self._cluster.nodes:
             self._windows = False
             self._say(tmux.open_windows(self._cluster.config.name, len(self._cluster.nodes)))
+
+
+def _has_room(directory: Path) -> bool:
+    """Whether files in a directory can grow, as far as their disk is concerned."""
+    with contextlib.suppress(OSError):
+        return os.statvfs(directory).f_bavail > 0
+    return True
 
 
 @contextlib.contextmanager

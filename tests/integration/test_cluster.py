@@ -20,6 +20,7 @@ from distnet.processes import start_time
 from tests import tiny_kernels
 from tests.clusters import COMMAND, Clusters, Up, clusters
 from tests.daemons import PATIENCE, eventually
+from tests.disks import needs_mount, small_disk
 from tests.masters import Kernel, running
 from tests.switches import running as running_switch
 from tests.unnamed import OwnMaster, OwnSwitch, distnet
@@ -597,3 +598,17 @@ def test_sighup_in_the_background(place: Clusters, tiny: Write) -> None:
     eventually("it is logged", lambda: "node 1: ended by SIGKILL" in log.read_text())
     assert place.run("down").returncode == 0
     place.assert_nothing_is_left()
+
+
+@needs_mount
+def test_a_full_disk(place: Clusters, tiny: Write, tmp_path: Path) -> None:
+    """That consoles cannot be kept is said; the network goes on."""
+    with small_disk(tmp_path / "disk") as disk:
+        up = waiting(place, tiny(logs=str(disk.path / "logs")))
+        disk.fill()
+        up.wait_for("the disk of the logs is full")
+        visit(place, 0)
+        visit(place, 1)
+        up.wait_for("all 2 nodes have their ids")
+        assert up.stop() == 0
+        place.assert_nothing_is_left()
