@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import re
@@ -23,9 +24,12 @@ RUNS = 8
 """How often the kernels may try; three in four do it the first time, on a machine that is idle."""
 ANSWER_SECONDS = 20.0
 """How long a kernel has to answer a line; one that has not by then never does."""
-BOOT_SECONDS = 60.0
-"""How long a kernel has to read its id; one in some dozens panics before that."""
-QUIET_SECONDS = 2.0
+BOOT_SECONDS = 30.0
+"""How long a kernel has to read its id; one in some dozens panics, or stands still, before that."""
+LOOKS = 4
+LOOK_SECONDS = 5.0
+"""How often a directory is looked at, and how long each time."""
+QUIET_SECONDS = 3.0
 """How long nothing is sent once all has been."""
 
 SHELLS = {"guestfwd": "dsh", "vde": "dshw"}
@@ -37,26 +41,48 @@ class NotDone(Exception):
 
 
 class Kernels:
-    """Three zCores that have read their ids, and whose shells listen."""
+    """zCores that have read their ids, and whose shells listen."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        for node in range(3):
-            self.wait_for(node, "DSH READY")
+        for node in cluster.nodes:
+            self.wait_for(node.id, "DSH READY")
 
     def wait_for(self, node: int, pattern: str) -> re.Match[str]:
         """Wait for what comes on a console. Raises L{NotDone}."""
         return self._find(self.cluster[node], 0, pattern)
 
-    def do(self, node: int, line: str, answer: str) -> re.Match[str]:
+    def do(
+        self, node: int, line: str, answer: str, seconds: float = ANSWER_SECONDS
+    ) -> re.Match[str]:
         """Type a line; the answer on the console that fits a pattern. Raises L{NotDone}."""
         kernel = self.cluster[node]
         before = len(kernel.console)
         kernel.type(f"{line}\r")
-        return self._find(kernel, before, answer, line)
+        return self._find(kernel, before, answer, line, seconds)
 
-    def _find(self, kernel: Node, start: int, pattern: str, line: str = "") -> re.Match[str]:
-        deadline = time.monotonic() + ANSWER_SECONDS
+    def look(self, node: int, directory: str, name: str) -> None:
+        """
+        List a directory until it has a name. Raises L{NotDone}.
+
+        What has arrived at a kernel is often not handled before it sends something itself, so the
+        first look may see nothing.
+        """
+        for _ in range(LOOKS - 1):
+            with contextlib.suppress(NotDone):
+                self.do(node, f"ls {directory}", rf"LS {directory}:.* {name}\b", LOOK_SECONDS)
+                return
+        self.do(node, f"ls {directory}", rf"LS {directory}:.* {name}\b", LOOK_SECONDS)
+
+    def _find(
+        self,
+        kernel: Node,
+        start: int,
+        pattern: str,
+        line: str = "",
+        seconds: float = ANSWER_SECONDS,
+    ) -> re.Match[str]:
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if found := re.compile(pattern).search(kernel.console, start):
                 return found
@@ -88,12 +114,21 @@ class Kernels:
         control, path = self.cluster.run.control, f"/nodes/{node}"
         eventually("it has left", lambda: ask(control, path)[1]["state"] == "expected")
 
-    def lost(self) -> list[str]:
-        """What the network has lost."""
-        run, switch = self.cluster.run, None
-        if self.cluster.config.topology == "vde":
-            switch = ask(run.switch_control, "/counters", kind=SWITCH)[1]
-        return lost(self.cluster.status(), switch)
+
+def what_is_lost(cluster: Cluster) -> list[str]:
+    """What the network has lost."""
+    switch = None
+    if cluster.config.topology == "vde":
+        switch = ask(cluster.run.switch_control, "/counters", kind=SWITCH)[1]
+    return lost(cluster.status(), switch)
+
+
+def _fault_of_a_kernel(error: NotDone | ClusterError) -> str:
+    """What a kernel did not do, in one line; raises what is no fault of a kernel's."""
+    line = str(error).partition("\n")[0]
+    if isinstance(error, ClusterError) and " has no id" not in line:
+        raise error
+    return line
 
 
 Scenario = Callable[[Kernels], object]
@@ -129,7 +164,7 @@ def attempt(
     something is never tried again.
     """
 
-    def attempt(topology: str, scenario: Scenario, shell: str = "") -> None:
+    def attempt(topology: str, scenario: Scenario, shell: str = "", nodes: int = 3) -> None:
         why: list[str] = []
         done = False
         for number in range(1, RUNS + 1):
@@ -137,21 +172,20 @@ def attempt(
                 cluster = distnet_cluster(
                     ROOT / "examples" / "zcore.toml",
                     **zcore,
+                    nodes=nodes,
                     topology=topology,
                     timeout=BOOT_SECONDS,
                     append=f"LOG=error:IP={{n}}:ROOTPROC=/bin/{shell or SHELLS[topology]}",
                 )
             except ClusterError as error:
-                why.append(f"run {number}: {str(error).splitlines()[0]}")
+                why.append(f"run {number}: {_fault_of_a_kernel(error)}")
                 continue
-            kernels = None
             try:
-                kernels = Kernels(cluster)
-                scenario(kernels)
+                scenario(Kernels(cluster))
                 done = True
-            except NotDone as error:
-                why.append(f"run {number}: {error}; {told(cluster.status())}")
-            missing = Kernels.lost(kernels) if kernels is not None else lost(cluster.status())
+            except (NotDone, ClusterError) as error:
+                why.append(f"run {number}: {_fault_of_a_kernel(error)}; {told(cluster.status())}")
+            missing = what_is_lost(cluster)
             assert not missing, "\n".join(["the network has lost something:", *missing, *why])
             cluster.down()
             if done:
