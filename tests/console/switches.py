@@ -58,15 +58,24 @@ class ConsoleVdeSwitch(ConsoleSwitch):
 
 
 class RedirectedSwitch(ConsoleSwitch):
-    """Ours, with a file, the last of its options, as its standard input."""
+    """Ours, with a file, its only option, as its standard input."""
+
+    def redirection(self) -> str:
+        """As a shell has it."""
+        return f"<{shlex.quote(self.options[0])}"
 
     def command(self) -> list[str]:
         """How it is started."""
-        *options, path = self.options
-        self.options = ("stdin", *options)
-        command = f"exec {shlex.join(super().command())} <{shlex.quote(path)}"
-        self.options = (*options, path)
-        return ["sh", "-c", command]
+        words = [word for word in super().command()[:-1] if word != "--nostdin"]
+        return ["sh", "-c", f"exec {shlex.join(words)} {self.redirection()}"]
+
+
+class ClosedSwitch(RedirectedSwitch):
+    """Ours, with a descriptor closed, as its only option says."""
+
+    def redirection(self) -> str:
+        """As a shell has it."""
+        return self.options[0]
 
 
 def _answers(path: str) -> bool:

@@ -13,6 +13,7 @@ import pytest
 from tests.console.differences import DIFFERENCES, Difference
 from tests.console.scripts import LOGGED_OUT, PROMPT, SCRIPTS, ConsoleClient, Script
 from tests.console.switches import (
+    ClosedSwitch,
     ConsoleSwitch,
     ConsoleVdeSwitch,
     RedirectedSwitch,
@@ -266,6 +267,16 @@ def test_a_session_on_standard_input(start_console: Start) -> None:
     client = ConsoleClient(switch.management)
     assert b"Numports=32" in client.ask("port/showinfo")
     client.close()
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_no_standard_input(start_console: Start, closed: str) -> None:
+    """Where standard input or output is closed, what has its number is not read or written."""
+    switch = start_console(closed, kind=ClosedSwitch)
+    client = ConsoleClient(switch.management)
+    assert b"Numports=32" in client.ask("port/showinfo")
+    client.close()
+    assert switch.stop() == 0
 
 
 @pytest.mark.parametrize("made", [True, False])

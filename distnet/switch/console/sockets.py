@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -246,6 +247,9 @@ class StandardInputService(Service):
     def startService(self) -> None:
         """Begin to read; do nothing if there is no standard input."""
         super().startService()
+        if sys.__stdin__ is None or sys.__stdout__ is None:
+            # It was closed when this process began, and what has its number now is something else.
+            return
         try:
             self._descriptors = [_reopen(0, os.O_RDONLY), _reopen(1, os.O_WRONLY)]
         except OSError:
