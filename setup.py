@@ -51,7 +51,7 @@ setup(
             optional=True,
         )
         for name, parts in (
-            ("router", POLLED),
+            ("router", ("unread", *POLLED)),
             ("bridge", ("addresses", *POLLED)),
             ("guest", ("relay", "segment", "list")),
         )

@@ -13,12 +13,13 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "router.h"
 
-enum { NODES = 6, MAX_PAYLOAD = 3000, FIRST_ID = 3, STEPS = 400 };
+enum { NODES = 6, MAX_PAYLOAD = 3000, FIRST_ID = 3, STEPS = 400, SEGMENT = 1460 };
 
 struct peer {
     struct node node;
@@ -101,6 +102,22 @@ static void node_writes(struct peer *peer, size_t most)
         drop(&peer->sending, (size_t)written);
 }
 
+/* Of what has come to a paced node and is unread, there is no more than a segment, or one message. */
+static void keeps_pace(const struct peer *peer)
+{
+    int unread;
+    unsigned char header[HEADER_SIZE];
+    size_t had = peer->reading.size < HEADER_SIZE ? peer->reading.size : HEADER_SIZE;
+    if (!peer->node.outbox.segment || ioctl(peer->far, FIONREAD, &unread) || unread <= SEGMENT)
+        return;
+    if (had)
+        memcpy(header, peer->reading.data, had);
+    if (recv(peer->far, header + had, HEADER_SIZE - had, MSG_PEEK) < 0)
+        fail("peek");
+    if (HEADER_SIZE + get32(header + 4) < peer->reading.size + (size_t)unread)
+        fail("more is unread than a segment, and one message");
+}
+
 /* The node reads some of what has come, and looks at each message. */
 static void node_reads(struct peer *peer, size_t most)
 {
@@ -108,6 +125,7 @@ static void node_reads(struct peer *peer, size_t most)
     int to = (int)(peer - peers);
     if (peer->far < 0)
         return;
+    keeps_pace(peer);
     ssize_t got = recv(peer->far, data, most < sizeof data ? most : sizeof data, MSG_DONTWAIT);
     if (got <= 0)
         return;
@@ -136,17 +154,44 @@ static void node_reads(struct peer *peer, size_t most)
 
 static void interests(struct peer *peer)
 {
-    uint32_t events = (peer->paused ? 0 : (uint32_t)EPOLLIN) | (peer->full ? (uint32_t)EPOLLOUT : 0);
+    int writes = peer->full && (!peer->node.outbox.segment || peer->gone_out);
+    uint32_t events = (peer->paused ? 0 : (uint32_t)EPOLLIN) | (writes ? (uint32_t)EPOLLOUT : 0);
     int error = poller_want(router_poller(router), peer->node.fd, events);
     if (error)
         fail(strerror(error));
 }
 
+/* Give a paced node what waits for it, as far as it takes that. */
+static void push(struct peer *peer)
+{
+    uint64_t messages;
+    drop(&peer->mailbox, router_push(router, &peer->node, peer->mailbox.data, peer->mailbox.size,
+                                     &messages));
+    peer->full = peer->mailbox.size != 0;
+    if (peer->full)
+        router_close(router, &peer->node);
+    else
+        router_open(router, &peer->node);
+    interests(peer);
+}
+
 static void pump(struct peer *peer)
 {
+    int paced = peer->node.outbox.segment != 0;
+    if (paced && !peer->gone_out) {
+        push(peer);
+        return;
+    }
     while (peer->gone_out < peer->mailbox.size) {
+        size_t first = HEADER_SIZE + get32(peer->mailbox.data + 4);
+        if (paced && peer->gone_out == first) {
+            drop(&peer->mailbox, first);
+            peer->gone_out = 0;
+            push(peer);
+            return;
+        }
         ssize_t written = send(peer->node.fd, peer->mailbox.data + peer->gone_out,
-                               peer->mailbox.size - peer->gone_out, MSG_DONTWAIT | MSG_NOSIGNAL);
+                               (paced ? first : peer->mailbox.size) - peer->gone_out, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (written < 0) {
             if (errno != EAGAIN)
                 fail(strerror(errno));
@@ -216,6 +261,8 @@ static void attach(struct peer *peer)
         fail("attach");
     if (!peer->full)
         router_open(router, &peer->node);
+    else if (peer->node.outbox.segment)
+        pump(peer);
     if (!peer->ended) {
         if (router_read(router, &peer->node, peer->splitter.data, peer->splitter.size))
             fail("read");
@@ -225,7 +272,24 @@ static void attach(struct peer *peer)
 
 static void detach(struct peer *peer)
 {
+    struct outbox *outbox = &peer->node.outbox;
     router_detach(router, &peer->node);
+    if (outbox->queue.size > outbox->done) {
+        /* Before all that waits. */
+        struct buffer all = {0};
+        if (peer->gone_out)
+            fail("a message was begun, and there are others before it");
+        add(&all, outbox->queue.data + outbox->done, outbox->queue.size - outbox->done);
+        add(&all, peer->mailbox.data, peer->mailbox.size);
+        forget(&peer->mailbox);
+        peer->mailbox = all;
+        peer->gone_out = outbox->written;
+        begun_seen += outbox->written != 0;
+        peer->full = 1;
+    }
+    forget(&outbox->queue);
+    peer->node.outbox = (struct outbox){.segment = outbox->segment};
+    interests(peer);
     take(peer);
 }
 
@@ -255,15 +319,20 @@ static void poll_once(int timeout)
         interests(peer);
         begun_seen += node->begun.size != 0;
     }
-    size_t givers = notes->givers.size, told = poller->events;
+    struct peer *roomy[NODES], *from[NODES];
+    size_t takers = notes->roomy.size, givers = notes->givers.size, told = poller->events;
     memcpy(copy, poller->event, told * sizeof *copy);
-    struct peer *from[NODES];
-    if (notes->failed.size || givers > NODES)
+    if (takers > NODES || notes->failed.size || givers > NODES)
         fail("a node failed");
     for (size_t i = 0; i < givers; i++)
         from[i] = peer_of(notes->givers.item[i]);
+    for (size_t i = 0; i < takers; i++)
+        roomy[i] = peer_of(notes->roomy.item[i]);
     for (size_t i = 0; i < givers; i++)
         take(from[i]);
+    for (size_t i = 0; i < takers; i++)
+        if (roomy[i]->full)
+            pump(roomy[i]);
     for (size_t i = 0; i < told; i++)
         for (int j = 0; j < NODES; j++)
             if (peers[j].node.fd == copy[i].fd && copy[i].events & EPOLLOUT)
@@ -290,6 +359,8 @@ static void open_all(uint64_t patience)
         setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
         peers[i].node.fd = pair[0];
         peers[i].node.id = (uint32_t)i + FIRST_ID;
+        /* All of them, none, or every other one. */
+        peers[i].node.outbox.segment = seed / 3 % 3 > (uint64_t)(i % 2) ? SEGMENT : 0;
         peers[i].far = pair[1];
         if (poller_want(router_poller(router), pair[0], EPOLLIN))
             fail("register");

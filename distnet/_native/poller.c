@@ -1,11 +1,14 @@
 /* See poller.h. */
+#define _GNU_SOURCE
 #include "poller.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 /* How long to wait for more. The system adds a slack of some 50 us. */
 static const struct timespec LULL = {.tv_nsec = 100 * 1000};
@@ -127,9 +130,31 @@ void poller_tell(struct poller *poller, int fd, uint32_t events)
         poller->event[poller->events++] = (struct event){fd, events};
 }
 
+/* As epoll_wait(2), but with ns; ENOSYS before Linux 5.11. */
+static int wait_shortly(const struct poller *poller, struct epoll_event *events, uint64_t time)
+{
+#ifdef SYS_epoll_pwait2
+    struct timespec left = {.tv_nsec = (long)time};
+    return (int)syscall(SYS_epoll_pwait2, poller->epoll, events, MAX_EVENTS, &left, NULL, 0);
+#else
+    (void)poller, (void)events, (void)time;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
 int poller_wait(struct poller *poller, struct epoll_event *events, uint64_t until)
 {
     uint64_t now = poller->now;
+    if (until > now && until - now < MILLISECOND) {
+        now = poller_now();
+        int soon = wait_shortly(poller, events, until > now ? until - now : 0);
+        if (soon >= 0 || errno != ENOSYS) {
+            if (soon >= 0)
+                poller->now = poller_now();
+            return soon;
+        }
+    }
     uint64_t left = until > now ? (until - now + MILLISECOND - 1) / MILLISECOND : 0;
     int wait = until == UINT64_MAX ? -1 : left > INT_MAX ? INT_MAX : (int)left;
     int count = epoll_wait(poller->epoll, events, MAX_EVENTS, wait);

@@ -22,6 +22,7 @@ enum {
     SEGMENTS = 3,
     STAGE_SIZE = 160,
     COPY_BELOW = 100,
+    QUEUE_SIZE = 1000,
 };
 #else
 enum {
@@ -34,12 +35,25 @@ enum {
     STAGE_SIZE = 32 * 1024,
     /* Shorter runs are copied together: that is cheaper than one more segment. */
     COPY_BELOW = 2048,
+    /* As much as --reserve lets wait for each node in any case. */
+    QUEUE_SIZE = 128 * 1024,
 };
 #endif
-/* So many bytes take so long to deliver that more have come meanwhile; those of a small message. */
-enum { PLENTY = 64 * 1024, SMALL = 64 };
+/* So many bytes take so long to deliver that more have come meanwhile. */
+enum { PLENTY = 64 * 1024 };
 /* Who takes one part in so many of what waits for it, within the patience, is only slow. */
 enum { PROGRESS = 8 };
+
+/*
+ * How soon a paced node is looked at again, that the system has no event for: at growing intervals.
+ * Of many that stand still, each has a share of the time.
+ */
+enum { SOON = 15 * 1000, LATEST = 50 * 1000 * 1000, LATEST_SHARE = 200 * 1000 };
+/*
+ * A unix socket whose buffer is as small as can be has an EPOLLOUT when all was read. Linux grants no
+ * less than 4608 bytes; a write of more than 192 bytes is enough for it to be without room.
+ */
+enum { NARROW = 1, ENOUGH = 192, ASKED_TOGETHER = 64 };
 
 /* What is to be written to one node. Segments hold whole messages. */
 struct slot {
@@ -57,13 +71,16 @@ struct router {
     struct router_notes notes;
     uint32_t max_payload;
     uint64_t patience;
-    size_t came; /* bytes, since something was last waited for */
+    size_t came, messages; /* bytes, and whole messages, since something was last waited for */
     unsigned char *arena;
     size_t arena_size, arena_used;
     struct slot *slots;
     int slots_used;
     struct table nodes; /* by id */
     struct list held, touched;
+    struct list dirty;  /* paced nodes that have something to write */
+    struct list polled; /* paced nodes that have something, once all is read */
+    struct asker asker;
 };
 
 static uint32_t get32(const unsigned char *place)
@@ -100,14 +117,15 @@ static void clear(struct buffer *buffer)
     *buffer = (struct buffer){0};
 }
 
-enum { LISTS = 5 };
+enum { LISTS = 8 };
 
 /* All lists of nodes. Each has room for all nodes. */
 static void find_lists(struct router *router, struct list *lists[LISTS])
 {
     struct router_notes *notes = &router->notes;
     struct list *all[LISTS] = {
-        &notes->fulls, &notes->givers, &notes->failed, &router->held, &router->touched};
+        &notes->fulls,  &notes->givers,   &notes->failed,  &notes->roomy,
+        &router->held, &router->touched, &router->dirty, &router->polled};
     memcpy(lists, all, sizeof all);
 }
 
@@ -117,11 +135,18 @@ static struct node *find(const struct router *router, uint32_t id)
     return table_find(&router->nodes, id);
 }
 
+/* Tell the poller what is waited for. */
+static void expect(struct router *router, struct node *node)
+{
+    poller_change(&router->poller, node->fd, node->held ? EPOLLIN : 0,
+                  node->outbox.awaited ? EPOLLOUT : 0);
+}
+
 static void hold(struct router *router, struct node *node, int held)
 {
     node->held = held;
     node->held_until = router->poller.now + router->patience;
-    poller_change(&router->poller, node->fd, held ? EPOLLIN : 0, 0);
+    expect(router, node);
 }
 
 /* What is given to the caller, and what is kept until a dest is open */
@@ -275,6 +300,257 @@ static void write_all(struct router *router)
     router->slots_used = 0;
 }
 
+/* Paced nodes: whole messages of at most a segment are unread at a time, or a larger one */
+
+static size_t waiting(const struct outbox *outbox)
+{
+    return outbox->queue.size - outbox->done;
+}
+
+/* How far whole messages reach within so many bytes, and how many they are. */
+static size_t whole(const unsigned char *data, size_t size, uint64_t *messages)
+{
+    size_t at = 0;
+    *messages = 0;
+    while (size - at >= HEADER_SIZE) {
+        size_t message = HEADER_SIZE + (size_t)get32(data + at + 4);
+        if (size - at < message)
+            break;
+        at += message;
+        ++*messages;
+    }
+    return at;
+}
+
+static void reopen(struct node *node)
+{
+    node->open = node->attached && !node->outbox.full && !node->outbox.shut;
+}
+
+/* Wait for EPOLLOUT or no more. */
+static void await(struct router *router, struct node *node, int awaited)
+{
+    if (node->outbox.awaited != awaited) {
+        node->outbox.awaited = awaited;
+        expect(router, node);
+    }
+}
+
+/* Have the buffer of a unix socket as small as can be, or as it was. */
+static void narrow(struct outbox *outbox, int is_narrow)
+{
+    int size = is_narrow ? NARROW : outbox->wide / 2;
+    socklen_t length = sizeof outbox->wide;
+    if (outbox->narrow == is_narrow || outbox->unread.how != UNREAD_UNIX)
+        return;
+    if (!outbox->wide &&
+        getsockopt(outbox->unread.fd, SOL_SOCKET, SO_SNDBUF, &outbox->wide, &length))
+        return;
+    if (!setsockopt(outbox->unread.fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size))
+        outbox->narrow = is_narrow;
+}
+
+/* Something waits for a node whose peer has not read what was written. */
+static void wait_until_read(struct router *router, struct node *node, int woken)
+{
+    struct outbox *outbox = &node->outbox;
+    if (!woken && outbox->unread.how == UNREAD_UNIX && outbox->outstanding > ENOUGH) {
+        narrow(outbox, 1);
+        if (outbox->narrow) {
+            await(router, node, 1);
+            return;
+        }
+    }
+    if (!outbox->polled) {
+        outbox->polled = 1;
+        outbox->look_after = SOON;
+        outbox->look_at = poller_now() + SOON;
+        list_enter(&router->polled, node);
+    }
+}
+
+static void note_failed(struct router *router, struct node *node)
+{
+    node->outbox.shut = 1;
+    node->open = 0;
+    for (size_t i = 0; i < router->notes.failed.size; i++)
+        if (router->notes.failed.item[i] == node)
+            return;
+    list_enter(&router->notes.failed, node);
+}
+
+/* Bytes at the begin of an outbox are gone. */
+static void gone(struct router *router, struct node *node, size_t size)
+{
+    struct outbox *outbox = &node->outbox;
+    outbox->done += size;
+    if (outbox->done == outbox->queue.size) {
+        outbox->done = outbox->queue.size = 0;
+        if (outbox->queue.room > QUEUE_SIZE / 8)
+            clear(&outbox->queue);
+    }
+    if ((outbox->full || outbox->shut) && waiting(outbox) <= QUEUE_SIZE / 2)
+        touch(router, node);
+}
+
+/*
+ * Write what may be written now. Afterwards nothing waits, or it is known for what: that the socket
+ * has room, or that the peer has read.
+ * It was `woken` by an EPOLLOUT: as long as nothing is written, another one would come at once.
+ */
+static void pace(struct router *router, struct node *node, int woken)
+{
+    struct outbox *outbox = &node->outbox;
+    while (waiting(outbox) && node->attached) {
+        unsigned char *data = outbox->queue.data + outbox->done;
+        size_t size = waiting(outbox), batch = 0;
+        uint64_t messages = 0;
+        if (!outbox->written && outbox->outstanding < outbox->segment) {
+            size_t most = outbox->segment - outbox->outstanding;
+            batch = whole(data, size < most ? size : most, &messages);
+        }
+        if (!batch && !outbox->written && outbox->outstanding) {
+            struct unread *alone[] = {&outbox->unread};
+            unread_ask(&router->asker, alone, 1);
+            if (outbox->unread.is) {
+                wait_until_read(router, node, woken);
+                return;
+            }
+            outbox->outstanding = 0;
+            continue;
+        }
+        if (!batch) {
+            batch = HEADER_SIZE + (size_t)get32(data + 4);
+            messages = 1;
+        }
+        if (batch > outbox->segment)
+            narrow(outbox, 0);
+        ssize_t sent;
+        do
+            sent = send(node->fd, data + outbox->written, batch - outbox->written,
+                        MSG_DONTWAIT | MSG_NOSIGNAL);
+        while (sent < 0 && errno == EINTR);
+        if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != ENOBUFS) {
+            note_failed(router, node);
+            return;
+        }
+        if (sent < 0)
+            sent = 0;
+        woken = woken && !sent;
+        node->delivered_bytes += (uint64_t)sent;
+        outbox->outstanding += (size_t)sent;
+        if (outbox->written + (size_t)sent < batch) {
+            size_t at = outbox->written + (size_t)sent;
+            size_t before = whole(data, at, &messages);
+            node->delivered += messages;
+            outbox->written = at - before;
+            gone(router, node, before);
+            await(router, node, 1);
+            return;
+        }
+        node->delivered += messages;
+        outbox->written = 0;
+        gone(router, node, batch);
+    }
+    await(router, node, 0);
+}
+
+static void pace_soon(struct router *router, struct node *node)
+{
+    if (!node->dirty && !node->outbox.awaited && !node->outbox.polled) {
+        node->dirty = 1;
+        list_enter(&router->dirty, node);
+    }
+}
+
+/* Put readdressed messages into an outbox, as far as they fit: bytes, and messages. */
+static size_t put_in(
+    struct router *router, struct node *to, const unsigned char *data, size_t size,
+    uint64_t *messages)
+{
+    struct outbox *outbox = &to->outbox;
+    size_t room = waiting(outbox) < QUEUE_SIZE ? QUEUE_SIZE - waiting(outbox) : 0;
+    if (size > room) {
+        size = whole(data, room, messages);
+        if (!size && waiting(outbox) <= QUEUE_SIZE / 2) {
+            size = HEADER_SIZE + (size_t)get32(data + 4);
+            *messages = 1;
+        }
+        outbox->full = 1;
+        reopen(to);
+    }
+    if (outbox->done && outbox->done > outbox->queue.size / 2) {
+        outbox->queue.size -= outbox->done;
+        memmove(outbox->queue.data, outbox->queue.data + outbox->done, outbox->queue.size);
+        outbox->done = 0;
+    }
+    append(&outbox->queue, data, size);
+    pace_soon(router, to);
+    return size;
+}
+
+static void pace_all(struct router *router)
+{
+    for (size_t i = 0; i < router->dirty.size; i++) {
+        struct node *node = router->dirty.item[i];
+        node->dirty = 0;
+        pace(router, node, 0);
+    }
+    router->dirty.size = 0;
+}
+
+/* Look at those nodes for which it is time. */
+static void look(struct router *router)
+{
+    uint64_t now = poller_now();
+    uint64_t longest = LATEST + router->polled.size * LATEST_SHARE;
+    struct unread *those[ASKED_TOGETHER];
+    size_t asked = 0, left = 0;
+    for (size_t i = 0; i < router->polled.size && asked < ASKED_TOGETHER; i++) {
+        struct node *node = router->polled.item[i];
+        node->outbox.looked = node->outbox.look_at <= now;
+        if (node->outbox.looked)
+            those[asked++] = &node->outbox.unread;
+    }
+    if (asked)
+        unread_ask(&router->asker, those, asked);
+    for (size_t i = 0; i < router->polled.size; i++) {
+        struct node *node = router->polled.item[i];
+        struct outbox *outbox = &node->outbox;
+        if (outbox->looked && !outbox->unread.is) {
+            outbox->looked = outbox->polled = 0;
+            outbox->outstanding = 0;
+            if (!node->dirty) {
+                node->dirty = 1;
+                list_enter(&router->dirty, node);
+            }
+            continue;
+        }
+        if (outbox->looked) {
+            outbox->looked = 0;
+            outbox->look_after *= 2;
+            if (outbox->look_after > longest)
+                outbox->look_after = longest;
+            outbox->look_at = now + outbox->look_after;
+        }
+        router->polled.item[left++] = node;
+    }
+    router->polled.size = left;
+    pace_all(router);
+}
+
+/* When to look next; UINT64_MAX if nobody is to be looked at. */
+static uint64_t next_look(const struct router *router)
+{
+    uint64_t next = UINT64_MAX;
+    for (size_t i = 0; i < router->polled.size; i++) {
+        const struct node *node = router->polled.item[i];
+        if (node->outbox.look_at < next)
+            next = node->outbox.look_at;
+    }
+    return next;
+}
+
 /* Put a run of readdressed messages for an open node with what is to be written. */
 static void add(
     struct router *router, struct node *to, unsigned char *data, size_t size, uint64_t messages)
@@ -339,7 +615,7 @@ static size_t deliver(struct router *router, struct node *from, unsigned char *d
         if (size - at - HEADER_SIZE < length)
             break;
         struct node *to = find(router, dest);
-        if (to && to->open)
+        if (to && to->open && !to->outbox.segment)
             make_room(router, to); /* which may close it */
         int open = to && to->open;
         size_t start = at;
@@ -355,7 +631,20 @@ static size_t deliver(struct router *router, struct node *from, unsigned char *d
             if (length > router->max_payload || size - at - HEADER_SIZE < length)
                 break;
         }
-        if (open) {
+        router->messages += messages;
+        if (open && to->outbox.segment) {
+            size_t taken = put_in(router, to, data + start, at - start, &messages);
+            from->received += messages;
+            from->received_bytes += taken;
+            if (start + taken < at) {
+                be_patient(router, to, router->poller.now);
+                for (size_t next = start + taken; next < at;) {
+                    put32(data + next, to->id);
+                    next += HEADER_SIZE + (size_t)get32(data + next + 4);
+                }
+                put_off(router, from, to, data + start + taken, at - start - taken);
+            }
+        } else if (open) {
             from->received += messages;
             from->received_bytes += at - start;
             add(router, to, data + start, at - start, messages);
@@ -389,7 +678,7 @@ static void read_node(struct router *router, struct node *node)
     ssize_t got = recv(node->fd, data + before, READ_SIZE, MSG_DONTWAIT);
     if (got < 0) {
         if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
-            list_enter(&router->notes.failed, node);
+            note_failed(router, node);
         return;
     }
     router->came += (size_t)got;
@@ -412,6 +701,25 @@ static void read_node(struct router *router, struct node *node)
         touch(router, node);
 }
 
+/* The queue of a paced node is shorter. */
+static void make_roomy(struct router *router, struct node *node)
+{
+    struct outbox *outbox = &node->outbox;
+    if (outbox->shut && !node->noted_roomy) {
+        node->noted_roomy = 1;
+        list_enter(&router->notes.roomy, node);
+    }
+    if (!outbox->full)
+        return;
+    if (router->notes.givers.size) {
+        /* Nothing must overtake what was given, and is for it: later. */
+        node->touched = 1;
+        return;
+    }
+    outbox->full = 0;
+    reopen(node);
+}
+
 /* After all has been written: hold nodes that have to wait; of others give what ends them. */
 static void settle(struct router *router)
 {
@@ -428,14 +736,23 @@ static void settle(struct router *router)
             clear(&node->rest);
             node->bad = node->reads = 0;
         }
+        if (node->outbox.segment && waiting(&node->outbox) <= QUEUE_SIZE / 2)
+            make_roomy(router, node);
     }
-    router->touched.size = 0;
+    size_t left = 0;
+    for (size_t i = 0; i < router->touched.size; i++) {
+        struct node *node = router->touched.item[i];
+        if (node->touched)
+            router->touched.item[left++] = node;
+    }
+    router->touched.size = left;
 }
 
 static void write_and_settle(struct router *router)
 {
     write_all(router);
     router->arena_used = 0;
+    pace_all(router);
     settle(router);
 }
 
@@ -466,11 +783,15 @@ static int has_to_wait(const struct router *router, const struct node *node, uin
 }
 
 /* Try those held nodes again for which something has changed; when to do so next. */
-static uint64_t try_again(void *whole)
+static uint64_t try_again(void *all)
 {
-    struct router *router = whole;
+    struct router *router = all;
     uint64_t next = UINT64_MAX;
     int tried = 0;
+    if (router->polled.size)
+        look(router);
+    if (router->touched.size || router->dirty.size)
+        write_and_settle(router);
     for (size_t i = 0; i < router->held.size; i++) {
         struct node *node = router->held.item[i];
         /* One that its owner has paused stays held until it is not paused any more. */
@@ -479,16 +800,19 @@ static uint64_t try_again(void *whole)
             tried = 1;
         }
     }
-    if (!tried)
-        return next;
+    if (!tried) {
+        uint64_t looks = next_look(router);
+        return looks < next ? looks : next;
+    }
     write_and_settle(router);
     size_t still = 0;
-    next = UINT64_MAX;
+    next = next_look(router);
     for (size_t i = 0; i < router->held.size; i++) {
         struct node *node = router->held.item[i];
         if (node->kept.size) {
-            if (poller_is_read(&router->poller, node->fd))
-                has_to_wait(router, node, &next);
+            /* Its dest may have taken what was put into its outbox, and be open again. */
+            if (poller_is_read(&router->poller, node->fd) && !has_to_wait(router, node, &next))
+                next = 0;
             router->held.item[still++] = node;
         } else {
             hold(router, node, 0);
@@ -519,6 +843,12 @@ int router_attach(struct router *router, struct node *node)
         return error;
     }
     node->attached = 1;
+    if (node->outbox.segment) {
+        unread_begin(&node->outbox.unread, &router->asker, node->fd);
+        /* Nobody knows what was written before. */
+        node->outbox.outstanding = node->outbox.segment;
+        node->outbox.shut = 1;
+    }
     return 0;
 }
 
@@ -537,20 +867,50 @@ void router_detach(struct router *router, struct node *node)
     find_lists(router, lists);
     for (int i = 0; i < LISTS; i++)
         list_strike(lists[i], node);
-    node->held = node->noted = 0;
+    node->held = node->noted = node->dirty = node->touched = node->noted_roomy = 0;
+    node->outbox.polled = node->outbox.awaited = 0;
+    narrow(&node->outbox, 0);
     poller_serve_no_more(&router->poller, node->fd);
 }
 
 void router_open(struct router *router, struct node *node)
 {
-    (void)router;
-    node->open = node->attached;
+    node->outbox.shut = 0;
+    if (node->outbox.segment) {
+        node->outbox.outstanding = node->outbox.segment;
+        pace_soon(router, node);
+    }
+    reopen(node);
 }
 
 void router_close(struct router *router, struct node *node)
 {
     node->open = 0;
     be_patient(router, node, poller_now());
+    if (node->outbox.segment) {
+        node->outbox.shut = 1;
+        touch(router, node);
+    }
+}
+
+size_t router_push(
+    struct router *router, struct node *node, const void *data, size_t size, uint64_t *messages)
+{
+    size_t taken = 0;
+    *messages = 0;
+    while (node->attached && taken < size && waiting(&node->outbox) < QUEUE_SIZE) {
+        const unsigned char *rest = (const unsigned char *)data + taken;
+        uint64_t more;
+        size_t all = whole(rest, size - taken, &more);
+        size_t put = all ? put_in(router, node, rest, all, &more) : 0;
+        if (!put)
+            break;
+        taken += put;
+        *messages += more;
+        if (node->dirty)
+            pace_all(router);
+    }
+    return taken;
 }
 
 int router_read(struct router *router, struct node *node, const void *rest, size_t size)
@@ -576,20 +936,32 @@ static void forget_notes(struct router *router)
         struct node *node = notes->givers.item[i];
         node->noted = 0;
     }
-    notes->fulls.size = notes->givers.size = notes->failed.size = 0;
+    for (size_t i = 0; i < notes->roomy.size; i++) {
+        struct node *node = notes->roomy.item[i];
+        node->noted_roomy = 0;
+    }
+    notes->fulls.size = notes->givers.size = notes->failed.size = notes->roomy.size = 0;
 }
 
 static int has_notes(const void *whole)
 {
     const struct router_notes *notes = &((const struct router *)whole)->notes;
-    return notes->fulls.size || notes->givers.size || notes->failed.size;
+    return notes->fulls.size || notes->givers.size || notes->failed.size || notes->roomy.size;
 }
 
 static uint32_t serve_node(void *whole, int fd, uint32_t events)
 {
     struct router *router = whole;
     struct node *node = poller_served(&router->poller, fd);
-    if (!node || !node->reads || node->held || poller_is_over(events))
+    if (!node)
+        return events;
+    if (node->outbox.awaited && (events & EPOLLOUT || poller_is_over(events))) {
+        /* Of one that is over, writing fails; nobody else may look at it just now. */
+        await(router, node, 0);
+        pace(router, node, 1);
+        events &= ~(uint32_t)EPOLLOUT | poller_wanted(&router->poller, fd);
+    }
+    if (!node->reads || node->held || poller_is_over(events))
         return events;
     if (events & EPOLLIN)
         read_node(router, node);
@@ -599,10 +971,12 @@ static uint32_t serve_node(void *whole, int fd, uint32_t events)
 static size_t finish(void *whole)
 {
     struct router *router = whole;
-    size_t came = router->came;
+    size_t came = router->came, messages = router->messages;
     write_and_settle(router);
-    router->came = 0;
-    return came < PLENTY ? came / SMALL : MANY;
+    router->came = router->messages = 0;
+    if (router->polled.size)
+        return MANY;
+    return came < PLENTY ? messages : MANY;
 }
 
 int router_poll(struct router *router, int timeout)
@@ -649,6 +1023,7 @@ void router_free(struct router *router)
     free(router->arena);
     free(router->slots);
     table_end(&router->nodes);
+    asker_close(&router->asker);
     poller_free(&router->poller);
     free(router);
 }

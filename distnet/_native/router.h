@@ -16,6 +16,7 @@
 #include "list.h"
 #include "poller.h"
 #include "table.h"
+#include "unread.h"
 
 enum { HEADER_SIZE = 8 };
 #define QUIT_ID 0x74697571u /* "quit" as a dest */
@@ -29,7 +30,27 @@ struct buffer {
 };
 
 /*
- * A node, made by the caller. Zeroed, but for id and fd; then attached.
+ * What waits for a paced node: whole messages, but for `written` bytes of the first one. Of what
+ * was written, `outstanding` bytes are unread at the most.
+ */
+struct outbox {
+    size_t segment; /* 0: the node is not paced */
+    struct buffer queue;
+    size_t done; /* bytes at the queue's begin that are gone */
+    size_t written;
+    size_t outstanding;
+    int full; /* closed since the queue is long */
+    int shut; /* closed by the caller, who is to be told when the queue is shorter */
+    int awaited;    /* EPOLLOUT is */
+    int polled;     /* it is in the list of those that are looked at */
+    int looked;     /* it is looked at just now */
+    int narrow, wide; /* the socket's buffer holds next to nothing; how much it held before */
+    uint64_t look_at, look_after; /* ns: when to look next, and how long after the last time */
+    struct unread unread;
+};
+
+/*
+ * A node, made by the caller. Zeroed, but for id, fd, and the segment of its outbox; then attached.
  *
  * While a dest takes no more, what its senders have for it stays in their `kept`, and they are not
  * read, until it is open again, has taken next to nothing for as long as the router's patience, or
@@ -39,6 +60,7 @@ struct node {
     struct entry entry; /* the router's own */
     uint32_t id;
     int fd;
+    struct outbox outbox;
     /* For the caller to read; it changes them by router_open() and so on. */
     int attached;
     int open;  /* it is written to, since nothing waits for it anywhere */
@@ -59,7 +81,8 @@ struct node {
     uint32_t waits_for; /* the dest of the first message in kept */
     uint64_t patient_until; /* as a closed dest: until then its senders are held; ns */
     int unsent;             /* bytes that the system had when that began; 0: it takes none */
-    int noted, touched; /* it is in the list of givers, of those to be settled */
+    /* It is in the list of givers, of roomy ones, of those to be settled, of those to be written. */
+    int noted, noted_roomy, touched, dirty;
     struct slot *slot;
 };
 
@@ -75,9 +98,19 @@ void router_free(struct router *router); /* all nodes are detached */
 /* Where all descriptors of the epoll descriptor are registered. */
 struct poller *router_poller(struct router *router);
 
+/*
+ * Put whole, readdressed messages into the outbox of a paced node, as far as that goes; return how
+ * many bytes, and messages. What is not taken is for the caller to keep, who is told of room later.
+ */
+size_t router_push(
+    struct router *router, struct node *node, const void *data, size_t size, uint64_t *messages);
+
 /* 0 or an errno: EEXIST if the id or the descriptor is attached, ENOMEM. */
 int router_attach(struct router *router, struct node *node);
-/* Afterwards given holds all that had come from the node and was not delivered. */
+/*
+ * Afterwards given holds all that had come from the node and was not delivered, and the queue of its
+ * outbox what was not written, from `done` on.
+ */
 void router_detach(struct router *router, struct node *node);
 void router_open(struct router *router, struct node *node);
 void router_close(struct router *router, struct node *node);
@@ -94,7 +127,8 @@ int router_poll(struct router *router, int timeout);
 struct router_notes {
     struct list fulls;  /* they take no more, and are closed; to be opened once they take more */
     struct list givers; /* messages of theirs are given to the caller */
-    struct list failed; /* they cannot be read */
+    struct list failed; /* they cannot be read, or written */
+    struct list roomy;  /* of those paced ones that are closed: they take more */
 };
 
 const struct router_notes *router_notes(const struct router *router);

@@ -24,14 +24,17 @@ class Router:
         """The descriptor is registered with the epoll descriptor already."""
     def poll(
         self, timeout: float
-    ) -> tuple[list[tuple[int, int]], list[tuple[Node, bytes, int]], list[Node], list[Node]]:
+    ) -> tuple[
+        list[tuple[int, int]], list[tuple[Node, bytes, int]], list[Node], list[Node], list[Node]
+    ]:
         """
         Serve nodes until there is something for others to do.
 
         @param timeout: in seconds; negative for ever.
         @return: events of other descriptors; nodes that take no more, with a message that they took
             some first bytes of, and how many; nodes with something to L{Node.take}; nodes that
-            cannot be read. In this order it must be dealt with, but for the events.
+            cannot be read or written; paced nodes that were closed and take more now. In this
+            order it must be dealt with, but for the events.
         """
 
 class Node:
@@ -39,12 +42,13 @@ class Node:
     A node as a dest, and once L{read} was called as a source.
 
     @ivar reads: it is read here.
+    @param segment: so many bytes of whole messages are unread at a time; 0: it is not paced.
     """
 
     owner: Final[Any]
     reads: Final[bool]
 
-    def __new__(cls, router: Router, id: int, fd: int, owner: object) -> Node: ...
+    def __new__(cls, router: Router, id: int, fd: int, owner: object, segment: int) -> Node: ...
     def open(self) -> None:
         """Write messages to it."""
     def close(self) -> None:
@@ -55,5 +59,13 @@ class Node:
         """What has come from it and is to be delivered elsewhere; then nothing."""
     def detach(self) -> bytes:
         """End it; what has come from it and was not delivered."""
+    def push(self, data: bytes | bytearray | memoryview) -> tuple[int, int]:
+        """
+        Write whole, readdressed messages to a paced node, at its pace.
+
+        @return: how many bytes of them, and messages, were taken.
+        """
+    def unwritten(self) -> tuple[bytes, int]:
+        """What was to be written to a paced node; how much of its first message was."""
     def counts(self) -> tuple[int, int, int, int]:
         """Messages and bytes received, and delivered, since the last call."""

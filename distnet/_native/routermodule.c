@@ -67,8 +67,9 @@ static PyObject *py_poll(Polled *self, PyObject *args)
         return polled_result(error);
     const struct router_notes *notes = router_notes(router_of(self));
     return Py_BuildValue(
-        "(NNNN)", polled_events(self->poller), polled_list(self, &notes->fulls, tell_full),
-        polled_list(self, &notes->givers, tell_node), polled_list(self, &notes->failed, tell_node));
+        "(NNNNN)", polled_events(self->poller), polled_list(self, &notes->fulls, tell_full),
+        polled_list(self, &notes->givers, tell_node), polled_list(self, &notes->failed, tell_node),
+        polled_list(self, &notes->roomy, tell_node));
 }
 
 static PyMethodDef router_methods[] = {
@@ -89,24 +90,26 @@ static PyTypeObject RouterType = {
 
 static PyObject *node_make(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"router", "id", "fd", "owner", NULL};
+    static char *names[] = {"router", "id", "fd", "owner", "segment", NULL};
     PyObject *router, *owner;
-    unsigned int id;
+    unsigned int id, segment;
     int fd;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "O!IiO", names, &RouterType, &router, &id, &fd, &owner))
+            args, kwargs, "O!IiOI", names, &RouterType, &router, &id, &fd, &owner, &segment))
         return NULL;
     Node *self = part_make(type, router, owner);
     if (!self)
         return NULL;
     self->node.id = id;
     self->node.fd = fd;
+    self->node.outbox.segment = segment;
     return part_attached(self, router_attach(router_of(self->part.polled), &self->node));
 }
 
 static void node_dealloc(Node *self)
 {
     free(self->node.given.data);
+    free(self->node.outbox.queue.data);
     part_dealloc(&self->part);
 }
 
@@ -156,6 +159,27 @@ static PyObject *node_read(Node *self, PyObject *args)
     return polled_result(error);
 }
 
+static PyObject *node_push(Node *self, PyObject *args)
+{
+    Py_buffer data;
+    uint64_t messages;
+    if (!PyArg_ParseTuple(args, "y*", &data))
+        return NULL;
+    struct router *router = router_of(self->part.polled);
+    size_t taken = router_push(router, &self->node, data.buf, (size_t)data.len, &messages);
+    PyBuffer_Release(&data);
+    return Py_BuildValue("(nK)", (Py_ssize_t)taken, (unsigned long long)messages);
+}
+
+static PyObject *node_unwritten(Node *self, PyObject *nothing)
+{
+    (void)nothing;
+    struct outbox *outbox = &self->node.outbox;
+    const char *data = outbox->queue.data ? (const char *)outbox->queue.data + outbox->done : "";
+    return Py_BuildValue("(y#n)", data, (Py_ssize_t)(outbox->queue.size - outbox->done),
+                         (Py_ssize_t)outbox->written);
+}
+
 static PyObject *node_counts(Node *self, PyObject *nothing)
 {
     (void)nothing;
@@ -186,6 +210,8 @@ static PyMethodDef node_methods[] = {
     {"read", (PyCFunction)node_read, METH_VARARGS, NULL},
     {"take", (PyCFunction)node_take, METH_NOARGS, NULL},
     {"detach", (PyCFunction)node_detach, METH_NOARGS, NULL},
+    {"push", (PyCFunction)node_push, METH_VARARGS, NULL},
+    {"unwritten", (PyCFunction)node_unwritten, METH_NOARGS, NULL},
     {"counts", (PyCFunction)node_counts, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -8,12 +8,14 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from distnet._native import NotNative, load_router
+from distnet.master.core.counters import Tally
 from distnet.master.core.limits import Limits
 from distnet.master.core.link import INative
 from distnet.master.core.router import Router
 from distnet.master.core.session import Session
 from distnet.master.links import SocketLink
 from distnet.sockets.native import NativePath, poller_of
+from distnet.wire import whole_messages
 
 PATIENCE_SECONDS: Final = 0.1
 """
@@ -33,6 +35,7 @@ class NativeNode:
         self.session = session
         self.open = native.open
         self.close = native.close
+        self.push = native.push
         self._path = path
         self._native = native
         self._link = link
@@ -56,6 +59,12 @@ class NativeNode:
             tally.add(received, received_bytes)
         for tally in (session.delivered, counters.delivered):
             tally.add(delivered, delivered_bytes)
+        data, written = self._native.unwritten()
+        if data:
+            messages = whole_messages(data, 0, len(data))[1]
+            self._path.router.mailboxes.native[session.node] = Tally(messages, len(data) - written)
+        else:
+            self._path.router.mailboxes.native.pop(session.node, None)
 
     def let_go(self) -> None:
         """Read and write the node no more, and give the router what has come from it."""
@@ -64,6 +73,10 @@ class NativeNode:
         self.session.outbox.attach(None)
         data = self._native.detach()
         self.count()
+        self._path.router.mailboxes.native.pop(self.session.node, None)
+        self.session.outbox.take_back(*self._native.unwritten())
+        if self._link.connected:
+            self.session.outbox.pump()
         self._path.router.take_back(self.session, data)
 
 
@@ -82,8 +95,6 @@ class NativeRouter(NativePath):
         @raise NotNative: it cannot be used here.
         """
         native = load_router()
-        if limits.segment is not None:
-            raise NotNative("it is for --pace stream")
         if limits.max_payload > native.LARGEST_PAYLOAD:
             raise NotNative(f"--max-payload is above {native.LARGEST_PAYLOAD}")
         epoll = poller_of(reactor).fileno()
@@ -133,7 +144,7 @@ class NativeRouter(NativePath):
         """As of C{select.epoll}: events of descriptors that are not served here."""
         if self._fresh:
             self._take_over()
-        events, fulls, givers, failed = self._native.poll(timeout)
+        events, fulls, givers, failed, roomy = self._native.poll(timeout)
         for node, begun, written in fulls:
             node.owner.link.filled()
             self.router.filled(node.owner, begun, written)
@@ -145,6 +156,8 @@ class NativeRouter(NativePath):
                 self._received(session, data)
         for node in failed:
             node.owner.link.abort()
+        for node in roomy:
+            self.router.writable(node.owner)
         return events
 
     def _received(self, session: Session, data: bytes) -> None:
@@ -166,7 +179,10 @@ class NativeRouter(NativePath):
             node = self._nodes.get(session)
             if node is None:
                 try:
-                    native = self._make_node(self._native, session.node, link.fileno(), session)
+                    native = self._make_node(
+                        self._native, session.node, link.fileno(), session,
+                        session.outbox.segment or 0,
+                    )  # fmt: skip
                 except OSError:
                     # No memory for it; Python serves it as well.
                     continue

@@ -64,8 +64,8 @@ class Options(DaemonOptions):
          " whatever waits for others."],
         ["pause-seconds", None, _DEFAULT.pause_seconds, "How long a sender to a full mailbox is"
          " paused before messages are dropped; 0: never, inf: for ever. A paused guest stands"
-         " still. With --pace stream, native code waits up to 0.1 s before that, or as long as"
-         " this if that is less: the two add up."],
+         " still. Native code waits up to 0.1 s before that, or as long as this if that is less:"
+         " the two add up."],
         ["overflow", None, _DEFAULT.overflow.value, "drop-newest, or disconnect (the slow"
          " receiver): what happens then."],
         ["pace", None, "segment", "segment: whole messages of at most 1460 bytes at once, the next"

@@ -166,7 +166,7 @@ def _of_session(router: Router, session: Session, date: Date) -> NodeStatus:
         received=_amount(session.received),
         delivered=_amount(session.delivered),
         undelivered=_amount(session.undelivered),
-        waiting=_amount(router.mailboxes.waiting_for(session.node)),
+        waiting=_amount(router.mailboxes.all_waiting_for(session.node)),
     )
 
 
@@ -211,11 +211,13 @@ def of_mailboxes(router: Router) -> Iterator[MailboxStatus]:
     All ids that something waits for, connected or not, in their order; each as it is when it is
     asked for, if something waits still.
     """
-    for node in sorted(router.mailboxes):
-        if router.mailboxes.get(node) is not None:
+    mailboxes = router.mailboxes
+    for node in sorted({*mailboxes, *mailboxes.native}):
+        waiting = mailboxes.all_waiting_for(node)
+        if waiting.messages:
             yield MailboxStatus(
                 id=node,
-                waiting=_amount(router.mailboxes.waiting_for(node)),
+                waiting=_amount(waiting),
                 connected=node in router.sessions,
                 dropping=router.congestion.is_dropping(node),
             )
@@ -254,6 +256,7 @@ def of_master(
         limits=router.limits,
         nodes=nodes,
         mailboxes=mailboxes,
-        waiting=router.mailboxes.waiting,
+        waiting=router.mailboxes.waiting
+        + sum(each.bytes for each in router.mailboxes.native.values()),
         counters=of_counters(router.counters),
     )

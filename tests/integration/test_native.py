@@ -35,6 +35,7 @@ TURNS = 8
 BUFFER = 4608
 """Of a socket, in bytes: the least that Linux gives."""
 PAUSE_SECONDS = 0.002
+SEGMENT = 1460
 NOBODY = 70000
 """An id above the highest."""
 
@@ -145,8 +146,14 @@ class World:
                 before = len(self.unsent[node])
                 self.send(node, b"")
                 moved += before - len(self.unsent[node]) + self.read(node, 1 << 20)
-            idle = 0 if moved else idle + 1
+            idle = 0 if moved or self.waits() else idle + 1
             self.reactor.iterate(0 if moved else PAUSE_SECONDS)
+
+    def waits(self) -> bool:
+        """Whether something waits for somebody who could be written to."""
+        self.master.counters()
+        router = self.master.router
+        return any(router.undrained()) or bool(router.mailboxes.native)
 
     def close(self, node: int) -> None:
         """A node ends its connection."""
@@ -201,7 +208,8 @@ def play(
     os.environ[SWITCH] = "1" if native else "0"
     choice, turns = random.Random(seed), random.Random(seed)
     diverted: list[Callable[[], None]] = []
-    world = World(Limits(segment=None, max_payload=4000, reserve=8192, **limits), patience)
+    limits.setdefault("segment", None)
+    world = World(Limits(max_payload=4000, reserve=8192, **limits), patience)
     numbers: dict[tuple[int, int], int] = defaultdict(int)
     alive: list[int] = []
     while len(alive) < 4:
@@ -316,6 +324,27 @@ def test_diverted_while_some_are_held_up(seed: int) -> None:
 
 
 @pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("diverting", [False, True])
+@pytest.mark.parametrize("seed", range(12))
+def test_at_the_default_pace_the_same_comes_out(seed: int, diverting: bool) -> None:
+    """So it is where nodes are written to at their pace, and while that is done by both in turn."""
+    # Nobody settles by time, of which the two need unlike amounts.
+    pure = play(seed, native=False, segment=SEGMENT, settle_seconds=3600.0)
+    native = play(seed, native=True, segment=SEGMENT, settle_seconds=3600.0, diverting=diverting)
+    assert_same(native, pure)
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("seed", range(6))
+def test_at_the_default_pace_with_patience(seed: int) -> None:
+    """Held up for nodes that read slowly, every pair exchanges the same messages in order."""
+    pure = play(seed, native=False, prompt=True, segment=SEGMENT)
+    native = play(seed, native=True, patience=3600.0, prompt=True, segment=SEGMENT)
+    assert native.pairs() == pure.pairs()
+    assert native.told["counters"] == pure.told["counters"]
+
+
+@pytest.mark.usefixtures("environment")
 def test_diverted_from_the_start() -> None:
     """Who is diverted when it begins is served by native code once that has ended."""
     world = World(Limits(segment=None), 0.0)
@@ -369,7 +398,7 @@ def test_both_say_which_they_are(tmp_path: Path) -> None:
     for number, (switch, pace, says) in enumerate((
         ("1", "stream", "messages are routed by native code"),
         ("0", "stream", "not by native code: DISTNET_NATIVE is 0"),
-        ("1", "segment", "not by native code: it is for --pace stream"),
+        ("1", "segment", "messages are routed by native code"),
     )):  # fmt: skip
         directory = tmp_path / str(number)
         directory.mkdir()

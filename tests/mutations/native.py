@@ -46,6 +46,22 @@ MUTATIONS = (
         ("test_who_sends_to_a_slow_mailbox_is_held",),
     ),
     Mutation(
+        "native-forgets-what-is-unread",
+        "no more than a segment is unread at a time",
+        "router.pace",
+        "outbox->outstanding += (size_t)sent;",
+        "outbox->outstanding = (size_t)sent;",
+        ("test_random_messages[full-size]",),
+    ),
+    Mutation(
+        "native-overtakes-what-was-given",
+        "in order for each pair of nodes",
+        "make_roomy",
+        "if (router->notes.givers.size) {",
+        "if (0) {",
+        ("test_random_messages[tiny]",),
+    ),
+    Mutation(
         "native-forgets-the-rest",
         "pieces do not matter",
         "router.read_node",

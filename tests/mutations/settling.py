@@ -176,17 +176,17 @@ MUTATIONS = (
     Mutation(
         "begun-message-waits",
         "an EAGAIN in the middle of a payload loses the stream",
-        "Outbox.pump",
-        "self._segment is None or box.begun or self._peer_has_read()",
-        "self._segment is None or self._peer_has_read()",
+        "Outbox._next_batch",
+        "or not self._outstanding or box.begun:",
+        "or not self._outstanding:",
         ("SegmentTests.test_begun_is_finished",),
     ),
     Mutation(
         "stream-is-paced",
         "--pace stream: no such care, for readers that loop",
         "Outbox.push",
-        "if self._segment is not None:\n    if not self._peer_has_read():",
-        "if True:\n    if not self._peer_has_read():",
+        "if self._segment is not None and size > self._segment - self._outstanding:",
+        "if size > (self._segment or 0) - self._outstanding:",
         ("StreamTests.test_one_write",),
     ),
     Mutation(

@@ -59,5 +59,13 @@ class INative(Interface):
     def close() -> None:
         """What is sent to the node is not written natively any more, until L{open}."""
 
+    def push(data: bytes | bytearray | memoryview) -> tuple[int, int]:
+        """
+        Write whole messages to a paced node, or keep them until they may be written.
+
+        @return: how many bytes of them, and messages, it has taken; if not all, C{Router.writable}
+            is called once it takes more.
+        """
+
     def let_go() -> None:
         """Read and write the node no more, and give the router what has come from it."""

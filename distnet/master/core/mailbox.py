@@ -66,6 +66,17 @@ class Mailbox:
         self._offset = written
         self.waiting = len(message) - written
 
+    def put_back(self, data: bytes, written: int) -> None:
+        """Add whole messages before all others, of which C{written} bytes are written already."""
+        assert not self.begun
+        if self._chunks:
+            del self._chunks[0][: self._offset]
+            self._counts[0] -= self._done
+        self._chunks.insert(0, bytearray(data))
+        self._counts.insert(0, whole_messages(data, 0, len(data))[1])
+        self._offset, self._head, self._done = written, 0, 0
+        self.waiting += len(data) - written
+
     def peek(self) -> memoryview:
         """
         The next bytes to write, as many as are at hand; the caller says how many went with L{take}.
@@ -146,9 +157,11 @@ class Mailboxes:
     All mailboxes, by id; one exists only while something waits in it.
 
     @ivar waiting: bytes waiting in all.
+    @ivar native: what native code had to write besides, when that was last asked for, by id.
     """
 
     def __init__(self, limits: Limits) -> None:
+        self.native: dict[int, Tally] = {}
         self._limits = limits
         self._boxes: dict[int, Mailbox] = {}
         self.waiting = 0
@@ -161,9 +174,14 @@ class Mailboxes:
         return self._boxes.get(node)
 
     def waiting_for(self, node: int) -> Tally:
-        """What waits for an id."""
+        """What waits for an id, but for what native code has to write."""
         box = self._boxes.get(node)
         return Tally(box.messages, box.waiting) if box is not None else Tally()
+
+    def all_waiting_for(self, node: int) -> Tally:
+        """What waits for an id, and what native code has to write to it."""
+        tally, native = self.waiting_for(node), self.native.get(node, Tally())
+        return Tally(tally.messages + native.messages, tally.bytes + native.bytes)
 
     def room(self, node: int, settled: bool) -> tuple[int, Reason]:
         """How many bytes an id can still be sent, and what to blame if that is too few."""
@@ -192,6 +210,16 @@ class Mailboxes:
         box = self._boxes[node] = Mailbox()
         box.append_begun(message, written)
         self.waiting += box.waiting
+
+    def put_back(self, node: int, data: bytes, written: int) -> None:
+        """
+        Add whole messages before all that waits for an id, whatever the limits. C{written} bytes of
+        the first of them are written already.
+        """
+        box = self._boxes.setdefault(node, Mailbox())
+        before = box.waiting
+        box.put_back(data, written)
+        self.waiting += box.waiting - before
 
     def take(self, node: int, size: int) -> int:
         """Remove C{size} written bytes; return how many messages that completed."""

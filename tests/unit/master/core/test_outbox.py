@@ -52,14 +52,21 @@ class SegmentTests(OutboxTestCase):
         self.assertEqual(self.receiver.link.watches, [])
 
     def test_next_only_after_it_was_read(self) -> None:
-        """Nothing is added to what the peer has not read, and somebody looks eagerly for that."""
-        self.send(100)
-        self.send(100)
-        self.send(100)
-        self.assertEqual(sizes(self.receiver), [100])
+        """No more than a segment is unread at a time, and somebody looks eagerly for that."""
+        for size in (1000, 460, 100, 100):
+            self.send(size)
+        self.assertEqual(sizes(self.receiver), [1000, 460])
         self.assertEqual(self.receiver.link.watches, [True])
         self.receiver.read()
-        self.assertEqual(sizes(self.receiver), [100, 200])
+        self.assertEqual(sizes(self.receiver), [1000, 460, 200])
+
+    def test_next_after_a_larger_was_read(self) -> None:
+        """Nothing is added to an unread message that is larger than a segment."""
+        for size in (1461, 8):
+            self.send(size)
+        self.assertEqual(sizes(self.receiver), [1461])
+        self.receiver.read()
+        self.assertEqual(sizes(self.receiver), [1461, 8])
 
     def test_batches(self) -> None:
         """Batches are whole messages of at most 1460 bytes together, each after the last."""
@@ -75,7 +82,7 @@ class SegmentTests(OutboxTestCase):
         for size in (8, 1000, 460, 1000, 461, 1460):
             self.send(size)
         self.receiver.read_all()
-        self.assertEqual(sizes(self.receiver), [8, 1460, 1000, 461, 1460])
+        self.assertEqual(sizes(self.receiver), [8, 1000, 1460, 461, 1460])
 
     def test_larger_alone(self) -> None:
         """A message larger than a segment goes out whole, alone, and after what was before it."""
@@ -103,11 +110,11 @@ class SegmentTests(OutboxTestCase):
     def test_begun_is_finished(self) -> None:
         """The rest of a message that was taken in part does not wait for the part to be read."""
         self.receiver.take(500)
-        self.send(1000, 300)
+        self.send(1461, 300)
         self.receiver.take(None)
-        self.assertEqual(sizes(self.receiver), [500, 500])
+        self.assertEqual(sizes(self.receiver), [500, 961])
         self.receiver.read()
-        self.assertEqual(sizes(self.receiver), [500, 500, 300])
+        self.assertEqual(sizes(self.receiver), [500, 961, 300])
 
 
 class StreamTests(OutboxTestCase):

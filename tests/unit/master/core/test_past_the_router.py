@@ -9,7 +9,7 @@ from zope.interface.verify import verifyObject
 
 from distnet.master.core.counters import Tally
 from distnet.master.core.link import INative
-from distnet.wire import encode_message
+from distnet.wire import encode_message, whole_messages
 from tests.unit.master.core.kernels import RouterTestCase, message
 
 
@@ -19,12 +19,16 @@ class FakeNative:
     The native half of a node.
 
     @ivar told: what it was told, in order.
+    @ivar room: for so many bytes that it has to write.
+    @ivar taken: those that it has.
     """
 
     reads = False
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.room = 0
+        self.taken = bytearray()
 
     def open(self) -> None:
         """Note that the node may be written to."""
@@ -33,6 +37,13 @@ class FakeNative:
     def close(self) -> None:
         """Note that the node must not be written to."""
         self.told.append("close")
+
+    def push(self, data: bytes | bytearray | memoryview) -> tuple[int, int]:
+        """Take as many whole messages as there is room for."""
+        size, messages = whole_messages(bytes(data), 0, self.room)
+        self.room -= size
+        self.taken += data[:size]
+        return size, messages
 
     def let_go(self) -> None:
         """Nobody calls this here."""
@@ -152,3 +163,42 @@ class PastTheRouterTests(RouterTestCase):
         self.receiver.read()
         self.sender.write(whole)
         self.assertEqual(self.receiver.read(), [(0, b"b" * 22)])
+
+
+class PacedTests(RouterTestCase):
+    """A native half that keeps the pace of a node."""
+
+    def start(self, *arguments: Any, **limits: Any) -> None:
+        """Begin anew, with a node that is written to natively."""
+        super().start()
+        self.sender, self.receiver = self.kernel(), self.kernel()
+        self.native = FakeNative()
+        self.outbox = self.receiver.session.outbox
+        self.outbox.attach(self.native)
+
+    def test_all_goes_by_it(self) -> None:
+        """It takes what it has room for; the rest waits, and others have to until that has gone."""
+        payloads = [bytes([number]) * (12 + 10 * number) for number in range(3)]
+        self.native.room = 50
+        self.sender.send(1, *payloads)
+        self.assertEqual(self.native.told, ["open", "close"])
+        self.assertEqual(self.router.mailboxes.waiting_for(1), Tally(1, 40))
+        self.native.room = 100
+        self.router.writable(self.receiver.session)
+        self.assertEqual(self.native.told, ["open", "close", "open"])
+        expected = b"".join(encode_message(0, payload) for payload in payloads)
+        self.assertEqual(self.native.taken, expected)
+        self.assertEqual(self.receiver.read(), [])
+        self.router.counters.delivered.add(3, 90)
+
+    def test_what_it_had_to_write_comes_first(self) -> None:
+        """Let go of, what it has not written goes out before what waits, from the very byte on."""
+        self.native.room = 50
+        self.sender.send(1, b"a" * 12, b"b" * 22, b"c" * 32)
+        self.router.counters.delivered.add(0, 5)
+        self.receiver.link.sent += self.native.taken[:5]
+        self.outbox.attach(None)
+        self.outbox.take_back(bytes(self.native.taken), 5)
+        self.assertEqual(self.router.mailboxes.waiting_for(1), Tally(3, 85))
+        self.outbox.pump()
+        self.assertEqual(self.receiver.read_all(), [(0, b"a" * 12), (0, b"b" * 22), (0, b"c" * 32)])
