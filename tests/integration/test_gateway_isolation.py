@@ -12,7 +12,6 @@ import socket
 from collections.abc import Callable, Iterable
 from ctypes.util import find_library
 from itertools import chain
-from pathlib import Path
 
 import pytest
 
@@ -337,38 +336,6 @@ def all_go_on_or_have_ended(neighbours: list[Neighbour]) -> None:
             for neighbour, count in zip(neighbours, before, strict=True)
         ),
     )
-
-
-def test_processes_that_are_stopped(site: Site) -> None:
-    """
-    A guest's process that is stopped is nobody else's matter, nor is what forks them.
-
-    Both are noticed, said, and replaced: newcomers are nodes after a while.
-    """
-    gateway = site.use_gateway("--nat")
-    with site.neighbour("10.0.2.15") as one, site.neighbour("10.0.2.17") as other:
-        before = site.footprint()
-        pids = family(gateway.process.pid)[1:]
-        names = {pid: Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids}
-        assert sorted(names.values()) == ["distnet-guest", "distnet-guest", "distnet-guests"]
-        os.kill(
-            next(pid for pid, name in names.items() if name == "distnet-guests"), signal.SIGSTOP
-        )
-        os.kill(next(pid for pid, name in names.items() if name == "distnet-guest"), signal.SIGSTOP)
-        with Watch(gateway.process.pid) as watch:
-            with site.crowd() as crowd:
-                all_have_ids(crowd, [Echo(crowd.join(mac(52), "10.0.2.52"))])
-            all_go_on_or_have_ended([one, other])
-        assert "what forks guests' processes does nothing any more: ended" in gateway.log()
-        (failed,) = [each for each in (one, other) if each.failure is not None]
-        assert isinstance(failed.failure, ConnectionResetError)
-        assert ": its process does nothing any more" in gateway.log()
-        assert watch.growth < MOST
-        with Neighbour(failed.machine) as again:
-            again.goes_on()
-            # But not the memory: one that was forked before shares nothing with later ones.
-            count = before.processes
-            eventually("there are as many as before", lambda: site.footprint().processes == count)
 
 
 def test_each_process_is_killed_in_turn(site: Site) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
+import signal
 import tempfile
 from ctypes.util import find_library
 from pathlib import Path
@@ -10,13 +13,14 @@ from random import Random
 from typing import Self
 
 from tests import attacks
-from tests.crowds import Echo, all_have_ids, goes_on
+from tests.crowds import CrowdGuest, Echo, all_have_ids, goes_on
 from tests.daemons import eventually
 from tests.footprint import family, ticks
 from tests.sites import Site
 from tests.switches import mac
 
 GUESTS = 256
+ASK_AT_ONCE = 16
 FLOOD = 3000
 """Made-up guests that begin a connection each."""
 REST_SECONDS = 11.0
@@ -56,14 +60,17 @@ class CrowdSteps:
         self._context.close()
 
     def _come(self, count: int) -> list[Echo]:
-        """So many guests plug in, ask for addresses and connect, all at once."""
-        guests = []
-        for _ in range(count):
-            self._macs += 1
-            guests.append(self._crowd.join(mac(self._macs)))
-        for guest in guests:
-            guest.ask_for_address()
-        self._crowd.until("all have addresses", lambda: all(guest.address for guest in guests))
+        """So many guests plug in, ask for addresses, and connect all at once."""
+        guests: list[CrowdGuest] = []
+        while len(guests) < count:
+            # What one asks comes to all that are there: more at once would be slow.
+            asking = []
+            for _ in range(min(count - len(guests), ASK_AT_ONCE)):
+                self._macs += 1
+                asking.append(self._crowd.join(mac(self._macs)))
+                asking[-1].ask_for_address()
+            self._crowd.until("all have addresses", functools.partial(have_addresses, asking))
+            guests += asking
         echoes = [Echo(guest) for guest in guests]
         ids = all_have_ids(self._crowd, echoes)
         assert len(set(ids)) == count, ids
@@ -86,15 +93,19 @@ class CrowdSteps:
             goes_on(self._crowd, echo, 1)
 
     def end(self) -> None:
-        """While they rest the gateway does, too; then there are ever so many more, who are not."""
+        """
+        While they rest the gateway does, too; then processes are stopped, and there are ever so
+        many more guests, who are none.
+        """
         self._all_go_on()
-        pids = family(self._site.gateway.process.pid)
+        pids = self._pids()
         assert len(pids) <= GUESTS + 2, f"{len(pids)} processes"
         self._crowd.rest(REST_SECONDS)
         before = ticks(pids)
         self._crowd.rest(IDLE_SECONDS)
         self._ticks = ticks(pids) - before
         assert self._ticks <= IDLE_TICKS, f"{self._ticks} ticks in {IDLE_SECONDS} s"
+        self._stop_processes()
         with self._site.attacker() as client:
             for number, frame in enumerate(attacks.syns(FLOOD, FLOOD)):
                 with contextlib.suppress(BlockingIOError):
@@ -106,9 +117,38 @@ class CrowdSteps:
         self._all_go_on()
         assert "Traceback" not in self._site.gateway.log()
 
+    def _stop_processes(self) -> None:
+        """What forks is stopped, and one that it has forked: only the one guest is affected."""
+        for name in ("distnet-guests\n", "distnet-guest\n"):
+            os.kill(next(pid for pid in self._pids() if _name(pid) == name), signal.SIGSTOP)
+        (newcomer,) = self._come(1)
+        affected: list[Echo] = []
+
+        def look() -> bool:
+            for echo in self._echoes:
+                try:
+                    echo.turn(1)
+                except AssertionError:
+                    affected.append(echo)
+            return bool(affected)
+
+        self._crowd.until("a guest of a stopped process is reset", look)
+        (echo,) = affected
+        assert echo.connection.was_reset
+        self._crowd.leave(echo.guest.client)
+        self._echoes.remove(echo)
+        self._echoes.append(newcomer)
+        self._all_go_on()
+        log = self._site.gateway.log()
+        assert ": its process does nothing any more: ended" in log
+        assert "what forks guests' processes does nothing any more: ended" in log
+
+    def _pids(self) -> list[int]:
+        return family(self._site.gateway.process.pid)
+
     def _is_as_before(self) -> bool:
         self._crowd.live(0)
-        return len(family(self._site.gateway.process.pid)) <= GUESTS + 2
+        return len(self._pids()) <= GUESTS + 2
 
     def summary(self) -> str:
         """What was done."""
@@ -116,3 +156,14 @@ class CrowdSteps:
             f"{GUESTS} guests, {self._newcomers} newcomers, {self._messages} messages;"
             f" idle, {self._ticks} ticks in {IDLE_SECONDS} s"
         )
+
+
+def have_addresses(guests: list[CrowdGuest]) -> bool:
+    """Whether all of these have."""
+    return all(guest.address for guest in guests)
+
+
+def _name(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text()
+    return ""
