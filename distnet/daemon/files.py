@@ -98,8 +98,8 @@ def _is_daemon(pid: int) -> bool:
     except OSError:
         # Another user's, and not to be looked at.
         return True
-    # Of a process that was started as Python's -m or -c, too.
-    return b"twist" in words
+    # Of a process that was started as Python's -m or -c, too, and of distnet-vde-switch.
+    return b"twist" in words or b"distnet" in words
 
 
 def forget_plugin_cache() -> None:

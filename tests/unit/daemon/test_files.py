@@ -95,13 +95,14 @@ class FilesTests(SynchronousTestCase):
     def test_pidfiles_of_others(self) -> None:
         """Those of a daemon that runs, and files with something else, stay."""
         pidfile = self.directory / "twistd.pid"
-        with subprocess.Popen(["twistd", "1000"], executable="sleep") as other:
-            pidfile.write_text(str(other.pid))
-            self.refuses(
-                f"--pidfile {pidfile}: process {other.pid} runs and has that; stop it, or give"
-                " this daemon a --pidfile of its own"
-            )
-            other.kill()
+        for program in ("twistd", "distnet-vde-switch"):
+            with subprocess.Popen([program, "1000"], executable="sleep") as other:
+                pidfile.write_text(str(other.pid))
+                self.refuses(
+                    f"--pidfile {pidfile}: process {other.pid} runs and has that; stop it, or give"
+                    " this daemon a --pidfile of its own"
+                )
+                other.kill()
         pidfile.write_text("precious")
         self.refuses(f"--pidfile {pidfile}: that holds no number of a process; name another FILE")
         self.assertEqual(pidfile.read_text(), "precious")
