@@ -20,6 +20,7 @@ from distnet.cluster.config import ClusterConfig
 from distnet.cluster.directory import RunDirectory
 from distnet.cluster.log import Follower
 from distnet.cluster.node import POLL, ClusterError
+from distnet.daemon.outlet import Outlet
 from distnet.text import colours_only
 
 _ALL_ENDED: Final = "all kernels have ended"
@@ -47,8 +48,8 @@ class Launcher:
         self._windows = windows
         self._followers: dict[int, Follower] = {}
         self._asking: IO[str] | None = None
+        self._outlet: Outlet | None = None
         self._ended: set[int] = set()
-        self._unprinted: str | None = None
         self._full = False
 
     def run(
@@ -65,6 +66,13 @@ class Launcher:
         @param detached: nobody sees what is printed from then on.
         @raise ClusterError: it did not come up, or did not end well.
         """
+        try:
+            self._run(ready, detached)
+        finally:
+            # Before anything else is said, elsewhere perhaps.
+            self._wait_until_printed()
+
+    def _run(self, ready: Callable[[RunDirectory], object], detached: bool) -> None:
         cluster = self._cluster
         with _signals_raise():
             try:
@@ -78,6 +86,7 @@ class Launcher:
                 stack.callback(lambda: cluster.down(kept=why))
                 stack.callback(self._look)
                 try:
+                    self._wait_until_printed()
                     ready(cluster.run)
                     why = self._serve()
                 except Told:
@@ -152,18 +161,22 @@ class Launcher:
 
     def _print(self, text: str) -> None:
         """
-        Print lines. A disk that is full is no reason to end the cluster, nor is a terminal that has
-        gone; but a reader that has enough, like head(1), is.
+        Print lines, without waiting for whoever reads them. A disk that is full is no reason to end
+        the cluster, nor is a terminal that has gone; a reader that has enough, like head(1), is.
         """
-        try:
-            if self._unprinted is not None:
-                print(f"there may be lines missing here: {self._unprinted}", flush=True)
-                self._unprinted = None
-            print(text, flush=True)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            self._unprinted = error.strerror
+        if self._outlet is None:
+            sys.stdout.flush()
+            self._outlet = Outlet(sys.stdout.fileno(), _gap)
+            self._outlet.hurry()
+        if self._outlet.closed:
+            raise BrokenPipeError
+        for line in text.splitlines():
+            self._outlet.write(f"{line}\n".encode(errors="backslashreplace"))
+
+    def _wait_until_printed(self) -> None:
+        if self._outlet is not None:
+            self._outlet.be_patient()
+            self._outlet.hurry()
 
     def _say(self, line: str) -> None:
         self._print(line)
@@ -191,6 +204,10 @@ def _has_room(directory: Path) -> bool:
     with contextlib.suppress(OSError):
         return os.statvfs(directory).f_bavail > 0
     return True
+
+
+def _gap(lines: int) -> bytes:
+    return f"{lines} lines are missing here, since they were not read in time\n".encode()
 
 
 @contextlib.contextmanager

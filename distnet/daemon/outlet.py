@@ -34,6 +34,7 @@ class Outlet:
     Lines, whole and in order, for a descriptor.
 
     @ivar dropped: lines that were not written and never will be.
+    @ivar closed: whoever read the pipe has enough.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Outlet:
         @param gap: makes the line that stands in the place of so many that were dropped.
         """
         self.dropped = 0
+        self.closed = False
         self._descriptor = descriptor
         self._gap = gap
         self._most_bytes = most_bytes
@@ -146,6 +148,7 @@ class Outlet:
                 poll.poll()
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    self.closed = error.errno == errno.EPIPE
                     return False
                 time.sleep(FULL_SECONDS)
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -272,6 +273,32 @@ def test_signals(number: int, topology: str, place: Clusters, tiny: Write) -> No
     assert up.stop(number) == 1
     assert up.output().endswith("distnet: ended before all nodes had their ids\n")
     place.assert_nothing_is_left()
+
+
+def test_whoever_reads_stands_still(place: Clusters, tiny: Write) -> None:
+    """A pager that is paused, say: all is started all the same, and a signal ends all of it."""
+    printed = place.home / "up0"
+    os.mkfifo(printed)
+    descriptor = os.open(printed, os.O_RDWR | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(descriptor, b"-"):
+            pass
+    up = place.up(tiny())
+    eventually("all is started", lambda: len(place.processes()) == PROCESSES["guestfwd"])
+    up.process.send_signal(signal.SIGTERM)
+    eventually("no process is left", lambda: place.processes() == [])
+    printed_so_far = b""
+
+    def has_ended() -> bool:
+        nonlocal printed_so_far
+        with contextlib.suppress(BlockingIOError):
+            printed_so_far += os.read(descriptor, 1 << 16)
+        return up.process.poll() is not None
+
+    eventually("it has ended", has_ended)
+    place.assert_nothing_is_left()
+    os.close(descriptor)
+    assert b"distnet: ended before all nodes had their ids" in printed_so_far
 
 
 def test_down(place: Clusters, tiny: Write) -> None:
