@@ -10,6 +10,8 @@ from typing import Any
 from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.daemons import eventually
+
 
 def twistd(*words: str) -> Any:
     """The options of twistd that some words make, the command's among them."""
@@ -32,6 +34,16 @@ class FilesTests(SynchronousTestCase):
         """It is said in one line, which names the option, and twistd's help."""
         why = self.assertRaises(SystemExit, twistd, *words, "distnet").code
         self.assertEqual(why, f"twistd distnet: {says} (see twistd --help)")
+
+    def other(self, name: str) -> int:
+        """A process that is called so until the test ends; returns its number."""
+        process = subprocess.Popen([name, "1000"], executable="sleep")
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        # It has no words yet just after it has become what it is.
+        words = Path(f"/proc/{process.pid}/cmdline")
+        eventually("it has its name", lambda: words.read_bytes().startswith(name.encode()))
+        return process.pid
 
     def test_pidfile(self) -> None:
         """In the foreground there is one if it is named; a daemon can be found by it."""
@@ -85,24 +97,21 @@ class FilesTests(SynchronousTestCase):
     def test_stale_pidfiles(self) -> None:
         """One that names this process, as in a container, no process, or no daemon is removed."""
         pidfile = self.directory / "twistd.pid"
-        with subprocess.Popen(["sleep", "1000"]) as other:
-            for text in (str(os.getpid()), f"{other.pid}\n", "", "1" * 10):
-                pidfile.write_text(text)
-                twistd("distnet")
-                self.assertFalse(pidfile.exists(), text)
-            other.kill()
+        for text in (str(os.getpid()), f"{self.other('sleep')}\n", "", "1" * 10):
+            pidfile.write_text(text)
+            twistd("distnet")
+            self.assertFalse(pidfile.exists(), text)
 
     def test_pidfiles_of_others(self) -> None:
         """Those of a daemon that runs, and files with something else, stay."""
         pidfile = self.directory / "twistd.pid"
         for program in ("twistd", "distnet-vde-switch"):
-            with subprocess.Popen([program, "1000"], executable="sleep") as other:
-                pidfile.write_text(str(other.pid))
-                self.refuses(
-                    f"--pidfile {pidfile}: process {other.pid} runs and has that; stop it, or give"
-                    " this daemon a --pidfile of its own"
-                )
-                other.kill()
+            daemon = self.other(program)
+            pidfile.write_text(str(daemon))
+            self.refuses(
+                f"--pidfile {pidfile}: process {daemon} runs and has that; stop it, or give"
+                " this daemon a --pidfile of its own"
+            )
         pidfile.write_text("precious")
         self.refuses(f"--pidfile {pidfile}: that holds no number of a process; name another FILE")
         self.assertEqual(pidfile.read_text(), "precious")
