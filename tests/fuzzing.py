@@ -22,8 +22,12 @@ SANITIZED: Final = (
 )  # fmt: skip
 SIZES: Final[dict[str, list[str]]] = {"full-size": [], "tiny": ["-DTINY"]}
 """What is compiled: the code as it is, or with limits so small that all are reached."""
-PARTS: Final[dict[str, list[str]]] = {"router": ["unread"], "bridge": ["addresses"]}
-"""What a router and a bridge consist of, besides their own sources and L{SHARED}."""
+PARTS: Final[dict[str, list[str]]] = {
+    "router": ["unread"],
+    "bridge": ["addresses"],
+    "guest": ["relay", "segment"],
+}
+"""What a router, a bridge and a guest consist of, besides their own sources and L{SHARED}."""
 SHARED: Final = ("list", "poller", "table")
 ROUNDS: Final = 300
 MOST_KEPT: Final = 100

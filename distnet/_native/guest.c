@@ -397,8 +397,11 @@ static void register_asked(struct guest *guest)
             continue;
         struct epoll_event event = {wanted, {.fd = fd}};
         int what = !before ? EPOLL_CTL_ADD : wanted ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
-        if (epoll_ctl(guest->stack.fd, what, fd, &event) == 0 || !wanted)
-            guest->registered[fd] = wanted;
+        int error = epoll_ctl(guest->stack.fd, what, fd, &event) ? errno : 0;
+        /* It was another one that had the number. */
+        if (error == ENOENT && wanted)
+            error = epoll_ctl(guest->stack.fd, EPOLL_CTL_ADD, fd, &event) ? errno : 0;
+        guest->registered[fd] = error ? 0 : wanted;
     }
     while (highest >= 0 && !guest->registered[highest])
         highest--;
@@ -933,10 +936,21 @@ static void run_timers(struct guest *guest)
     }
 }
 
-static void wait_once(struct guest *guest)
+static void free_ended(struct guest *guest)
+{
+    while (guest->ended) {
+        struct relay *relay = guest->ended;
+        guest->ended = relay->next;
+        relay_free(relay);
+    }
+}
+
+void guest_step(struct guest *guest, uint64_t until)
 {
     struct epoll_event event[EVENTS];
     uint64_t next = next_time(guest);
+    if (until < next)
+        next = until;
     int wait = -1;
     if (next != NEVER) {
         uint64_t left = next > guest->now ? next - guest->now : 0;
@@ -954,11 +968,7 @@ static void wait_once(struct guest *guest)
     if (!guest->failed)
         run_timers(guest);
     send_outbox(guest);
-    while (guest->ended) {
-        struct relay *relay = guest->ended;
-        guest->ended = relay->next;
-        relay_free(relay);
-    }
+    free_ended(guest);
 }
 
 struct guest *guest_new(const struct plan *plan, const unsigned char (*fixed)[4], size_t count)
@@ -980,7 +990,19 @@ struct guest *guest_new(const struct plan *plan, const unsigned char (*fixed)[4]
     return guest;
 }
 
-void guest_run(
+void guest_free(struct guest *guest)
+{
+    while (guest->to_switch->first)
+        queue_drop(guest->to_switch);
+    while (guest->to_gateway->first)
+        queue_drop(guest->to_gateway);
+    free(guest->to_switch);
+    free(guest->to_gateway);
+    free_ended(guest);
+    free(guest);
+}
+
+void guest_begin(
     struct guest *guest, const unsigned char *mac, int frames, int channel, int listener)
 {
     static unsigned char merged[LONGEST_MERGED];
@@ -996,11 +1018,18 @@ void guest_run(
     watch_want(guest, &guest->frames, EPOLLIN);
     watch_want(guest, &guest->channel, EPOLLIN);
     watch_want(guest, &guest->stack, EPOLLIN);
-    watch_want(guest, &guest->python, EPOLLIN);
+    if (guest->python.fd >= 0)
+        watch_want(guest, &guest->python, EPOLLIN);
     char text[40];
     guest_tell(guest, text, (size_t)snprintf(text, sizeof text, "{\"up\": %d}", getpid()));
     /* The plug, before there is a frame that is answered. */
     channel_ready(guest, EPOLLIN);
+}
+
+void guest_run(
+    struct guest *guest, const unsigned char *mac, int frames, int channel, int listener)
+{
+    guest_begin(guest, mac, frames, channel, listener);
     while (!guest->failed)
-        wait_once(guest);
+        guest_step(guest, NEVER);
 }

@@ -128,6 +128,12 @@ struct guest {
 };
 
 struct guest *guest_new(const struct plan *plan, const unsigned char (*fixed)[4], size_t count);
+/* It must have no connections any more. Nobody but tests frees one. */
+void guest_free(struct guest *guest);
+/* Begin to be the process of a guest; and go on once there is something to do, or it is `until`. */
+void guest_begin(
+    struct guest *guest, const unsigned char *mac, int frames, int channel, int listener);
+void guest_step(struct guest *guest, uint64_t until);
 /* Be the process of a guest; returns when Python has failed. */
 void guest_run(
     struct guest *guest, const unsigned char *mac, int frames, int channel, int listener);

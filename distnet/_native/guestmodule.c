@@ -32,6 +32,12 @@ static int ask_when(Guest *self)
     return 0;
 }
 
+/* No more of Python is run after an exception: guest_step() is to return first. */
+static int may_call(const Guest *self)
+{
+    return !self->guest->failed && !PyErr_Occurred();
+}
+
 static int done(Guest *self, PyObject *result)
 {
     if (!result)
@@ -42,12 +48,16 @@ static int done(Guest *self, PyObject *result)
 
 static int call(void *self, const char *method)
 {
+    if (!may_call(self))
+        return -1;
     return done(self, PyObject_CallMethod(((Guest *)self)->rest, method, NULL));
 }
 
 static int rest_received(void *opaque, const unsigned char *frame, size_t size)
 {
     Guest *self = opaque;
+    if (!may_call(self))
+        return -1;
     return done(
         self, PyObject_CallMethod(
                   self->rest, "received", "y#", (const char *)frame, (Py_ssize_t)size));
@@ -56,6 +66,8 @@ static int rest_received(void *opaque, const unsigned char *frame, size_t size)
 static int rest_told(void *opaque, const char *message, size_t size, const int *fds, int count)
 {
     Guest *self = opaque;
+    if (!may_call(self))
+        return -1;
     PyObject *list = PyList_New(count);
     for (int i = 0; list && i < count; i++) {
         PyObject *number = PyLong_FromLong(fds[i]);
@@ -89,6 +101,8 @@ static int rest_idle(void *self)
 static int rest_outward(void *opaque, unsigned char *frame, size_t size)
 {
     Guest *self = opaque;
+    if (!may_call(self))
+        return -1;
     PyObject *made = PyObject_CallMethod(
         self->rest, "outward", "y#", (const char *)frame, (Py_ssize_t)size);
     if (made && PyBytes_Check(made) && (size_t)PyBytes_GET_SIZE(made) == size)
@@ -99,6 +113,8 @@ static int rest_outward(void *opaque, unsigned char *frame, size_t size)
 static int rest_complain(void *opaque, const char *line)
 {
     Guest *self = opaque;
+    if (!may_call(self))
+        return -1;
     return done(self, PyObject_CallMethod(self->rest, "complain", "s", line));
 }
 

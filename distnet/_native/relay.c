@@ -215,6 +215,16 @@ static void is_late(struct relay *relay)
     fail(relay, NULL);
 }
 
+/* As distnet/sockets/alive.py has it. */
+static void keep_alive(int fd)
+{
+    int on = 1, idle = 30, interval = 10, tries = 3;
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &tries, sizeof tries);
+}
+
 static void connected(struct relay *relay)
 {
     char name[200], port[32] = "";
@@ -223,6 +233,7 @@ static void connected(struct relay *relay)
     if (relay->master.port) {
         int on = 1;
         setsockopt(relay->far.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        keep_alive(relay->far.fd);
         struct sockaddr_storage own;
         socklen_t size = sizeof own;
         if (!getsockname(relay->far.fd, (struct sockaddr *)&own, &size))

@@ -46,25 +46,32 @@ class Tree:
         )
 
     @contextmanager
-    def mutated(self, mutation: Mutation) -> Iterator[None]:
-        """Apply a mutation for a while. Raises Unfit and SyntaxError."""
+    def mutated(self, mutation: Mutation) -> Iterator[Path]:
+        """Apply a mutation to a file, which it gives, for a while. Raises Unfit and SyntaxError."""
         file, mutant = mutated(mutation)
         path = self.root / file
         original = path.read_text()
         path.write_text(mutant)
         try:
-            yield
+            yield file
         finally:
             path.write_text(original)
 
-    def run(self, tests: Iterable[Test], seconds: float, patience: float | None = None) -> Result:
-        """Run tests, those of all kinds."""
+    def run(
+        self,
+        tests: Iterable[Test],
+        seconds: float,
+        patience: float | None = None,
+        *,
+        is_pure: bool = False,
+    ) -> Result:
+        """Run tests, those of all kinds: see L{Job}."""
         result = Result([], [])
         chosen = sorted(set(tests), key=lambda test: test.id)
         for are_unit in (True, False):
             ids = [test.id for test in chosen if test.is_unit is are_unit]
             if ids:
-                more = self._ask(Job(ids, are_unit, seconds, patience))
+                more = self._ask(Job(ids, are_unit, seconds, patience, is_pure))
                 result.failed += more.failed
                 result.skipped += more.skipped
                 result.problem = result.problem or more.problem

@@ -47,12 +47,14 @@ class Job:
     @ivar are_unit: whether they are unit tests.
     @ivar seconds: how long they may take.
     @ivar patience: how long they wait for something, in seconds; None for as long as usually.
+    @ivar is_pure: whether they run without native code.
     """
 
     tests: list[str]
     are_unit: bool
     seconds: float
     patience: float | None
+    is_pure: bool
 
 
 @dataclass(slots=True)
@@ -159,6 +161,8 @@ def _be_the_child(job: Job, place: Path, output: Path) -> None:
     status = 1
     if job.patience is not None:
         os.environ["DISTNET_PATIENCE"] = str(job.patience)
+    if job.is_pure:
+        os.environ["DISTNET_NATIVE"] = "0"
     try:
         result = (run_unit if job.are_unit else run_pytest)(job.tests)
         place.write_text(json.dumps(asdict(result)))
