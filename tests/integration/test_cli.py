@@ -605,7 +605,11 @@ def test_wrong_usage(words: list[str]) -> None:
         [*COMMAND, *words], env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert "error: " in ended.stderr.splitlines()[-1]
+    [line] = ended.stderr.splitlines()
+    told = re.fullmatch(r"(distnet(?: [a-z-]+)?): .+ \(see (.+) --help\)", line)
+    assert told is not None, line
+    assert told[1] == told[2]
+    assert "error: " not in line
     assert not any(word in ended.stderr for word in ("Traceback", "invalid _", "value: '"))
 
 
