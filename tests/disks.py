@@ -34,6 +34,11 @@ class Disk:
         """Take away what L{fill} has written."""
         self._rest.unlink()
 
+    def grow(self, kilobytes: int) -> None:
+        """Have this size from now on."""
+        grown = ["mount", "-o", f"remount,size={kilobytes}k", str(self.path)]
+        subprocess.run(grown, check=True)
+
 
 @contextlib.contextmanager
 def small_disk(path: Path, kilobytes: int = 256) -> Iterator[Disk]:

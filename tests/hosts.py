@@ -65,4 +65,6 @@ def other_machine() -> Iterator[OtherMachine]:
         ip("-n", machine.name, "link", "set", "lo", "up")
         yield machine
     finally:
+        # A connection that has not ended keeps the namespace, and with it the cable.
+        subprocess.run(["ip", "link", "del", f"{cable}a"], capture_output=True, check=False)
         ip("netns", "del", machine.name)

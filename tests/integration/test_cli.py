@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from distnet import __version__
+from distnet._native import describe
 from distnet.cli.main import main
 from distnet.qemu import find_version
 from distnet.wire import FIRST_TOOL_ID
@@ -618,4 +619,4 @@ def test_version() -> None:
     ended = subprocess.run(
         [*COMMAND, "--version"], env=ENVIRONMENT, capture_output=True, text=True, check=True
     )
-    assert ended.stdout == f"distnet {__version__}\n"
+    assert ended.stdout == f"distnet {__version__}, {describe()}\n"

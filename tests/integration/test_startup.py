@@ -103,8 +103,8 @@ def test_what_twisted_says_of_listeners(start_master: Start, tmp_path: Path) -> 
     path = tmp_path / "node3"
     master = start_master("--port", "0", "--node", f"3=unix:{path}")
     assert re.findall(r"\] (.+) starting on (.+)\n", master.log()) == [
-        ("listener for the control interface", repr(master.control)),
         ("listener for kernels", str(master.port)),
+        ("listener for the control interface", repr(master.control)),
         ("listener for node 3", repr(str(path))),
         ("listener for tools", repr(master.tools)),
     ]

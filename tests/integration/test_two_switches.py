@@ -118,6 +118,8 @@ def test_the_status(start: Start, runtime: Path) -> None:
 def test_without_a_place_for_it(tmp_path: Path) -> None:
     """A switch that is told nothing starts all the same; one that is told where does not."""
     nowhere = tmp_path / "nowhere"
+    nowhere.mkdir()
+    (nowhere / "distnet").touch()
     switch = OwnSwitch(tmp_path, "one", runtime=nowhere)
     with running(switch):
         # It can be connected to before its reactor runs.
@@ -125,10 +127,10 @@ def test_without_a_place_for_it(tmp_path: Path) -> None:
             pass
         assert "there is no control socket: cannot make" in switch.log()
         assert switch.stop() == 0
-    switch = OwnSwitch(tmp_path, "one", "--control", f"{nowhere}/control", runtime=nowhere)
+    switch = OwnSwitch(tmp_path, "one", "--control", f"{nowhere}/missing/control", runtime=nowhere)
     switch.launch()
     assert switch.process.wait(PATIENCE) != 0
-    assert f"there is no directory {nowhere}" in switch.log()
+    assert f"there is no directory {nowhere}/missing" in switch.log()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
