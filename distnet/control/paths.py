@@ -39,11 +39,12 @@ def default_directory() -> Path:
     The directory of this user's sockets: in C{$XDG_RUNTIME_DIR} if there is one, for root in
     C{/run}, else in C{/tmp} under a name with the user's number.
 
-    A path that is relative means nothing there (XDG Base Directory Specification). The directory
-    goes when its user logs out, while what was started then may go on.
+    A path that is relative means nothing there, nor does a directory that is another user's (XDG
+    Base Directory Specification), as it may be after su(1) or with C{--uid}. The directory goes
+    when its user logs out, while what was started then may go on.
     """
     runtime = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
-    if runtime.is_absolute() and runtime.is_dir():
+    if runtime.is_absolute() and runtime.is_dir() and runtime.stat().st_uid == os.geteuid():
         return runtime / "distnet"
     if os.geteuid() == 0:
         return Path("/run/distnet")

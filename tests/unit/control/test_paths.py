@@ -27,3 +27,9 @@ class DefaultDirectoryTests(RuntimeTestCase):
             self.patch(os, "environ", {**os.environ, "XDG_RUNTIME_DIR": path})
             self.assertEqual(default_directory(), without, path)
         self.assertEqual(without.parent, Path("/run" if os.geteuid() == 0 else "/tmp"))
+
+    def test_that_of_somebody_else(self) -> None:
+        """That of another user is not used, as after su(1) or with C{--uid}."""
+        user = self.directory.parent.stat().st_uid + 1
+        self.patch(os, "geteuid", lambda: user)
+        self.assertEqual(default_directory(), Path(f"/tmp/distnet-{user}"))
