@@ -17,7 +17,7 @@ MUTATIONS = (
         "runtime-directory-anywhere",
         "a relative XDG_RUNTIME_DIR is not used",
         "default_directory",
-        "if runtime.is_absolute() and runtime.is_dir():",
+        "if runtime.is_absolute() and runtime.is_dir() and runtime.stat().st_uid == os.geteuid():",
         "if runtime.is_dir():",
         ("DefaultDirectoryTests.test_it_is_not_used",),
     ),
