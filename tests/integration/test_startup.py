@@ -193,13 +193,18 @@ def test_twist(name: str, tmp_path: Path) -> None:
     sock = [f"--sock={tmp_path / 'switch'}"] if kind is SWITCH_KIND else []
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
-            [TWISTD.removesuffix("d"), name, *sock, option, f"unix:{path}", "--control", control],
+            [
+                *(TWISTD.removesuffix("d"), name, *sock, "--control", control),
+                *(option, f"unix:{path}", option, "tcp:0:interface=127.0.0.1"),
+            ],
             env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL,
             stdout=log, stderr=log,
         )  # fmt: skip
     try:
         status = eventually("it answers", lambda: answer(str(control), "/status", kind))
-        assert f"unix:{path}" in [listener["address"] for listener in status["listeners"]]
+        addresses = [listener["address"] for listener in status["listeners"]]
+        assert f"unix:{path}" in addresses
+        assert any(re.fullmatch(r"tcp:127\.0\.0\.1:[1-9]\d*", each) for each in addresses)
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
     finally:

@@ -38,14 +38,6 @@ MUTATIONS = (
         ("test_random_messages[full-size]",),
     ),
     Mutation(
-        "native-fills-slow-mailboxes",
-        "who sends to a node that goes on taking is held",
-        "router_close",
-        "be_patient(router, node, poller_now());",
-        "node->patient_until = node->patient_until;",
-        ("test_who_sends_to_a_slow_mailbox_is_held",),
-    ),
-    Mutation(
         "native-forgets-what-is-unread",
         "no more than a segment is unread at a time",
         "router.pace",
