@@ -194,7 +194,7 @@ def test_twist(name: str, tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
             [
-                *(TWISTD.removesuffix("d"), name, *sock, "--control", control),
+                *(TWISTD.removesuffix("d"), name, *sock, "--control", str(control)),
                 *(option, f"unix:{path}", option, "tcp:0:interface=127.0.0.1"),
             ],
             env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL,
