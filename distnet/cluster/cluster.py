@@ -18,7 +18,7 @@ from distnet.cluster.config import VDE, ClusterConfig
 from distnet.cluster.directory import RunDirectory
 from distnet.cluster.log import last_lines
 from distnet.cluster.mail import Mail
-from distnet.cluster.node import POLL, TOLD_LINES, ClusterError, Node, how_ended
+from distnet.cluster.node import POLL, TOLD_LINES, ClusterError, Node
 from distnet.cluster.prepare import prepare
 from distnet.cluster.programs import (
     daemon_environment,
@@ -32,6 +32,7 @@ from distnet.control.paths import SWITCH
 from distnet.errors import LocalError
 from distnet.guestnet import GATEWAY, GUEST_MASTER
 from distnet.nic import find_bus
+from distnet.processes import how_ended
 from distnet.qemu import DEFAULT_NIC, OLDEST, Form, find_version
 
 LISTEN_SECONDS: Final = 30.0

@@ -17,6 +17,7 @@ from distnet.cluster.log import Follower, last_lines, size
 from distnet.cluster.record import end, read_record, start
 from distnet.errors import MachineError
 from distnet.nic import what_is_missing
+from distnet.processes import how_ended
 
 POLL: Final = 0.05
 """Seconds between two looks at what is waited for."""
@@ -210,13 +211,6 @@ class Node:
                 *(f"  | {line}" for line in tail),
             ]
         )
-
-
-def how_ended(returncode: int) -> str:
-    """How a process has ended, in words, by its exit status as L{subprocess} has it."""
-    if returncode < 0:
-        return f"ended by {signal.Signals(-returncode).name}"
-    return f"ended with status {returncode}"
 
 
 def type_at(keyboard: Path, data: bytes) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from distnet.gateway.forward import make_listener
 from distnet.gateway.state import Flow
 from distnet.mac import format_mac
 from distnet.once import Once
+from distnet.processes import how_ended
 
 MOST_UNPROVEN: Final = 10
 """Processes of guests that have not answered yet: anybody can make up so many."""
@@ -38,9 +38,9 @@ MOST_CHILDREN: Final = 1024
 STOP_SECONDS: Final = 2.0
 """How long they have to end."""
 RETRY_SECONDS: Final = 1.0
+"""How long until one is started again that could not be."""
 AGAIN_SECONDS: Final = 60.0
 """How long a reason is not said again after it was."""
-"""How long until one is started again that could not be."""
 
 _NO_MATTER_SECONDS: Final = 0.01
 _log = Logger(namespace="distnet")
@@ -335,7 +335,7 @@ class Children:
         if child.pid is not None and not (child.ending or child.told):
             # How it ended is told by the one that has forked it.
             if child.orphan:
-                self._tell_end(child, "")
+                self._tell_end(child)
             else:
                 self._statuses[child.pid] = child
         self._parent.gone(child, child.done)
@@ -350,21 +350,20 @@ class Children:
         child = self._statuses.pop(pid, None) or self._of(pid)
         if child is None or child.ending:
             return
-        how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
-        self._tell_end(child, f" {how}")
+        self._tell_end(child, how_ended(status))
 
     def _orphaned(self) -> None:
         """What has forked those that run will tell nothing more of them."""
         for child in self.running.values():
             child.orphan = True
         for child in self._statuses.values():
-            self._tell_end(child, "")
+            self._tell_end(child)
         self._statuses.clear()
 
-    def _tell_end(self, child: Child, how: str) -> None:
+    def _tell_end(self, child: Child, how: str = "ended") -> None:
         child.told = True
         _log.error(
-            "{mac}: its process has ended{how}: its connections are reset",
+            "{mac}: its process has {how}: its connections are reset",
             mac=format_mac(child.mac),
             how=how,
         )
