@@ -51,5 +51,13 @@ def program_of(pid: int) -> str:
 def how_ended(status: int) -> str:
     """How a process has ended, in words, by its exit status as L{subprocess} has it."""
     if status < 0:
-        return f"ended by {signal.Signals(-status).name}"
+        return f"ended by {signal_name(-status)}"
     return f"ended with status {status}"
+
+
+def signal_name(number: int) -> str:
+    """What people call a signal: most of the real-time signals have no name, signal(7)."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -20,6 +20,7 @@ from distnet.gateway import libslirp
 from distnet.gateway.backoff import Backoff
 from distnet.gateway.cli import CONSOLE_DESCRIPTOR, forwards_of
 from distnet.gateway.hostforward import check_forwards
+from distnet.processes import signal_name
 from distnet.sockets.quiet import QuietFactory
 
 FIRST_SECONDS: Final = 0.1
@@ -150,7 +151,7 @@ class _Lines(ProcessProtocol):
             self._say(rest)
         value: Any = reason.value
         if value.signal is not None:
-            self._ended(f"by {signal.Signals(value.signal).name}")
+            self._ended(f"by {signal_name(value.signal)}")
         else:
             self._ended(f"status {value.exitCode}")
 

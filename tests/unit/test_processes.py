@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from distnet.processes import identity, program_of, start_time
+from distnet.processes import how_ended, identity, program_of, start_time
 
 NOBODY = 2**22 + 1
 """Above the highest pid that Linux gives, proc_sys_kernel(5)."""
@@ -37,3 +38,12 @@ class ProcessTests(SynchronousTestCase):
         """A program is named as the kernel has it."""
         self.assertEqual(program_of(os.getpid()), Path("/proc/self/comm").read_text().strip())
         self.assertEqual(program_of(NOBODY), "gone")
+
+    def test_how_ended(self) -> None:
+        """A status is told, or the signal by its name, if it has one."""
+        for end, told in (
+            ("exit 3", "ended with status 3"),
+            ("kill -TERM $$", "ended by SIGTERM"),
+            (f"kill -{signal.SIGRTMIN + 3} $$", f"ended by signal {signal.SIGRTMIN + 3}"),
+        ):
+            self.assertEqual(how_ended(subprocess.call(["sh", "-c", end])), told)

@@ -7,10 +7,11 @@ import os
 import socket
 from typing import Any
 
-from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.error import ProcessExitedAlready, ProcessTerminated
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.gateway import libslirp
@@ -24,6 +25,7 @@ class Machine(Clock):
 
     @ivar fails: with what; None if it can.
     @ivar started: how many were.
+    @ivar protocol: the last one's.
     """
 
     def __init__(self) -> None:
@@ -44,6 +46,7 @@ class Machine(Clock):
         if self.fails is not None:
             raise self.fails
         self.started += 1
+        self.protocol = protocol
         return self
 
     def signalProcess(self, number: int) -> None:
@@ -67,6 +70,15 @@ class StartingTests(SynchronousTestCase):
         observer: Any = observe
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
+
+    def test_how_it_ended(self) -> None:
+        """It is told by which signal, whether that has a name or not, and started again."""
+        self.gateway.startService()
+        for number, told in ((9, "by SIGKILL"), (37, "by signal 37")):
+            self.machine.protocol.processEnded(Failure(ProcessTerminated(signal=number)))
+            self.assertIn(f"gateway: it has ended ({told}), and is started again", self.lines.pop())
+            self.machine.advance(MOST_SECONDS)
+        self.assertEqual(self.machine.started, 3)
 
     def test_what_may_pass(self) -> None:
         """Whatever the machine refuses, it is said why, and tried again."""
