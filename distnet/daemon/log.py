@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-import time
 from collections.abc import Callable, MutableMapping
 from typing import Any, Final, TextIO
 
@@ -13,11 +12,11 @@ from twisted.logger import (
     FileLogObserver,
     ILogObserver,
     LogEvent,
-    LogLevel,
     textFileLogObserver,
 )
 from zope.interface import implementer
 
+from distnet.daemon.gap import encoded, gap
 from distnet.daemon.outlet import Outlet
 
 _OBSERVER: Final = "distnet.daemon.log.standard_output"
@@ -45,18 +44,11 @@ class UnwaitingObserver:
     def __call__(self, event: LogEvent) -> None:
         text = self._format(event)
         if text:
-            self._outlet.write(_encoded(text))
+            self._outlet.write(encoded(text))
 
     def _gap(self, lines: int) -> bytes:
-        event = {
-            "log_format": "lines of the log that are missing here, since it was not read in time:"
-            " {lines}",
-            "log_level": LogLevel.warn,
-            "log_namespace": "distnet",
-            "log_time": time.time(),
-            "lines": lines,
-        }
-        return _encoded(self._format(event) or "")
+        what = "lines of the log that are missing here, since it was not read in time: {lines}"
+        return gap(self._format, what, lines=lines)
 
 
 def standard_output(
@@ -99,7 +91,3 @@ def use_in_twist(options: MutableMapping[str, Any]) -> None:
         return UnwaitingObserver(reactor, file.fileno(), make_usual(file).formatEvent)
 
     options["fileLogObserverFactory"] = make
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode(errors="backslashreplace")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from twisted.logger import FileLogObserver, LogEvent, Logger, LogLevel, globalLogPublisher
+from twisted.logger import FileLogObserver, LogEvent, Logger, globalLogPublisher
 from twisted.python.logfile import LogFile
+
+from distnet.daemon.gap import encoded, gap
 
 _log = Logger(namespace="distnet")
 
@@ -36,7 +37,7 @@ class WholeLines:
 
     def write(self, text: str | bytes) -> None:
         """Write an event, as text or encoded."""
-        data = text.encode(errors="backslashreplace") if isinstance(text, str) else text
+        data = encoded(text) if isinstance(text, str) else text
         if (self._missing and not self._put(self._gap())) or not self._put(data):
             self._missing += 1
             self.dropped += 1
@@ -47,15 +48,8 @@ class WholeLines:
         """Nothing is kept back."""
 
     def _gap(self) -> bytes:
-        event = {
-            "log_format": "lines of the log that are missing here ({why}): {lines}",
-            "log_level": LogLevel.warn,
-            "log_namespace": "distnet",
-            "log_time": time.time(),
-            "why": self._why,
-            "lines": self._missing,
-        }
-        return (self._format(event) or "").encode()
+        what = "lines of the log that are missing here ({why}): {lines}"
+        return gap(self._format, what, why=self._why, lines=self._missing)
 
     def _put(self, data: bytes) -> bool:
         """Write all, or nothing and return False."""
