@@ -20,6 +20,7 @@ from distnet.cluster.config import ClusterConfig
 from distnet.cluster.directory import RunDirectory
 from distnet.cluster.log import Follower
 from distnet.cluster.node import POLL, ClusterError
+from distnet.daemon.hangup import hangup_is_ignored
 from distnet.daemon.outlet import Outlet
 from distnet.text import colours_only
 
@@ -214,10 +215,10 @@ def _gap(lines: int) -> bytes:
 def _signals_raise() -> Iterator[None]:
     """
     Let the first signal that tells us to end raise L{Told}; those after it change nothing. Nor does
-    SIGHUP if it is ignored: nohup starts programs so.
+    SIGHUP if L{hangup_is_ignored}.
     """
     heeded = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+    if not hangup_is_ignored():
         heeded.append(signal.SIGHUP)
 
     def told(number: int, frame: FrameType | None) -> None:
