@@ -15,7 +15,7 @@ from bench.compared import subject_at
 from bench.pump import family
 from bench.routercontestants import WITHOUT_NATIVE
 from bench.switchcontestants import _SwitchAt
-from distnet.guestnet import PLAN
+from distnet.guestnet import GUEST_MASTER, PLAN
 from tests.daemons import TWISTD, environment
 from tests.gateways import Gateway, Machine, running_gateway
 from tests.masters import Kernel, Master
@@ -24,7 +24,6 @@ from tests.switches import Switch, running
 
 GUEST = "10.0.2.40"
 HOST = str(PLAN.host)
-MASTER_ADDRESS = f"{PLAN.master}:{PLAN.port}"
 SWITCH, GATEWAY, MASTER = "switch", "gateway", "master"
 
 
@@ -121,7 +120,7 @@ class InQemu(Machine):
     def command(self, directory: Path) -> list[str]:
         """QEMU, with a hub between the guest's tap and C{-netdev user}."""
         netdevs = [
-            f"user,id=user,restrict=on,guestfwd=tcp:{MASTER_ADDRESS}-unix:{directory}",
+            f"user,id=user,restrict=on,guestfwd=tcp:{GUEST_MASTER}-unix:{directory}",
             "tap,id=tap,ifname=tap0,script=no,downscript=no",
             "hubport,id=one,hubid=0,netdev=user",
             "hubport,id=other,hubid=0,netdev=tap",
