@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from distnet.gateway.frames import ACK, IPV4, SYN
+from distnet.gateway.frames import ACK, IPV4, SYN, ends_of
 from distnet.guestnet import Plan
 
 MOST_ALIASES: Final = 256
@@ -16,6 +16,7 @@ MOST_ALIASES: Final = 256
 
 _TCP: Final = 6
 _IP: Final = 14
+_PLAIN_START: Final = 34
 _PLAIN_END: Final = 54
 _PORTS: Final = 1 << 16
 _FIRST_ALIAS: Final = 1024
@@ -38,7 +39,7 @@ class Aliases:
         # libslirp sends no options of IPv4.
         if frame[23:24] != b"\x06" or frame[12:14] != IPV4 or frame[26:30] in self._others:
             return frame
-        key = frame[26:30] + frame[34:36] + frame[30:34] + frame[36:38]
+        key = ends_of(frame, _PLAIN_START)
         alias = self._aliases.get(key)
         if alias is None:
             if len(frame) < _PLAIN_END or frame[47] & (SYN | ACK) != SYN:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from distnet.gateway.frames import RST, bare_segment
+from distnet.gateway.frames import RST, bare_segment, ends_of
 from distnet.gateway.resets import reset_for
 from distnet.guestnet import Plan
 
@@ -190,7 +190,7 @@ class Flows:
         return _PASSES
 
     def _connect(self, frame: bytes, start: int, now: float) -> Admission:
-        key = frame[26:30] + frame[start : start + 2] + frame[30:34] + frame[start + 2 : start + 4]
+        key = ends_of(frame, start)
         number = int.from_bytes(frame[start + 4 : start + 8])
         known = self._flows.get(key)
         if known is not None:

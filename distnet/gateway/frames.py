@@ -369,6 +369,16 @@ class Lens:
         return bare_segment(ethernet, addresses, ports, (sequence, progress.from_guest), flags)
 
 
+def ends_of(frame: bytes, start: int) -> bytes:
+    """
+    Where a packet of TCP or UDP comes from and where it goes: address and port of each, 12 bytes.
+
+    @param frame: with IPv4.
+    @param start: where the header with the ports begins.
+    """
+    return frame[26:30] + frame[start : start + 2] + frame[30:34] + frame[start + 2 : start + 4]
+
+
 def bare_segment(
     ethernet: bytes, addresses: bytes, ports: tuple[int, int], numbers: tuple[int, int], flags: int
 ) -> bytes:

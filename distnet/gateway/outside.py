@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Final
 
 from distnet.gateway.flows import parse_connection_info
-from distnet.gateway.frames import RST, mac_of
-from distnet.gateway.resets import question
+from distnet.gateway.frames import RST, ends_of, mac_of
+from distnet.gateway.resets import NUMBERS_APART, question
 from distnet.guestnet import Plan
 
 MOST_UNANSWERED: Final = 5
@@ -19,8 +19,6 @@ MOST_UNANSWERED: Final = 5
 
 _IP: Final = 14
 _LASTING: Final = frozenset({"ESTABLISHED", "CLOSE_WAIT", "FIN_WAIT_1", "FIN_WAIT_2"})
-# One of a few such numbers is out of any window.
-_NUMBERS_APART: Final = 1 << 30
 
 
 class Outside:
@@ -59,7 +57,7 @@ class Outside:
         }
         if self._unanswered >= MOST_UNANSWERED:
             self.asked.clear()
-        self._number += _NUMBERS_APART
+        self._number += NUMBERS_APART
         for key in self.asked:
             addresses = key[6:10] + key[:4]
             ports = int.from_bytes(key[10:]), int.from_bytes(key[4:6])
@@ -69,6 +67,6 @@ class Outside:
     def heard(self, frame: bytes) -> None:
         """A frame with a whole packet has come from the guest while it was L{asked}."""
         start = _IP + (frame[_IP] & 15) * 4
-        key = frame[26:30] + frame[start : start + 2] + frame[30:34] + frame[start + 2 : start + 4]
-        if key in self.asked and len(frame) >= start + 14 and not frame[start + 13] & RST:
+        is_asked = ends_of(frame, start) in self.asked
+        if is_asked and len(frame) >= start + 14 and not frame[start + 13] & RST:
             self.asked.clear()

@@ -13,6 +13,12 @@ from typing import Final
 
 from distnet.gateway.frames import ACK, FIN, IPV4, RST, SYN, bare_segment
 
+NUMBERS_APART: Final = 1 << 30
+"""
+How far apart the numbers of several L{question}s are to be: one of two is out of any window, which
+has no more than that (RFC 7323, 2.3).
+"""
+
 _IP: Final = 14
 _LEAST_HEAD: Final = 20
 _TCP: Final = 6

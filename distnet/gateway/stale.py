@@ -6,15 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from distnet.gateway.frames import mac_of
-from distnet.gateway.resets import question
+from distnet.gateway.resets import NUMBERS_APART, question
 from distnet.gateway.state import Flow, State
 
 ASK_SECONDS: Final = 1.0
 ASK_TIMES: Final = 3
 """How often a guest is asked at a connection that is no more, and how long it has to answer."""
-
-# One of these numbers is out of any window.
-_NUMBERS_APART: Final = 1 << 30
 
 
 class Stale:
@@ -80,7 +77,7 @@ class Stale:
         for flow, times in list(self._flows.items()):
             if times:
                 self._flows[flow] = times - 1
-                self._send(_question(flow, times * _NUMBERS_APART))
+                self._send(_question(flow, times * NUMBERS_APART))
             else:
                 # It is not there.
                 self.over(flow)
