@@ -24,7 +24,7 @@ enum {
     SENT_TOGETHER = 64,
     LONGEST_SENT = 1600,
     EVENTS = 64,
-    BACK_IN_TOUCH = 64,
+    MOST_TOUCHED = 64,
     FOR_EVER_MS = -1, /* libslirp's, as an unsigned number */
     NOTHING_TO_DO_MS = 1000,
 };
@@ -33,7 +33,6 @@ enum {
 #define IDLE_TIME (60 * SECOND)
 #define SWITCH_GONE_TIME (30 * SECOND)
 #define DOUBT_TIME SECOND
-/* A time that is far enough for one that Python has. */
 #define MILLISECOND (SECOND / 1000)
 
 /* What waits to be sent: each is one packet. */
@@ -124,6 +123,15 @@ void guest_tell(struct guest *guest, const char *message, size_t size)
     if (guest->to_gateway->count < MOST_MESSAGES)
         queue_add(guest->to_gateway, message, size);
     watch_want(guest, &guest->channel, EPOLLIN | EPOLLOUT);
+}
+
+void guest_tellf(struct guest *guest, const char *format, ...)
+{
+    char message[100];
+    va_list arguments;
+    va_start(arguments, format);
+    guest_tell(guest, message, (size_t)vsnprintf(message, sizeof message, format, arguments));
+    va_end(arguments);
 }
 
 static void tell_more(struct guest *guest)
@@ -437,7 +445,6 @@ static void turn_on(struct guest *guest)
     guest->turning = 1;
     uint32_t timeout = 0;
     for (int round = 0; round < ROUNDS; round++) {
-        guest->turns++;
         guest->asked_count = 0;
         timeout = (uint32_t)FOR_EVER_MS;
         guest->slirp.fill(guest->slirp.instance, &timeout, add_poll, guest);
@@ -491,8 +498,7 @@ void guest_prove(struct guest *guest, const struct segment *segment)
     if (!guest->answered || guest->proven || (segment && segment->flags & SYN))
         return;
     guest->proven = 1;
-    static const char message[] = "{\"proven\": true}";
-    guest_tell(guest, message, sizeof message - 1);
+    guest_tellf(guest, "{\"proven\": true}");
 }
 
 void guest_probe(struct guest *guest, const struct progress *progress)
@@ -551,22 +557,18 @@ static void accept_relay(struct guest *guest, const struct segment *segment)
         close(near);
         return;
     }
-    char text[80];
     const unsigned char *ip = segment->address;
-    guest_tell(
-        guest, text,
-        (size_t)snprintf(
-            text, sizeof text, "{\"open\": [\"%02x%02x%02x%02x\", %d]}", ip[0], ip[1], ip[2], ip[3],
-            segment->port));
+    guest_tellf(
+        guest, "{\"open\": [\"%02x%02x%02x%02x\", %d]}", ip[0], ip[1], ip[2], ip[3],
+        segment->port);
 }
 
 /* The relays that may have to read what the guest has sent. */
-static struct relay *touched[BACK_IN_TOUCH];
+static struct relay *touched[MOST_TOUCHED];
 static int touched_count;
 
-static void read_touched(struct guest *guest)
+static void read_touched(void)
 {
-    (void)guest;
     for (int i = 0; i < touched_count; i++) {
         touched[i]->touched = 0;
         relay_read_guest(touched[i]);
@@ -591,8 +593,8 @@ void guest_segment(
     if (!relay && !(segment->flags & (SYN | RST)))
         accept_relay(guest, segment);
     if (relay && !relay->touched) {
-        if (touched_count == BACK_IN_TOUCH)
-            read_touched(guest);
+        if (touched_count == MOST_TOUCHED)
+            read_touched();
         relay->touched = 1;
         touched[touched_count++] = relay;
     }
@@ -731,7 +733,7 @@ void guest_read(struct guest *guest)
         end_run(guest);
         end_last(guest);
     }
-    read_touched(guest);
+    read_touched();
     guest_turn(guest);
 }
 
@@ -1020,8 +1022,7 @@ void guest_begin(
     watch_want(guest, &guest->stack, EPOLLIN);
     if (guest->python.fd >= 0)
         watch_want(guest, &guest->python, EPOLLIN);
-    char text[40];
-    guest_tell(guest, text, (size_t)snprintf(text, sizeof text, "{\"up\": %d}", getpid()));
+    guest_tellf(guest, "{\"up\": %d}", getpid());
     /* The plug, before there is a frame that is answered. */
     channel_ready(guest, EPOLLIN);
 }

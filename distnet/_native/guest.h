@@ -107,7 +107,6 @@ struct guest {
     unsigned char held[DESCRIPTORS];
     int turning;
     uint64_t active;
-    unsigned long turns;
 
     uint64_t heard;
     int answered, proven;
@@ -153,6 +152,9 @@ void guest_put(struct guest *guest, const unsigned char *frame, size_t size);
 void guest_flush(struct guest *guest);
 /* A message for the gateway: a JSON object. */
 void guest_tell(struct guest *guest, const char *message, size_t size);
+/* The same for a short one, as by printf(3). */
+__attribute__((format(printf, 2, 3))) void guest_tellf(
+    struct guest *guest, const char *format, ...);
 __attribute__((format(printf, 3, 4))) void guest_log(
     struct guest *guest, int is_warning, const char *format, ...);
 void guest_introduce(struct guest *guest, const unsigned char *address);

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-DESCRIPTORS: int
-"""The numbers of descriptors are below it."""
 OUTWARD_NONE: int
 OUTWARD_SYNS: int
 OUTWARD_ALL: int

@@ -502,7 +502,7 @@ PyMODINIT_FUNC PyInit_guest(void)
     PyObject *made = PyModule_Create(&module);
     if (!made || PyModule_AddType(made, &GuestType) ||
         PyModule_AddIntMacro(made, OUTWARD_NONE) || PyModule_AddIntMacro(made, OUTWARD_SYNS) ||
-        PyModule_AddIntMacro(made, OUTWARD_ALL) || PyModule_AddIntMacro(made, DESCRIPTORS)) {
+        PyModule_AddIntMacro(made, OUTWARD_ALL)) {
         Py_XDECREF(made);
         return NULL;
     }

@@ -59,12 +59,6 @@ static int has_master(const struct relay *relay)
     return relay->far.fd >= 0 && !relay->is_dialing;
 }
 
-static void shut(struct relay *relay, struct watch *watch)
-{
-    (void)relay;
-    shutdown(watch->fd, SHUT_WR);
-}
-
 static void close_end(struct relay *relay, struct watch *watch)
 {
     if (watch->fd < 0)
@@ -112,13 +106,10 @@ static void end(struct relay *relay)
         }
     relay->next = guest->ended;
     guest->ended = relay;
-    char text[80];
     const unsigned char *ip = relay->progress.address;
-    guest_tell(
-        guest, text,
-        (size_t)snprintf(
-            text, sizeof text, "{\"over\": [\"%02x%02x%02x%02x\", %d]}", ip[0], ip[1], ip[2], ip[3],
-            relay->progress.port));
+    guest_tellf(
+        guest, "{\"over\": [\"%02x%02x%02x%02x\", %d]}", ip[0], ip[1], ip[2], ip[3],
+        relay->progress.port);
     guest_turn(guest);
 }
 
@@ -150,13 +141,10 @@ static void ask(struct relay *relay)
     struct guest *guest = relay->guest;
     relay->at = NEVER;
     relay->asked = ++guest->asked_master;
-    char text[80];
     const unsigned char *ip = relay->progress.address;
-    guest_tell(
-        guest, text,
-        (size_t)snprintf(
-            text, sizeof text, "{\"find\": %lu, \"address\": \"%02x%02x%02x%02x\"}", relay->asked,
-            ip[0], ip[1], ip[2], ip[3]));
+    guest_tellf(
+        guest, "{\"find\": %lu, \"address\": \"%02x%02x%02x%02x\"}", relay->asked, ip[0], ip[1],
+        ip[2], ip[3]);
 }
 
 static void reach(struct relay *relay, uint64_t delay)
@@ -344,7 +332,7 @@ static void write_master(struct relay *relay)
     if (!relay->guest_done)
         want(relay, &relay->near, EPOLLIN, relay->to_master.size < MOST_HELD);
     else if (!relay->to_master.size)
-        shut(relay, &relay->far);
+        shutdown(relay->far.fd, SHUT_WR);
 }
 
 void relay_read_guest(struct relay *relay)
@@ -457,7 +445,7 @@ static void lost(struct relay *relay, const char *why, int by_reset)
         say(relay, 0, why, "");
         relay->master_done = 1;
         want(relay, &relay->far, EPOLLIN, 0);
-        shut(relay, &relay->near);
+        shutdown(relay->near.fd, SHUT_WR);
         relay->at = relay->guest->now + LINGER_TIME;
         relay->due = close_late;
         guest_turn(relay->guest);
