@@ -8,8 +8,10 @@ import os
 import random
 import signal
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from ctypes.util import find_library
 from pathlib import Path
 from typing import Self
 
@@ -131,6 +133,14 @@ class Site:
     def crowd(self) -> Crowd:
         """Guests made of frames."""
         return Crowd(self.switch.sock)
+
+
+@contextlib.contextmanager
+def running_site() -> Iterator[Site]:
+    """A site with a directory of its own, on a machine that has libslirp."""
+    assert find_library("slirp") is not None, "apt-get install libslirp0"
+    with tempfile.TemporaryDirectory() as directory, Site(Path(directory)) as site:
+        yield site
 
 
 class Neighbour:

@@ -6,8 +6,6 @@ import contextlib
 import functools
 import os
 import signal
-import tempfile
-from ctypes.util import find_library
 from pathlib import Path
 from random import Random
 from typing import Self
@@ -16,7 +14,7 @@ from tests import attacks
 from tests.crowds import CrowdGuest, Echo, all_have_ids, goes_on
 from tests.daemons import eventually
 from tests.footprint import family, ticks
-from tests.sites import Site
+from tests.sites import running_site
 from tests.switches import mac
 
 GUESTS = 256
@@ -46,10 +44,8 @@ class CrowdSteps:
         self._context = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        assert find_library("slirp") is not None, "apt-get install libslirp0"
         with contextlib.ExitStack() as context:
-            directory = Path(context.enter_context(tempfile.TemporaryDirectory()))
-            self._site = context.enter_context(Site(directory))
+            self._site = context.enter_context(running_site())
             self._site.use_gateway("--master", self._site.kernels)
             self._crowd = context.enter_context(self._site.crowd())
             self._echoes = self._come(GUESTS)

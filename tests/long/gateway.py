@@ -5,10 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import tempfile
 from collections import Counter
-from ctypes.util import find_library
-from pathlib import Path
 from random import Random
 from typing import Self
 
@@ -16,7 +13,7 @@ from tests.attacks import Fuzz
 from tests.crowds import Crowd, Echo, all_have_ids, goes_on
 from tests.daemons import eventually
 from tests.footprint import MEGABYTE, Footprint
-from tests.sites import Site
+from tests.sites import running_site
 from tests.switches import RawClient, mac
 
 NEIGHBOURS = ("10.0.2.40", "10.0.2.41")
@@ -54,10 +51,8 @@ class GatewaySteps:
         self._context = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        assert find_library("slirp") is not None, "apt-get install libslirp0"
         with contextlib.ExitStack() as context:
-            directory = Path(context.enter_context(tempfile.TemporaryDirectory()))
-            self._site = context.enter_context(Site(directory))
+            self._site = context.enter_context(running_site())
             self._site.use_gateway("--master", self._site.kernels, *self._words,
                                    within=self._within)  # fmt: skip
             self._crowd: Crowd = context.enter_context(self._site.crowd())
