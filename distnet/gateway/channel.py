@@ -42,7 +42,7 @@ class Channel:
         @return: False if the other end has gone, or reads so slowly that there is no room.
         """
         try:
-            socket.send_fds(self.socket, [json.dumps(message).encode()], descriptors)
+            socket.send_fds(self.socket, [encoded(message)], descriptors)
         except OSError:
             self.lost += 1
             return False
@@ -63,13 +63,7 @@ class Channel:
             return None
         if not data:
             return None
-        try:
-            message = json.loads(data)
-        except ValueError:
-            # It was cut, being too long.
-            close_all(descriptors)
-            return {}, []
-        return message, descriptors
+        return decoded(data, descriptors)
 
     def _receive(self) -> tuple[bytes, list[int]]:
         try:
@@ -111,6 +105,22 @@ class Channel:
     def close(self) -> None:
         """Let go of the socket."""
         self.socket.close()
+
+
+def encoded(message: Message) -> bytes:
+    """A message as it is sent."""
+    return json.dumps(message).encode()
+
+
+def decoded(data: bytes, descriptors: list[int]) -> tuple[Message, list[int]]:
+    """What has come, and the descriptors with it, which are the caller's to close."""
+    try:
+        message = json.loads(data)
+    except ValueError:
+        # It was cut, being too long.
+        close_all(descriptors)
+        return {}, []
+    return message, descriptors
 
 
 def close_all(descriptors: list[int]) -> None:

@@ -408,12 +408,6 @@ def checksum(data: bytes) -> bytes:
     return (total ^ 0xFFFF).to_bytes(2)
 
 
-def _advanced(before: int, after: int) -> int:
-    """How far one TCP sequence number is beyond another; negative if it is behind it."""
-    distance = (after - before) % _SEQUENCES
-    return distance if distance < _SEQUENCES // 2 else distance - _SEQUENCES
-
-
 def _segment(frame: bytes, start: int, size: int, address: bytes) -> Segment | None:
     """The segment of a guest's in some bytes of a frame; None if it is not whole."""
     if size < _TCP_SIZE:

@@ -6,7 +6,6 @@ What Python does not touch is memory that all guests' processes share; and it is
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
@@ -16,7 +15,7 @@ from types import ModuleType
 from typing import Any, Final, NoReturn
 
 from distnet import _native
-from distnet.gateway.channel import Channel, Message, close_all
+from distnet.gateway.channel import Channel, Message, close_all, decoded, encoded
 from distnet.gateway.forward import Forward
 from distnet.gateway.frames import SYN, Segment
 from distnet.gateway.guest_process import GuestProcess
@@ -109,12 +108,7 @@ class NativeGuestProcess(GuestProcess):
 
     def told(self, data: bytes, descriptors: list[int]) -> None:
         """The gateway tells something that is told seldom."""
-        try:
-            message = json.loads(data)
-        except ValueError:
-            close_all(descriptors)
-            return
-        self._heed(message, descriptors)
+        self._heed(*decoded(data, descriptors))
 
     def gone(self) -> NoReturn:
         """The gateway has ended."""
@@ -144,7 +138,7 @@ class NativeGuestProcess(GuestProcess):
     # What Python asks for
 
     def _tell(self, message: Message) -> None:
-        self._guest.tell(json.dumps(message).encode())
+        self._guest.tell(encoded(message))
 
     def _readable(self) -> None:
         self._guest.read()
