@@ -10,6 +10,7 @@ import hashlib
 import os
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +43,17 @@ def fuzz(program: str, native: str, size: str) -> str:
     @param native: what it feeds, as in L{PARTS}.
     @param size: as in L{SIZES}.
     """
+    with built(program, native, size) as target:
+        ended = subprocess.run(
+            [target, "1", str(ROUNDS)], capture_output=True, text=True, check=False
+        )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@contextmanager
+def built(program: str, native: str, size: str = "full-size") -> Iterator[Path]:
+    """A program of the tests with native code, for a while: see L{fuzz}."""
     target = cache_dir() / f"{program}-{size}-{os.getpid()}"
     parts = [NATIVE / f"{part}.c" for part in (native, *PARTS[native], *SHARED)]
     options = [*SANITIZED, *SIZES[size], f"-I{NATIVE}"]
@@ -50,13 +62,9 @@ def fuzz(program: str, native: str, size: str) -> str:
     subprocess.run(["gcc", *options, "-o", target, *compiled], check=True)
     objects.prune(MOST_KEPT)
     try:
-        ended = subprocess.run(
-            [target, "1", str(ROUNDS)], capture_output=True, text=True, check=False
-        )
+        yield target
     finally:
         target.unlink()
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
 
 
 class Objects:
