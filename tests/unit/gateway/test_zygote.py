@@ -9,11 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from ctypes.util import find_library
 from pathlib import Path
+from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from distnet._native import SWITCH
 from distnet.gateway.channel import Channel, Message, pair
 from distnet.gateway.forward import make_listener
 from distnet.gateway.frames import ACK, SYN
@@ -82,7 +85,13 @@ class Process:
 
 
 class ZygoteTestCase(SynchronousTestCase):
-    """A zygote."""
+    """
+    A zygote.
+
+    @cvar environment: what it has, besides what there is.
+    """
+
+    environment: ClassVar[Mapping[str, str]] = {}
 
     def setUp(self) -> None:
         """One that was started."""
@@ -94,8 +103,11 @@ class ZygoteTestCase(SynchronousTestCase):
             self.zygote = subprocess.Popen(
                 [sys.executable, "-m", "distnet.gateway.zygote"],
                 stdin=its.fileno(),
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stderr=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **self.environment},
             )
+        assert self.zygote.stderr is not None
+        self.addCleanup(self.zygote.stderr.close)
         self.addCleanup(self.zygote.wait)
         self.addCleanup(self.zygote.kill)
         self.addCleanup(self.channel.close)
@@ -112,15 +124,47 @@ class ZygoteTestCase(SynchronousTestCase):
             pass
         return message
 
+    def ended(self, *processes: Process) -> dict[int, int]:
+        """How these have ended, by what the zygote tells."""
+        told: dict[int, int] = {}
+        while told.keys() < {process.pid for process in processes}:
+            message = self.told()
+            told[message["ended"]] = message["status"]
+        return told
+
+    def descriptors(self, pid: int) -> dict[int, str]:
+        """Those of a process, and what they are."""
+        return {
+            int(each.name): str(each.readlink()).partition(":")[0]
+            for each in Path(f"/proc/{pid}/fd").iterdir()
+        }
+
     def _told(self) -> Message:
         assert select.select([self.channel.socket], [], [], PATIENCE)[0]
         received = self.channel.receive()
-        assert received is not None
+        if received is None:
+            raise EOFError
         return received[0]
+
+
+def free_numbers(descriptors: Iterable[int]) -> list[int]:
+    """The numbers that the next descriptors have, those to come first."""
+    taken = set(descriptors)
+    return sorted(set(range(max(taken) + 6)) - taken)
 
 
 class ForkingTests(ZygoteTestCase):
     """What forks."""
+
+    def held(self, count: int) -> dict[int, str]:
+        """Its descriptors, after it has refused a request with so many."""
+        with open(os.devnull) as nowhere:
+            self.channel.send({"mac": MAC.hex()}, *[nowhere.fileno()] * count)
+        self.assertEqual(self.told(), {"failed": "Too many open files", "mac": MAC.hex()})
+        # That it has refused another one shows that it is done with the first.
+        self.channel.send({"mac": MAC.hex()})
+        self.told()
+        return self.descriptors(self.zygote.pid)
 
     def test_how_they_end(self) -> None:
         """It tells how each one has ended."""
@@ -162,6 +206,70 @@ class ForkingTests(ZygoteTestCase):
         self.assertEqual(self.told(), {"failed": "Too many open files", "mac": MAC.hex()})
         self.started()
 
+    def test_all_at_once(self) -> None:
+        """Of those that end at the same time it tells each."""
+        processes = [self.started() for _ in range(5)]
+        for process in processes:
+            os.kill(process.pid, signal.SIGKILL)
+        statuses = self.ended(*processes)
+        self.assertEqual(statuses, dict.fromkeys((each.pid for each in processes), -9))
+
+    def test_killed(self) -> None:
+        """When it is killed, the gateway sees so at once; those that it has forked go on."""
+        process = self.started()
+        self.zygote.kill()
+        self.assertEqual(self._told(), {"forked": process.pid})
+        self.assertRaises(EOFError, self._told)
+        process.channel.send({"there": True})
+        process.hear("here")
+
+    def test_one_is_not_held_by_another(self) -> None:
+        """What goes on has nothing of one that has ended: its frames have nobody who reads them."""
+        one, other = self.started(), self.started()
+        one.channel.send({"end": "enough", "reset": False})
+        self.assertEqual(self.ended(one), {one.pid: 0})
+        with self.assertRaises(BrokenPipeError):
+            one.give(b"a frame")
+        other.channel.send({"there": True})
+        other.hear("here")
+
+    def test_its_own_descriptors(self) -> None:
+        """Whatever it was asked for, it has as many descriptors afterwards as before."""
+        self.started()
+        before = self.held(0)
+        self.assertEqual(self.held(3), before)
+        processes = [self.started() for _ in range(3)]
+        for process in processes:
+            process.channel.send({"end": "enough", "reset": False})
+        self.ended(*processes)
+        self.assertEqual(self.held(0), before)
+
+    def test_out_of_descriptors(self) -> None:
+        """Without room for all that come with a request it refuses that, and goes on."""
+        self.started()
+        before = self.held(0)
+        _, hard = resource.prlimit(self.zygote.pid, resource.RLIMIT_NOFILE)
+        for most in free_numbers(before)[:4]:
+            resource.prlimit(self.zygote.pid, resource.RLIMIT_NOFILE, (most, hard))
+            self.assertEqual(self.held(4), before)
+        resource.prlimit(self.zygote.pid, resource.RLIMIT_NOFILE, (hard, hard))
+        self.started()
+
+    def test_one_that_fails(self) -> None:
+        """What goes wrong in one that was forked ends that one."""
+        with open(os.devnull) as nowhere:
+            self.channel.send({"mac": "not in hex"}, *[nowhere.fileno()] * 4)
+            failed = self._told()["forked"]
+        self.assertEqual(self.told(), {"ended": failed, "status": 1})
+        self.started()
+
+    def test_what_is_no_request(self) -> None:
+        """What cannot be understood ends it, with the reason: it is started again."""
+        self.channel.socket.send(b"no JSON")
+        assert self.zygote.stderr is not None
+        self.assertIn(b"KeyError: 'mac'", self.zygote.stderr.read())
+        self.assertEqual(self.zygote.wait(PATIENCE), 1)
+
     def test_it_tells_what_it_has_forked(self) -> None:
         """It tells of each process, so that it is seen to do something."""
         process = self.started()
@@ -177,23 +285,17 @@ class GuestTests(ZygoteTestCase):
         self.process = self.started()
         self.guest = FrameGuest(self.process.give, self.process.receive)
 
-    def descriptors(self) -> dict[int, str]:
-        """Those of the process, and what they are."""
-        directory = Path(f"/proc/{self.process.pid}/fd")
-        return {
-            int(each.name): str(each.readlink()).partition(":")[0] for each in directory.iterdir()
-        }
-
     def test_its_descriptors(self) -> None:
         """It has those that it needs, none of another's, nor of what has forked it."""
         another = self.started()
-        its = self.descriptors()
+        its = self.descriptors(self.process.pid)
         self.assertEqual(its[0], os.devnull)
         kinds = [kind for number, kind in sorted(its.items()) if number > 2]
         # Its frames, its messages, its listener and the name of that; its loop, libslirp's, a plug;
         # and Python's loop, in the native one.
         self.assertEqual(kinds[:3], ["socket"] * 3)
-        loops = 2 if why_not_native() else 3
+        is_pure = why_not_native() or self.environment.get(SWITCH) == "0"
+        loops = 2 if is_pure else 3
         self.assertEqual(sorted(kinds[4:]), ["anon_inode"] * loops + ["socket"])
         self.assertEqual(len(its), 8 + loops)
         self.assertNotEqual(another.pid, self.process.pid)
@@ -249,6 +351,24 @@ class GuestTests(ZygoteTestCase):
         self.assertTrue(line["warn"])
         self.assertEqual(self.told(), {"ended": self.process.pid, "status": 1})
 
+    def test_out_of_descriptors(self) -> None:
+        """Without a descriptor left a connection waits, and is there after the guest's next try."""
+        self.guest.tcp(SYN)
+        self.guest.until(lambda: self.guest.acknowledged != 0)
+        pid = self.process.pid
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        # One is for libslirp's end.
+        most = free_numbers(self.descriptors(pid))[1]
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, hard))
+        self.guest.tcp(ACK)
+        line = self.process.hear("log")
+        self.assertEqual(line["log"], "02:00:00:00:00:40: a connection waits: Too many open files")
+        self.assertTrue(line["warn"])
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
+        self.guest.tcp(ACK, b"data")
+        self.process.hear("open")
+        self.process.hear("find")
+
     def test_fragments(self) -> None:
         """It puts a guest's packets together that come in fragments."""
         self.guest.cut_at = 8
@@ -275,3 +395,15 @@ class GuestTests(ZygoteTestCase):
         self.assertFalse(any("proven" in message for message in self.process.said))
         self.guest.tcp(ACK)
         self.process.hear("proven")
+
+
+class PureForkingTests(ForkingTests):
+    """What forks processes without native code."""
+
+    environment: ClassVar[Mapping[str, str]] = {SWITCH: "0"}
+
+
+class PureGuestTests(GuestTests):
+    """A guest's process without native code."""
+
+    environment: ClassVar[Mapping[str, str]] = {SWITCH: "0"}
