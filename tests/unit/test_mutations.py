@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from textwrap import dedent
 
 from pytest import TestReport
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.mutations import objects, tested
+from tests.mutations.__main__ import TWINS
 from tests.mutations.check import misfits
 from tests.mutations.fragments import replace, spans
-from tests.mutations.objects import Unfit, in_c, in_python
+from tests.mutations.objects import ROOT, Unfit, in_c, in_python
 from tests.mutations.worker import Observer
 
 PYTHON = dedent(
@@ -67,6 +71,35 @@ class TableTests(SynchronousTestCase):
     def test_all_fit(self) -> None:
         """Each applies to what there is exactly once, and its tests are there."""
         self.assertEqual(list(misfits()), [])
+
+
+BESIDE_NATIVE = frozenset(
+    Path("distnet/gateway", f"{name}.py")
+    for name in (
+        "__init__", "_slirpffi", "aliases", "backoff", "channel", "datagrams", "dns", "dnsmessage",
+        "fragments", "guests", "hostforward", "hostports", "native_guest", "outside", "resets",
+        "udp", "zygote",
+    )
+)  # fmt: skip
+"""What a guest's process has in Python, native or not."""
+
+
+class TwinTests(SynchronousTestCase):
+    """Tests for what is run without native code."""
+
+    def test_a_guests_process(self) -> None:
+        """Of each of its modules it is known whether native code would hide a mistake in it."""
+        show = (
+            "import sys, distnet.gateway.zygote\n"
+            "print(*(each.__file__ for name, each in sys.modules.items()\n"
+            "        if name.startswith('distnet.gateway')))"
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", show], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        loaded = {Path(name).relative_to(ROOT) for name in ran.stdout.split()}
+        self.assertEqual(loaded, TWINS | BESIDE_NATIVE)
+        self.assertEqual(TWINS & BESIDE_NATIVE, set())
 
 
 class ObjectTests(SynchronousTestCase):
