@@ -190,7 +190,7 @@ class ChildrenTestCase(SynchronousTestCase):
         for child in list(self.children.running.values()):
             child._end()
 
-    def popen(self, command: list[str], stdin: int) -> Zygote:
+    def popen(self, command: list[str], stdin: int, env: object) -> Zygote:
         """Start a zygote."""
         self.zygotes.append(Zygote(command, stdin))
         return self.zygotes[-1]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from ctypes.util import find_library
 from pathlib import Path
@@ -13,7 +15,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.gateway.channel import Message, pair
-from distnet.gateway.forker import ANSWER_SECONDS, FIRST_SECONDS, Forker
+from distnet.gateway.forker import ANSWER_SECONDS, FIRST_SECONDS, MALLOC, Forker
 from distnet.gateway.forward import make_listener
 from tests.daemons import PATIENCE
 from tests.unit.gateway.limits import open_descriptors
@@ -115,3 +117,26 @@ class ForkerProcessTests(SynchronousTestCase):
         self.assertEqual(self.reactor.readers, set())
         self.assertEqual(open_descriptors(), self.descriptors)
         self.assertEqual(self.happened, ["there"])
+
+
+BUFFERS = """
+import ctypes
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+libc.free(libc.malloc(1 << 20))
+address = libc.malloc(1 << 18)
+heap = [line.split()[0].split("-") for line in open("/proc/self/maps") if "[heap]" in line]
+print(any(int(start, 16) <= address < int(end, 16) for start, end in heap))
+"""
+"""Says whether a large buffer is in the heap, once a larger one was freed."""
+
+
+class EnvironmentTests(SynchronousTestCase):
+    """What it is started with."""
+
+    def test_buffers(self) -> None:
+        """Buffers as large as libslirp's are mapped by themselves, whatever was freed before."""
+        command = [sys.executable, "-c", BUFFERS]
+        said = subprocess.check_output(command, env=os.environ | MALLOC, text=True)
+        self.assertEqual(said, "False\n")
