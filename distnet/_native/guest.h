@@ -1,5 +1,5 @@
 /*
- * The process of one guest: see distnet/gateway/guest_process.py, which defines all of it. What is
+ * The datapath of a guest's process: see distnet/gateway/pure_datapath.py, which defines it. What is
  * done for every guest is done here, without Python; the rest is handed to Python.
  *
  * Python is shared with all other guests' processes for as long as it is not run.

@@ -43,7 +43,7 @@ class Guest:
         """
         Go on until there is an exception, which is raised.
 
-        @param rest: does what is not done here: see L{distnet.gateway.native_guest}.
+        @param rest: does what is not done here: see L{distnet.gateway.native_datapath.NativeRest}.
         @param mac: the guest's, 6 bytes.
         @param frames: the descriptor that its frames come from.
         @param channel: that of the gateway's messages.
@@ -97,7 +97,7 @@ class Guest:
         """
         The connections that libslirp was let begin, which are Python's to count from now on.
 
-        @return: see L{distnet.gateway.flows.Flows.adopt}; the next time nothing.
+        @return: see L{distnet.gateway.flows.Flows}; the next time nothing.
         """
 
     def hold(self, descriptors: Iterable[int]) -> None:

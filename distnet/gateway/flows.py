@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -136,15 +136,23 @@ class Flows:
     """
 
     def __init__(
-        self, plan: Plan, *, listed: Callable[[], str], inject: Callable[[bytes], object]
+        self,
+        plan: Plan,
+        *,
+        listed: Callable[[], str],
+        inject: Callable[[bytes], object],
+        begun: Callable[[], Iterable[tuple[bytes, bytes, bytes, int, float]]] = tuple,
     ) -> None:
         """
         @param listed: what C{slirp_connection_info} says now.
         @param inject: gives libslirp a frame as if from the guest, and lets it see it at once.
+        @param begun: tells, once each, of connections that libslirp was let begin without this:
+            the MAC addresses of its SYN, both ends as in a L{Socket}, the SYN's sequence number,
+            and when it came, of the clock that L{admit} has.
         """
         self.excess: Counter[Excess] = Counter()
         self.evicted = 0
-        self._listed, self._inject = listed, inject
+        self._listed, self._inject, self._begun = listed, inject, begun
         self._host, self._name_server = plan.host.packed, plan.name_server.packed
         self._master = plan.master.packed
         # Never less than libslirp has of the guest's; the oldest first.
@@ -152,20 +160,6 @@ class Flows:
         self._ports: set[bytes] = set()
         self._pings = 0
         self._full_until: dict[Excess, float] = {}
-
-    def adopt(
-        self, ethernet: bytes, source: bytes, target: bytes, number: int, since: float
-    ) -> None:
-        """
-        Know of a connection to the master or others that libslirp may have already.
-
-        @param ethernet: the MAC addresses of its SYN.
-        @param source: the guest's address and port, 6 bytes.
-        @param target: whom it connects to, likewise.
-        @param number: the SYN's sequence number.
-        @param since: when it came, of the clock that L{admit} has.
-        """
-        self._flows[source + target] = _Flow(ethernet, (number,), since)
 
     def admit(self, frame: bytes, now: float) -> Admission:
         """
@@ -190,6 +184,8 @@ class Flows:
         return _PASSES
 
     def _connect(self, frame: bytes, start: int, now: float) -> Admission:
+        for ethernet, source, target, its_number, since in self._begun():
+            self._flows[source + target] = _Flow(ethernet, (its_number,), since)
         key = ends_of(frame, start)
         number = int.from_bytes(frame[start + 4 : start + 8])
         known = self._flows.get(key)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Final
 
 from distnet.gateway.datagrams import Datagrams
+from distnet.gateway.datapath import AnyStack
 from distnet.gateway.flows import parse_connection_info
 from distnet.gateway.hostforward import HostForward, why_not
 from distnet.gateway.loop import Loop, Timer
-from distnet.gateway.stack import AnyStack
 
 FIRST_SECONDS: Final = 0.25
 MOST_SECONDS: Final = 4.0

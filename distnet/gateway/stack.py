@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 from collections.abc import Callable
 from ipaddress import IPv4Address
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from distnet.gateway.libslirp import Network
 from distnet.gateway.loop import Loop, Timer
@@ -30,28 +30,6 @@ _EVENTS: Final = (
     (8, select.EPOLLERR),
     (16, select.EPOLLHUP),
 )
-
-
-class AnyStack(Protocol):
-    """
-    A network of libslirp's that goes on by itself.
-
-    @ivar network: libslirp.
-    """
-
-    network: Network
-
-    def forward(self, path: bytes, address: IPv4Address, port: int) -> None:
-        """Lead guests who connect to an address and port to a unix socket. Raises ValueError."""
-
-    def input(self, frame: bytes) -> None:
-        """A frame has come from the guest; L{turn} must follow, sooner or later."""
-
-    def turn(self) -> None:
-        """Let libslirp go on with what it can."""
-
-    def hold(self, descriptors: frozenset[int]) -> None:
-        """Do as if nothing came from these of libslirp's descriptors, and no others."""
 
 
 class Stack:

@@ -21,10 +21,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from distnet import _native
 from distnet.errors import StartupError
 from distnet.gateway import guest_process
 from distnet.gateway.channel import Channel, Message, close_all
-from distnet.gateway.native_guest import make_process
+from distnet.gateway.datapath import Datapath
+from distnet.gateway.guest_process import GuestProcess
+from distnet.gateway.native_datapath import NativeDatapath
 
 NAME: Final = b"distnet-guests"
 """What ps(1) and top(1) call it."""
@@ -44,7 +47,7 @@ def main(words: Sequence[str]) -> int:
         signal.signal(number, signal.SIG_IGN)
     fixed = frozenset(bytes.fromhex(word) for word in words if word != "--nat")
     try:
-        process = make_process(nat="--nat" in words, fixed=fixed)
+        process = GuestProcess(make_datapath(nat="--nat" in words, fixed=fixed))
     except StartupError as error:
         print(error, file=sys.stderr)
         return 1
@@ -92,6 +95,18 @@ def main(words: Sequence[str]) -> int:
             os.closerange(OWN, max(highest) + 1)
             guest_process.run(process, bytes.fromhex(asked["mac"]), held, GUEST)
         close_all(descriptors)
+
+
+def make_datapath(*, nat: bool, fixed: frozenset[bytes]) -> Datapath:
+    """What a guest's process is to have, native if that is possible. Raises StartupError."""
+    try:
+        native = _native.load_guest()
+    except _native.NotNative:
+        # Where there is native code, all that this imports would be memory for nothing.
+        from distnet.gateway.pure_datapath import PureDatapath
+
+        return PureDatapath(nat=nat, fixed=fixed)
+    return NativeDatapath(native, nat=nat, fixed=fixed)
 
 
 def _moved(descriptor: int, number: int) -> int:

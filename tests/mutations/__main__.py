@@ -68,7 +68,7 @@ def kind(mutation: Mutation) -> str:
 TWINS = frozenset(
     Path("distnet/gateway", f"{name}.py")
     for name in (
-        "dial", "flows", "forward", "frames", "guest_process", "libslirp", "loop", "merge", "relay",
+        "dial", "flows", "forward", "frames", "libslirp", "loop", "merge", "pure_datapath", "relay",
         "stack",
     )
 )  # fmt: skip

@@ -188,7 +188,7 @@ MUTATIONS = (
     Mutation(
         "a-guest-waits-for-ever",
         "what comes while a process ends is reset",
-        "GuestProcess.end",
+        "GuestProcess._end",
         "if reset:",
         "if False:",
         ("RoomTests.test_an_answer_that_comes_too_late",),
@@ -324,15 +324,15 @@ MUTATIONS = (
     Mutation(
         "guest-that-survives-its-gateway",
         "a process ends with its gateway, and its guest is told",
-        "GuestProcess._told",
-        'self.end("ended, since the gateway has", reset=True)',
-        "return",
+        "GuestProcess.gone",
+        'self._end("ended, since the gateway has", reset=True)',
+        "raise SystemExit",
         ("GuestTests.test_the_gateway_reads_nothing_more",),
     ),
     Mutation(
         "guest-that-leaves-without-a-reset",
         "a guest is told when its gateway ends",
-        "GuestProcess._abort_all",
+        "PureDatapath.abort_all",
         "relay.abort(why, to_guest=to_guest)",
         "relay.abort(why, to_guest=False)",
         ("GuestTests.test_the_gateway_ends",),
@@ -388,7 +388,7 @@ MUTATIONS = (
     Mutation(
         "guest-asks-libslirp-for-names",
         "names are not libslirp's affair",
-        "GuestProcess._received",
+        "GuestProcess.received",
         "self._dns.query(*query)\nreturn",
         "self._dns.query(*query)",
         ("PacketsTests.test_names",),
@@ -404,10 +404,10 @@ MUTATIONS = (
     Mutation(
         "guest-waits-for-its-switch-for-ever",
         "so many frames wait for a switch that does not read",
-        "GuestProcess._put",
+        "PureDatapath.put",
         "elif len(self._to_switch) < MOST_WAITING:",
         "elif len(self._to_switch) < 100 * MOST_WAITING:",
-        ("PacketsTests.test_a_switch_that_does_not_read",),
+        ("WaitingTests.test_a_switch_that_does_not_read",),
     ),
     Mutation(
         "plug-stays-deaf",

@@ -76,9 +76,9 @@ class TableTests(SynchronousTestCase):
 BESIDE_NATIVE = frozenset(
     Path("distnet/gateway", f"{name}.py")
     for name in (
-        "__init__", "_slirpffi", "aliases", "backoff", "channel", "datagrams", "dns", "dnsmessage",
-        "fragments", "guests", "hostforward", "hostports", "native_guest", "outside", "resets",
-        "udp", "zygote",
+        "__init__", "_slirpffi", "aliases", "backoff", "channel", "datagrams", "datapath", "dns",
+        "dnsmessage", "fragments", "guest_process", "guests", "hostforward", "hostports",
+        "native_datapath", "outside", "resets", "udp", "zygote",
     )
 )  # fmt: skip
 """What a guest's process has in Python, native or not."""
@@ -90,7 +90,7 @@ class TwinTests(SynchronousTestCase):
     def test_a_guests_process(self) -> None:
         """Of each of its modules it is known whether native code would hide a mistake in it."""
         show = (
-            "import sys, distnet.gateway.zygote\n"
+            "import sys, distnet.gateway.zygote, distnet.gateway.pure_datapath\n"
             "print(*(each.__file__ for name, each in sys.modules.items()\n"
             "        if name.startswith('distnet.gateway')))"
         )

@@ -152,6 +152,25 @@ class FlowsTests(SynchronousTestCase):
         self.assertEqual(int.from_bytes(frame[38:42]), 1001)
         self.assertEqual(self.flows.evicted, 2)
 
+    def test_begun_elsewhere(self) -> None:
+        """Connections that libslirp was let begin unasked count from the time when they began."""
+        begun = [
+            (syn(port)[:12], syn(port)[26:30] + syn(port)[34:36], PLAN.master.packed + b"\x04\xd2",
+             1000, 100.0)
+            for port in range(MOST_HALF_OPEN)
+        ]  # fmt: skip
+        self.flows = Flows(
+            PLAN, listed=self.slirp.listed, inject=self.slirp.inject,
+            begun=lambda: [begun.pop() for _ in begun[:]],
+        )  # fmt: skip
+        for port in range(MOST_HALF_OPEN):
+            self.slirp.sockets["TCP", port, "10.0.2.16"] = "SYN_RCVD"
+        self.now += HALF_OPEN_SECONDS - 0.1
+        self.assertFalse(self.connect(100).passes)
+        self.now += 0.1
+        self.assertTrue(self.connect(100).passes)
+        self.assertEqual(self.flows.evicted, 1)
+
     def test_what_has_opened_meanwhile(self) -> None:
         """One after the other, any number of connections come and go without a loss."""
         for port in range(1000):
