@@ -1,7 +1,8 @@
-"""Measures the switch beside vde_switch, the master beside nats-server, and the gateway beside TCP
-that does without one.
+"""Measures the master beside the toy that it replaces and nats-server, the switch beside
+vde_switch, and the gateway beside TCP that does without one.
 
-C{python -m bench [switches] [routers] [gateway] [--quick] [--cases WORDS] [--beside CHECKOUT] ...}:
+C{python -m bench [paced] [routers] [switches] [gateway] [--quick] [--cases WORDS]
+[--beside CHECKOUT] ...}:
 every contestant in turn, with a fresh process for each run of a case, all cases again and again;
 what is shown are medians. Tables, JSON and plots are written to a directory, how far it is to
 standard error, and the goals to standard output. What fails is told of, and the rest measured.

@@ -34,6 +34,14 @@ class How(StrEnum):
     STALLED = "stalled"
 
 
+class Reader(StrEnum):
+    """How receivers read: as of a stream, as a QEMU reads for its guest, or as a kernel does."""
+
+    STREAM = "stream"
+    CHUNKS = "chunks"
+    STRICT = "strict"
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """
@@ -68,6 +76,7 @@ class Streamed:
     @ivar sender_cpu: seconds of processor time until then, of all senders together.
     @ivar receiver_cpu: the same of all receivers.
     @ivar router_cpu: the same of the router.
+    @ivar split: how many messages a reader that is none of a stream has got in more than one read.
     """
 
     sent: tuple[int, ...]
@@ -81,6 +90,7 @@ class Streamed:
     sender_cpu: float
     receiver_cpu: float
     router_cpu: float
+    split: int = 0
 
     @property
     def lost(self) -> int:
@@ -117,16 +127,32 @@ class Trips:
 
 
 def stream(
-    place: Place, how: How, *, pairs: int, size: int, seconds: float, count: int = ENDLESS
+    place: Place,
+    how: How,
+    *,
+    pairs: int,
+    size: int,
+    seconds: float,
+    count: int = ENDLESS,
+    reader: Reader = Reader.STREAM,
+    still: float = 0,
+    others: int = 0,
 ) -> Streamed:
     """
     Send messages of C{size} bytes of payload for C{seconds}.
 
     @param pairs: how many senders there are, and receivers.
+    @param size: 0, or from 24 to 65536.
     @param count: how many messages a sender sends at most.
+    @param reader: how all receivers read.
+    @param still: seconds for which they do nothing, again and again, after reading for as long.
+    @param others: how many more nodes are connected, and do nothing.
     @raise LoadError: it cannot be done, or what comes cannot be made out.
     """
-    options = [f"-m{how}", f"-p{pairs}", f"-s{size}", f"-t{seconds}", f"-n{count}"]
+    options = [
+        *(f"-m{how}", f"-p{pairs}", f"-s{size}", f"-t{seconds}", f"-n{count}"),
+        *(f"-r{reader}", f"-d{still * 1000}", f"-x{others}"),
+    ]
     result, used = _run(place, options)
     for name in ("sent", "delivered"):
         result[name] = tuple(result[name])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bench.compared import LESS, MORE
 from bench.contest import Amount, Case
 from bench.goals import Goal
-from bench.messages import How, idle_nodes, round_trips, stream
+from bench.messages import How, Reader, Streamed, idle_nodes, round_trips, stream
 from bench.processes import context_switches, cpu_seconds, memory
 from bench.records import Measured
 from bench.routercontestants import (
@@ -24,22 +24,32 @@ from bench.routercontestants import (
     started,
 )
 from bench.trips import CORE, FREE, ONE_PROCESSOR, P50, figures_of
+from distnet.wire import HEADER
 
 SETTLE_SECONDS = 2.0
 """Until a router to which nodes have connected is idle."""
 SPARE_FILES = 200
 RATE, CPU = "messages/s", "router's CPU, µs/message"
+SPLIT = "split"
+SEGMENT = 1460
+"""Bytes of a message that fits into one segment of a guest's, see docs/master.md."""
+USUAL_SIZE = 64
 OTHERS_RATE = "others, messages/s"
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Senders that send as much as the router takes, and as many receivers."""
+    """
+    Senders that send as much as the router takes, and as many receivers.
+
+    @ivar whom: contestants, of which the one without a router cannot interleave.
+    """
 
     how: How
     pairs: int
     size: int
     amount: Amount
+    whom: Sequence[Contestant] = CONTESTANTS
 
     @property
     def name(self) -> str:
@@ -48,27 +58,47 @@ class Stream:
 
     @property
     def contestants(self) -> Sequence[Contestant]:
-        """All but the last, who cannot interleave; or all."""
-        return CONTESTANTS[:-1] if self.how is How.INTERLEAVED else CONTESTANTS
+        """Those that can do it."""
+        interleaved = self.how is How.INTERLEAVED
+        return [each for each in self.whom if each is not NOTHING or not interleaved]
 
     def measure(self, contestant: Contestant) -> Measured:
         """Send for a while: the rate, what was lost, and what that cost."""
+        small = self.size + HEADER.size <= SEGMENT
+        reader = contestant.reader if small else Reader.STREAM
         with started(contestant) as place:
             got = stream(
                 place, self.how, pairs=self.pairs, size=self.size,
-                seconds=self.amount.seconds, count=self.amount.count,
+                seconds=self.amount.seconds, reader=reader,
+                count=count_of(contestant, self.amount, self.pairs),
             )  # fmt: skip
-        delivered = sum(got.delivered)
-        figures = {RATE: delivered / got.seconds, "generator's CPU, %": got.busiest * 100}
-        if contestant is not NOTHING:
-            figures[CPU] = got.router_cpu / max(1, delivered) * 1e6
-            figures["router's CPU, %"] = got.router_cpu / got.seconds * 100
-        figures["lost or wrong"] = got.lost + got.wrong
-        counts = {
-            "sent": sum(got.sent), "delivered": delivered, "lost": got.lost, "late": got.late,
-            "damaged": got.damaged, "misdelivered": got.misdelivered, "closed": got.closed,
-        }  # fmt: skip
-        return Measured(figures, counts, got.bound)
+        return measured_of(got, reader, router=contestant is not NOTHING)
+
+
+def count_of(contestant: Contestant, amount: Amount, pairs: int) -> int:
+    """How many messages each of so many senders sends at most."""
+    return min(amount.count, max(1, contestant.most // pairs))
+
+
+def measured_of(got: Streamed, reader: Reader, *, router: bool = True) -> Measured:
+    """
+    What is shown of a stream.
+
+    @param router: whether there was one.
+    """
+    delivered = sum(got.delivered)
+    figures = {RATE: delivered / got.seconds, "generator's CPU, %": got.busiest * 100}
+    if router:
+        figures[CPU] = got.router_cpu / max(1, delivered) * 1e6
+        figures["router's CPU, %"] = got.router_cpu / got.seconds * 100
+    figures["lost or wrong"] = got.lost + got.wrong
+    if reader is not Reader.STREAM:
+        figures[SPLIT] = got.split
+    counts = {
+        "sent": sum(got.sent), "delivered": delivered, "lost": got.lost, "late": got.late,
+        "damaged": got.damaged, "misdelivered": got.misdelivered, "closed": got.closed,
+    }  # fmt: skip
+    return Measured(figures, counts, got.bound)
 
 
 def stream_name(how: How, pairs: int, size: int) -> str:
@@ -83,13 +113,14 @@ class RoundTrip:
 
     pinned: bool
     amount: Amount
-    size: int = 64
+    size: int = USUAL_SIZE
     contestants: Sequence[Contestant] = CONTESTANTS
 
     @property
     def name(self) -> str:
-        """Whether all is on one processor."""
-        return ONE_PROCESSOR if self.pinned else FREE
+        """Whether all is on one processor, and the size if it is not the usual one."""
+        way = ONE_PROCESSOR if self.pinned else FREE
+        return way if self.size == USUAL_SIZE else f"{way}, {self.size} bytes"
 
     def measure(self, contestant: Contestant) -> Measured:
         """Send messages there and back: how long each took."""

@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,15 +19,16 @@ from pathlib import Path
 from bench.checkout import Checkout
 from bench.compared import subject_at
 from bench.compiled import compiled
-from bench.messages import NOWHERE, Place, Wire
+from bench.messages import ENDLESS, NOWHERE, Place, Reader, Wire
 from bench.processes import memory
-from tests.daemons import PATIENCE, TWISTD, environment, eventually
+from tests.daemons import PATIENCE, ROOT, TWISTD, environment, eventually
 from tests.masters import Master
 
 NATS = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "nats-server"
 """Debian has it where not everybody looks for programs."""
 RELAY_SOURCE = Path(__file__).with_name("relay.c")
 POLL_SECONDS = 0.001
+SLOW_MOST = 100_000
 WITHOUT_NATIVE = ("env", "DISTNET_NATIVE=0")
 """Before a command of ours: it runs without native code."""
 
@@ -40,6 +42,9 @@ class Contestant:
     @ivar listening: finds its port in what it prints; None if there is no router at all.
     @ivar unix: it is reached at the unix socket C{nodes} in its directory.
     @ivar environment: gives the variables that it is started with.
+    @ivar reader: how those read to whom it sends, if their messages are small enough for a segment.
+    @ivar most: messages of one stream, of all senders together: what waits in sockets when they
+        end must not take a slow one minutes.
     """
 
     name: str
@@ -48,6 +53,8 @@ class Contestant:
     listening: re.Pattern[str] | None
     unix: bool = False
     environment: Callable[[], dict[str, str]] = environment
+    reader: Reader = Reader.STREAM
+    most: int = ENDLESS
 
     def at(self, checkout: Checkout) -> Contestant:
         """The master of another checkout, with the same options."""
@@ -59,13 +66,29 @@ class Contestant:
         )
 
 
-def _ours(directory: Path, port: int, twistd: str = TWISTD) -> Sequence[str]:
-    options = ["--port", str(port), "--listen", f"unix:{directory}/nodes", "--pace", "stream"]
+def _paced(directory: Path, port: int, twistd: str = TWISTD) -> Sequence[str]:
+    options = ["--port", str(port), "--listen", f"unix:{directory}/nodes"]
     return Master(directory, *options, twistd=twistd).command()
+
+
+def _paced_pure(directory: Path, port: int, twistd: str = TWISTD) -> Sequence[str]:
+    return [*WITHOUT_NATIVE, *_paced(directory, port, twistd)]
+
+
+def _ours(directory: Path, port: int, twistd: str = TWISTD) -> Sequence[str]:
+    return [*_paced(directory, port, twistd), "--pace", "stream"]
 
 
 def _pure(directory: Path, port: int, twistd: str = TWISTD) -> Sequence[str]:
     return [*WITHOUT_NATIVE, *_ours(directory, port, twistd)]
+
+
+def _toy(directory: Path, port: int, *more: str) -> Sequence[str]:
+    return [sys.executable, str(ROOT / "tests/guest/toy_server.py"), str(port), *more]
+
+
+def _toy_printing(directory: Path, port: int) -> Sequence[str]:
+    return _toy(directory, port, "--print")
 
 
 def _theirs(directory: Path, port: int) -> Sequence[str]:
@@ -79,6 +102,12 @@ def _relay(directory: Path, port: int) -> Sequence[str]:
 
 _OUR_LOG = re.compile(r"listening at tcp:127\.0\.0\.1:(\d+)")
 _RELAY_LOG = re.compile(r"^(\d+)$", re.MULTILINE)
+_TOY_LOG = re.compile(r"^port (\d+)$", re.MULTILINE)
+PACED = Contestant("distnet", Wire.DISTNET, _paced, _OUR_LOG, reader=Reader.CHUNKS)
+PACED_PURE = Contestant("distnet, pure", Wire.DISTNET, _paced_pure, _OUR_LOG, reader=Reader.CHUNKS)
+PACED_UNIX = replace(PACED, name="distnet, unix", unix=True)
+TOY = Contestant("server.py", Wire.DISTNET, _toy, _TOY_LOG, reader=Reader.CHUNKS, most=SLOW_MOST)
+TOY_PRINTING = replace(TOY, name="server.py, printing", command=_toy_printing)
 OURS = Contestant("distnet", Wire.DISTNET, _ours, _OUR_LOG)
 THEIRS = Contestant(
     "nats-server",
@@ -91,6 +120,9 @@ OURS_UNIX = Contestant("distnet, unix", Wire.DISTNET, _ours, _OUR_LOG, unix=True
 RELAY = Contestant("C relay", Wire.DISTNET, _relay, _RELAY_LOG)
 NOTHING = Contestant("no router", Wire.DIRECT, lambda directory, port: (), None)
 CONTESTANTS = (OURS, PURE, THEIRS, OURS_UNIX, RELAY, NOTHING)
+STREAM = replace(OURS, name="distnet --pace stream")
+PACED_CONTESTANTS = (PACED, PACED_PURE, TOY, PACED_UNIX, STREAM, TOY_PRINTING, THEIRS)
+"""At the default pace, beside what that replaces, and what the pace costs."""
 
 
 @contextlib.contextmanager

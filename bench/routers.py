@@ -20,7 +20,7 @@ from tests.daemons import TWISTD
 
 ROUTERS = Contest(
     name="routers",
-    title="Messages: the master and nats-server",
+    title="Messages with --pace stream: the master and nats-server",
     names=Names(OURS.name, PURE.name, THEIRS.name),
     others=(OURS_UNIX.name, RELAY.name, NOTHING.name),
     unmarked=(NOTHING.name,),

@@ -15,6 +15,7 @@ from bench.contests import CONTESTS
 from bench.report import Report
 
 SHOWN = (
+    "paced-size.svg",
     "routers-size.svg",
     "routers-latency-pinned.svg",
     "switches-size.svg",

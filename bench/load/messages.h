@@ -13,10 +13,14 @@
 #define ROOM (512 * 1024) /* of a read */
 #define HELLO UINT64_MAX /* in the place of a number */
 
-/* In the payload: sender, receiver, number; at its end, the number's complement. */
+/*
+ * In the payload: sender, receiver, number; at its end, the number's complement. An empty payload says
+ * nothing: such messages are counted, by their source where the wire tells it.
+ */
 enum { SENDER_AT = 0, RECEIVER_AT = 4, NUMBER_AT = 8, CHECK_SIZE = 8, MIN_SIZE = 24 };
 enum how { BATCHED, INTERLEAVED, SINGLE, STALLED, PING, IDLE };
 enum wire { DISTNET, NATS, DIRECT };
+enum reader { STREAM, CHUNKS, STRICT };
 
 struct node {
     int fd;
@@ -33,6 +37,7 @@ struct shared {
     uint64_t delivered[MAX_PAIRS];
     int closed[MAX_PAIRS]; /* the router has ended the connection */
     uint64_t late, damaged, misdelivered;
+    uint64_t split; /* messages of which a reader that is none of a stream got only a part */
     uint64_t ended; /* when the last message came to those that read all the time, ns */
     uint64_t cpu; /* of the receivers, ns */
 };
@@ -40,8 +45,9 @@ struct shared {
 /* messages.c */
 extern enum how how;
 extern enum wire wire;
+extern enum reader reader;
 extern int pairs, size;
-extern uint64_t count, duration;
+extern uint64_t count, duration, still;
 extern const char *place;
 extern struct shared *shared;
 extern struct node *senders, *receivers;
@@ -71,6 +77,8 @@ void readdress(unsigned char *unit, int sender, int receiver);
 static inline void number_it(unsigned char *unit, uint64_t number)
 {
     uint64_t check = ~number;
+    if (!size)
+        return;
     memcpy(unit + head_out + NUMBER_AT, &number, 8);
     memcpy(unit + head_out + (size_t)size - CHECK_SIZE, &check, 8);
 }

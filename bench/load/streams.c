@@ -10,20 +10,70 @@
 
 #define BATCH 32768
 #define EVENTS 256
+#define CHUNK 4096 /* QEMU reads at most so much at once */
+#define SEGMENT 1460 /* and its guest gets so much of it in one segment */
+#define STRICT_READS 16
 #define LOST_AFTER 2 /* seconds without a message until those that are under way are lost */
 
 /* Receivers */
 
+/* Of messages that end in a chunk which begins at a place: how many are not whole in one segment. */
+static uint64_t cut(size_t begin, size_t end)
+{
+    uint64_t found = 0;
+    for (size_t at = 0; at + unit_in <= end; at += unit_in)
+        found += at < begin || (at - begin) / SEGMENT != (at + unit_in - 1 - begin) / SEGMENT;
+    return found;
+}
+
+/* The rest of a message, which comes a little later. 0 when the connection has ended. */
+static int await(int fd, unsigned char *data, size_t length)
+{
+    return recv(fd, data, length, MSG_WAITALL) == (ssize_t)length;
+}
+
+/* Read messages as kernels do. 0 when the connection has ended. */
+static int read_strictly(struct node *node, const struct expectation *expected, int receiver)
+{
+    for (int i = 0; i < STRICT_READS; i++) {
+        size_t wanted[] = {head_in, (size_t)size}, at = 0;
+        uint64_t split = 0;
+        for (int part = 0; part < 2 && wanted[part]; at += wanted[part++]) {
+            ssize_t length = recv(node->fd, buffer + at, wanted[part], MSG_DONTWAIT);
+            if (length < 0 && errno != EAGAIN && errno != EINTR)
+                return 0;
+            if (length == 0)
+                return 0;
+            if (length < 0 && part == 0)
+                return 1;
+            size_t have = length < 0 ? 0 : (size_t)length;
+            if (have < wanted[part]) {
+                split = 1;
+                if (!await(node->fd, buffer + at + have, wanted[part] - have))
+                    return 0;
+            }
+        }
+        shared->split += split;
+        take(node, expected, receiver, buffer, at);
+    }
+    return 1;
+}
+
 /* Read what has come to a node. 0 when its connection has ended. */
 static int drain(struct node *node, const struct expectation *expected, int receiver)
 {
+    if (reader == STRICT)
+        return read_strictly(node, expected, receiver);
     memcpy(buffer, node->rest, node->have);
-    ssize_t length = recv(node->fd, buffer + node->have, ROOM - node->have, MSG_DONTWAIT);
+    size_t room = reader == CHUNKS ? CHUNK : ROOM - node->have;
+    ssize_t length = recv(node->fd, buffer + node->have, room, MSG_DONTWAIT);
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return 1;
     if (length <= 0)
         return 0;
     size_t all = node->have + (size_t)length;
+    if (reader == CHUNKS)
+        shared->split += cut(node->have, all);
     size_t used = take(node, expected, receiver, buffer, all);
     node->have = all - used;
     memcpy(node->rest, buffer + used, node->have);
@@ -50,13 +100,17 @@ static void receive(void)
     struct epoll_event events[EVENTS];
     struct expectation *expected = memory(sizeof *expected * (size_t)pairs);
     int poll = epoll_create1(0), stalled = how == STALLED;
-    uint64_t last = now(CLOCK_MONOTONIC);
+    uint64_t last = now(CLOCK_MONOTONIC), rest_at = last + still;
     for (int i = 0; i < pairs; i++) {
         expect(&expected[i], i);
         if (i >= stalled)
             watch(poll, receivers[i].fd, i, EPOLLIN);
     }
     for (;;) {
+        if (still && now(CLOCK_MONOTONIC) >= rest_at && !shared->finished) {
+            usleep((useconds_t)(still / 1000));
+            rest_at = now(CLOCK_MONOTONIC) + still;
+        }
         int number = epoll_wait(poll, events, EVENTS, 20);
         for (int i = 0; i < number; i++) {
             int which = (int)events[i].data.u32;
@@ -268,8 +322,13 @@ void stream(void)
         usleep(10000);
     if (status)
         _exit(1);
-    for (int i = 0; i < pairs; i++)
+    for (int i = 0; i < pairs; i++) {
         closed += (uint64_t)shared->closed[i];
+        if (!size && shared->delivered[i] > shared->sent[i]) {
+            shared->late += shared->delivered[i] - shared->sent[i];
+            shared->delivered[i] = shared->sent[i];
+        }
+    }
     printf("{\"seconds\": %.9f, \"sender_seconds\": %.9f, \"sender_cpu\": %.9f, "
            "\"receiver_cpu\": %.9f",
            shared->ended > shared->began ? (double)(shared->ended - shared->began) / 1e9 : 0,
@@ -277,6 +336,7 @@ void stream(void)
     printf(", \"late\": %llu, \"damaged\": %llu, \"misdelivered\": %llu, \"closed\": %llu",
            (unsigned long long)shared->late, (unsigned long long)shared->damaged,
            (unsigned long long)shared->misdelivered, (unsigned long long)closed);
+    printf(", \"split\": %llu", (unsigned long long)shared->split);
     list("sent", shared->sent, pairs);
     list("delivered", shared->delivered, pairs);
     puts("}");

@@ -46,7 +46,7 @@ void ping(void)
         number_it(unit, number);
         write_all(node->fd, unit, unit_out);
         receive_one(node, &expected[own], own, &got);
-        if (got != number)
+        if (size && got != number)
             wrong("another message than that which was sent has come back");
         uint64_t after = now(CLOCK_MONOTONIC);
         times[number] = after - before;

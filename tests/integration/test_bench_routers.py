@@ -8,7 +8,9 @@ import shutil
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,37 +20,56 @@ from bench.messages import (
     SOURCES,
     How,
     Place,
+    Reader,
     Streamed,
     Wire,
     round_trips,
     stream,
 )
+from bench.records import BOUND
 from bench.report import Report
-from bench.routercases import cases
-from bench.routercontestants import CONTESTANTS, NATS, OURS, PURE, RELAY, THEIRS, started
+from bench.routercases import SPLIT, cases
+from bench.routercontestants import (
+    CONTESTANTS,
+    NATS,
+    OURS,
+    PACED,
+    PACED_PURE,
+    PURE,
+    RELAY,
+    THEIRS,
+    TOY,
+    TOY_PRINTING,
+    started,
+)
 from bench.trips import CORE
 from distnet.wire import HEADER
 from tests.benches import SMALL, allowed, is_pure, lines_of, measured_in
 from tests.daemons import PATIENCE
+from tests.masters import Kernel, Master, running
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc here")
 
 Faults = Callable[[int, bytes], list[bytes]]
 RECEIVER, SENDER = 0, 1
 SIZE, COUNT = 64, 100
+GAP = 0.1
+"""Seconds in which a reader has read all that there is."""
 RECEIVER_AT, NUMBER_AT = HEADER.size + 4, HEADER.size + 8
 
 
 @contextlib.contextmanager
-def faulty_router(faults: Faults) -> Iterator[Place]:
+def faulty_router(faults: Faults, size: int = SIZE, gap: float = 0) -> Iterator[Place]:
     """
     A router that gives what one node sends to the other, after a first message with faults.
 
     @param faults: what becomes of a message, by its number.
+    @param size: of payloads.
+    @param gap: seconds between what is written.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(PATIENCE)
-        thread = threading.Thread(target=_carry, args=(listener, faults))
+        thread = threading.Thread(target=_carry, args=(listener, faults, size, gap))
         thread.start()
         try:
             yield Place(Wire.DISTNET, str(listener.getsockname()[1]), None)
@@ -56,13 +77,14 @@ def faulty_router(faults: Faults) -> Iterator[Place]:
             thread.join()
 
 
-def _carry(listener: socket.socket, faults: Faults) -> None:
+def _carry(listener: socket.socket, faults: Faults, size: int, gap: float) -> None:
     """Give the second node's messages to the first one until one of them has gone."""
     with contextlib.ExitStack() as stack:
 
         def node(number: int) -> socket.socket:
             connection = stack.enter_context(listener.accept()[0])
             connection.settimeout(PATIENCE)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.sendall(b"%d" % number)
             return connection
 
@@ -70,11 +92,11 @@ def _carry(listener: socket.socket, faults: Faults) -> None:
         # A reset is the end too: the load generator may go without having read all.
         with contextlib.suppress(ConnectionError):
             for number in range(-1, sys.maxsize):
-                message = sender.recv(HEADER.size + SIZE, socket.MSG_WAITALL)
+                message = sender.recv(HEADER.size + size, socket.MSG_WAITALL)
                 if not message:
                     return
                 dest, length = HEADER.unpack_from(message)
-                assert (dest, length) == (RECEIVER, SIZE)
+                assert (dest, length) == (RECEIVER, size)
                 message = HEADER.pack(SENDER, length) + message[HEADER.size :]
                 for each in [message] if number < 0 else faults(number, message):
                     if not each:
@@ -84,6 +106,7 @@ def _carry(listener: socket.socket, faults: Faults) -> None:
                             pass
                         return
                     receiver.sendall(each)
+                    time.sleep(gap)
 
 
 def _swapped() -> Faults:
@@ -136,6 +159,91 @@ def test_faults_are_counted(name: str) -> None:
     }  # fmt: skip
     assert {name: count for name, count in counted.items() if count} == expected
     assert got.lost == COUNT - expected["delivered"]
+
+
+@pytest.mark.parametrize(
+    ("reader", "parts", "split"),
+    [
+        # Of 1460 bytes, the last of which are of the message that the next segment ends.
+        (Reader.CHUNKS, lambda data: [data], {20: 0, 21: 1, 41: 2, 57: 3}),
+        (Reader.STRICT, lambda data: [data], {20: 0, 21: 0, 41: 0, 57: 0}),
+        # In the middle of a payload, and of a header.
+        (Reader.CHUNKS, lambda data: [data[:-70], data[-70:]], {20: 1}),
+        (Reader.STRICT, lambda data: [data[:-70], data[-70:]], {20: 1}),
+        (Reader.STRICT, lambda data: [data[:-60], data[-60:]], {20: 1}),
+        (Reader.STRICT, lambda data: [data[:-64], data[-64:]], {20: 1}),
+        (Reader.STREAM, lambda data: [data[:-60], data[-60:]], {20: 0}),
+    ],
+)
+def test_split_messages_are_counted(
+    reader: Reader, parts: Callable[[bytes], list[bytes]], split: dict[int, int]
+) -> None:
+    """
+    What a reader that is none of a stream got in parts is counted, and delivered all the same.
+
+    @param parts: what is written of messages that are there at once, one after the other.
+    @param split: how many messages are there at once, and how many of them are split.
+    """
+    for together, expected in split.items():
+        kept: list[bytes] = []
+
+        def carried(
+            number: int, message: bytes, kept: list[bytes] = kept, together: int = together
+        ) -> list[bytes]:
+            kept.append(message)
+            if number < together - 1:
+                return []
+            data, kept[:] = b"".join(kept), []
+            return parts(data)
+
+        with faulty_router(carried, gap=GAP) as place:
+            got = stream(
+                place, How.SINGLE, pairs=1, size=SIZE, seconds=PATIENCE, count=together,
+                reader=reader,
+            )  # fmt: skip
+        assert got.delivered == got.sent == (together,)
+        assert (got.split, got.wrong) == (expected, 0), (reader, together)
+
+
+def test_readers_stand_still() -> None:
+    """Readers that stand still take longer for as much, and get all of it."""
+    took = []
+    for still in (0, 0.2):
+        got = stream(
+            NOWHERE, How.SINGLE, pairs=1, size=SIZE, seconds=0.5, reader=Reader.CHUNKS, still=still
+        )
+        assert got.delivered == got.sent
+        took.append(got.receiver_cpu / got.seconds)
+    assert took[1] < took[0]
+
+
+def test_empty_messages_are_counted() -> None:
+    """Messages without payload are counted: what is lost, or of another source."""
+    for name in ("none", "lost", "another source"):
+        faults, expected = FAULTS[name]
+        with faulty_router(faults, size=0) as place:
+            got = stream(place, How.SINGLE, pairs=1, size=0, seconds=PATIENCE, count=COUNT)
+        counted = {"delivered": got.delivered[0], "misdelivered": got.misdelivered}
+        assert {key: count for key, count in counted.items() if count} == expected, name
+
+
+def test_empty_messages_without_a_router() -> None:
+    """Without a router all of them come, and go there and back."""
+    got = stream(NOWHERE, How.BATCHED, pairs=3, size=0, seconds=PATIENCE, count=5000)
+    assert got.delivered == got.sent == (5000,) * 3
+    assert got.lost == got.wrong == 0
+    assert round_trips(NOWHERE, size=0, count=10).quantiles[0] > 0
+
+
+def test_more_nodes_are_connected(tmp_path: Path) -> None:
+    """Nodes that do nothing have ids while others send, and are connected before them."""
+    with running(Master(tmp_path, "--port", "0")) as master:
+        place = Place(Wire.DISTNET, str(master.port), None)
+        got = stream(place, How.SINGLE, pairs=1, size=SIZE, seconds=PATIENCE, count=10, others=50)
+        assert got.delivered == (10,)
+        # The next one gets the lowest id that nobody has had.
+        with Kernel(("127.0.0.1", master.port)) as node:
+            assert node.read_id() == 52
 
 
 def test_what_is_no_message_is_an_error() -> None:
@@ -241,3 +349,35 @@ def test_every_message_is_accounted_for(smoke: tuple[str, Report]) -> None:
         assert 0 < each.counts["sent"] == each.counts["delivered"], each
         assert not each.counts["lost"]
         assert not each.figures.get("lost or wrong", 0) and not each.figures.get("wrong", 0), each
+
+
+def test_the_default_pace_is_measured(tmp_path: Path) -> None:
+    """Ours and the toy that it replaces are measured, and ours splits nothing."""
+    if shutil.which(NATS) is None:
+        pytest.skip("no nats-server here")
+    chosen = ("batched, 8 pairs, 1024", "free, 1024 bytes", "a QEMU reads, and stands still")
+    words = [f"--cases={name}" for name in chosen]
+    markdown, report = measured_in(tmp_path, "paced", *words)
+    assert not report.failures
+    lines = lines_of(markdown)
+    assert lines[0][2:5] == [PACED.name, PACED_PURE.name, TOY.name]
+    assert len({line[0] for line in lines[2:]}) == len(chosen)
+    for line in lines[2:]:
+        assert "-" not in line[2:5], line
+    split = [line for line in lines if line[1] == SPLIT]
+    assert len(split) == 2
+    assert {each.rstrip(BOUND) for line in split for each in line[2:4]} == {"0"}
+    assert (tmp_path / "paced-size.svg").exists()
+
+
+def test_the_toy_prints(tmp_path: Path) -> None:
+    """The toy that prints tells of each message, the other of none."""
+    for contestant, expected in ((TOY, False), (TOY_PRINTING, True)):
+        said = tmp_path / contestant.name
+        with started(contestant) as place:
+            got = stream(place, How.SINGLE, pairs=1, size=SIZE, seconds=PATIENCE, count=COUNT)
+            assert place.pid is not None
+            said.write_bytes(Path(f"/proc/{place.pid}/fd/1").read_bytes())
+        assert got.delivered == (COUNT,)
+        # Of a hundred messages: it writes what fills its buffer.
+        assert (b"sent to" in said.read_bytes()) is expected
