@@ -11,13 +11,10 @@ from typing import Any, Final
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from distnet.gateway.backoff import Backoff
 from distnet.gateway.channel import Channel, Message, pair
+from distnet.gateway.restarts import Restarts
 from distnet.sockets.descriptor import Descriptor
 
-FIRST_SECONDS: Final = 0.1
-MOST_SECONDS: Final = 10.0
-"""How long until it is started again; doubled each time that it did not run for longer."""
 ANSWER_SECONDS: Final = 5.0
 """How long it has to answer."""
 END_SECONDS: Final = 2.0
@@ -63,9 +60,7 @@ class Forker(Descriptor):
         self._gone = gone
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
-        self._backoff = Backoff(FIRST_SECONDS, MOST_SECONDS)
-        self._began = 0.0
-        self._later: Any = None
+        self._restarts = Restarts(reactor, "what forks guests' processes", self.start)
         self._unanswered = 0
         self._deadline: Any = None
 
@@ -76,12 +71,11 @@ class Forker(Descriptor):
 
     def start(self) -> None:
         """Start it."""
-        self._later = None
-        self._began = self._reactor.seconds()
+        self._restarts.begun()
         try:
             ours, its = pair()
         except OSError as error:
-            self._fail("cannot be started", error.strerror or str(error))
+            self._restarts.later("cannot be started", error.strerror or str(error))
             return
         try:
             with its:
@@ -90,7 +84,7 @@ class Forker(Descriptor):
                 )
         except OSError as error:
             ours.close()
-            self._fail("cannot be started", error.strerror or str(error))
+            self._restarts.later("cannot be started", error.strerror or str(error))
             return
         self._channel = Channel(ours)
         self.want_to_read(True)
@@ -98,9 +92,7 @@ class Forker(Descriptor):
 
     def stop(self) -> None:
         """End it, for good."""
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None
+        self._restarts.stop()
         self._end()
 
     def ask(self, words: Message, *descriptors: int) -> bool:
@@ -153,7 +145,7 @@ class Forker(Descriptor):
     def _has_ended(self) -> None:
         status = self._end()
         self._gone()
-        self._fail("has ended", f"status {status}")
+        self._restarts.later("has ended", f"status {status}")
 
     def _end(self) -> int | None:
         process, self._process = self._process, None
@@ -171,15 +163,3 @@ class Forker(Descriptor):
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
-
-    def _fail(self, what: str, why: str) -> None:
-        if self._reactor.seconds() - self._began > MOST_SECONDS:
-            self._backoff.reset()
-        seconds = self._backoff.next()
-        _log.error(
-            "what forks guests' processes {what} ({why}), and is started again in {seconds:g} s",
-            what=what,
-            why=why,
-            seconds=seconds,
-        )
-        self._later = self._reactor.callLater(seconds, self.start)

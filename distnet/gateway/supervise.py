@@ -17,15 +17,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from distnet.gateway import libslirp
-from distnet.gateway.backoff import Backoff
 from distnet.gateway.cli import CONSOLE_DESCRIPTOR, forwards_of
 from distnet.gateway.hostforward import check_forwards
+from distnet.gateway.restarts import Restarts
 from distnet.processes import signal_name
 from distnet.sockets.quiet import QuietFactory
 
-FIRST_SECONDS: Final = 0.1
-MOST_SECONDS: Final = 10.0
-"""How long until it is started again; doubled each time that it did not run for longer."""
 STOP_SECONDS: Final = 5.0
 """How long it has to end, until it is killed."""
 MAX_LINE: Final = 4096
@@ -54,10 +51,8 @@ class GatewayProcess(Service):
             sys.executable, "-m", "distnet.cli", "gateway", "--supervised", *words
         ]  # fmt: skip
         self._console = QuietFactory(make_console)
-        self._backoff = Backoff(FIRST_SECONDS, MOST_SECONDS)
+        self._restarts = Restarts(reactor, "gateway: it", self._start)
         self._process: Any = None
-        self._started = 0.0
-        self._later: Any = None
         self._kill: Any = None
         self._ended: Deferred[None] | None = None
 
@@ -76,9 +71,7 @@ class GatewayProcess(Service):
     def stopService(self) -> Deferred[None] | None:
         """End the gateway, and start it no more; fires when it has ended."""
         super().stopService()
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None
+        self._restarts.stop()
         if self._process is None:
             return None
         self._ended = Deferred()
@@ -87,10 +80,9 @@ class GatewayProcess(Service):
         return self._ended
 
     def _start(self) -> None:
-        self._later = None
         if not self.running:
             return
-        self._started = self._reactor.seconds()
+        self._restarts.begun()
         try:
             ours, its = socket.socketpair()
             with ours, its:
@@ -104,7 +96,7 @@ class GatewayProcess(Service):
                 )
         except OSError as error:
             # No descriptor, process or memory is left, or it may not be run: that may pass.
-            self._start_later("cannot be started", error.strerror or str(error))
+            self._restarts.later("cannot be started", error.strerror or str(error))
 
     def _signal(self, number: int) -> None:
         if self._process is not None:
@@ -118,19 +110,7 @@ class GatewayProcess(Service):
         if self._ended is not None:
             self._ended.callback(None)
             return
-        self._start_later("has ended", why)
-
-    def _start_later(self, what: str, why: str) -> None:
-        if self._reactor.seconds() - self._started > MOST_SECONDS:
-            self._backoff.reset()
-        seconds = self._backoff.next()
-        _log.error(
-            "gateway: it {what} ({why}), and is started again in {seconds:g} s",
-            what=what,
-            why=why,
-            seconds=seconds,
-        )
-        self._later = self._reactor.callLater(seconds, self._start)
+        self._restarts.later("has ended", why)
 
 
 class _Lines(ProcessProtocol):

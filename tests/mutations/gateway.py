@@ -344,8 +344,8 @@ MUTATIONS = (
     Mutation(
         "gateway-is-not-started-again",
         "restart with backoff; the switch lives on",
-        "GatewayProcess._start_later",
-        "self._later = self._reactor.callLater(seconds, self._start)",
+        "GatewayProcess._has_ended",
+        'self._restarts.later("has ended", why)',
         "",
         ("test_the_gateway_is_started_again",),
     ),
@@ -427,8 +427,8 @@ MUTATIONS = (
     Mutation(
         "gateway-killed-for-good",
         "the gateway killed in the middle: new connections to the master work",
-        "GatewayProcess._start_later",
-        "self._later = self._reactor.callLater(seconds, self._start)",
+        "GatewayProcess._has_ended",
+        'self._restarts.later("has ended", why)',
         "",
         ("test_the_gateway_is_killed_meanwhile",),
     ),

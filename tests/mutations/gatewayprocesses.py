@@ -129,8 +129,8 @@ MUTATIONS = (
     Mutation(
         "zygote-is-not-started-again",
         "what forks is started again",
-        "Forker._fail",
-        "self._later = self._reactor.callLater(seconds, self.start)",
+        "Forker._has_ended",
+        'self._restarts.later("has ended", f"status {status}")',
         "pass",
         ("ForkerTests.test_started_again",),
     ),

@@ -30,8 +30,9 @@ from distnet.gateway.children import (
     Children,
     What,
 )
-from distnet.gateway.forker import ANSWER_SECONDS, FIRST_SECONDS
+from distnet.gateway.forker import ANSWER_SECONDS
 from distnet.gateway.merge import LONGEST_BATCH, frames_of
+from distnet.gateway.restarts import FIRST_SECONDS
 from distnet.gateway.state import Flow
 from tests.unit.gateway.limits import no_descriptor_left, open_descriptors
 from tests.unit.gateway.reactors import Turning

@@ -15,8 +15,9 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.gateway.channel import Message, pair
-from distnet.gateway.forker import ANSWER_SECONDS, FIRST_SECONDS, MALLOC, Forker
+from distnet.gateway.forker import ANSWER_SECONDS, MALLOC, Forker
 from distnet.gateway.forward import make_listener
+from distnet.gateway.restarts import FIRST_SECONDS
 from tests.daemons import PATIENCE
 from tests.unit.gateway.limits import open_descriptors
 from tests.unit.gateway.reactors import Turning

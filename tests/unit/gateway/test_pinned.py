@@ -6,7 +6,7 @@ from typing import Any
 
 from distnet.gateway.channel import Message
 from distnet.gateway.children import MOST_UNPROVEN, MOST_UNPROVEN_SECONDS, UNPROVEN_SECONDS
-from distnet.gateway.forker import FIRST_SECONDS
+from distnet.gateway.restarts import FIRST_SECONDS
 from tests.unit.gateway.test_children import ChildrenTestCase, mac
 
 MAC = mac(0x7000)

@@ -15,7 +15,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.gateway import libslirp
-from distnet.gateway.supervise import FIRST_SECONDS, MOST_SECONDS, GatewayProcess
+from distnet.gateway.restarts import FIRST_SECONDS, MOST_SECONDS
+from distnet.gateway.supervise import GatewayProcess
 from tests.unit.gateway.limits import no_descriptor_left
 
 
