@@ -80,7 +80,7 @@ class Guest:
     def segment(
         self, frame: bytes, address: bytes, port: int, flags: int, start: int, end: int, ack: int, /
     ) -> None:
-        """Hand libslirp a segment for the master: see L{distnet.gateway.frames.Segment}."""
+        """Hand libslirp a segment for the master: see L{distnet.gateway.segments.Segment}."""
 
     def abort_all(self, why: str, to_guest: bool) -> None:
         """End all connections to the master; C{to_guest}: the guest is to know."""

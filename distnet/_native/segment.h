@@ -1,6 +1,6 @@
 /*
  * TCP segments in Ethernet frames of one guest and of libslirp, and what is made of some. No I/O.
- * distnet/gateway/frames.py and merge.py define all of it.
+ * distnet/gateway/segments.py, frames.py and merge.py define all of it.
  */
 #ifndef DISTNET_SEGMENT_H
 #define DISTNET_SEGMENT_H

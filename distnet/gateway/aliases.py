@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from distnet.gateway.frames import ACK, IPV4, SYN, ends_of
+from distnet.gateway.packets import IPV4
+from distnet.gateway.segments import ACK, SYN, ends_of
 from distnet.guestnet import Plan
 
 MOST_ALIASES: Final = 256

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from distnet.gateway.frames import IPV4, checksum, mac_of
+from distnet.gateway.packets import IPV4, checksum, ipv4_header, mac_of, whole_packet
 from distnet.guestnet import Plan
 
 _SHORTEST: Final = 60
@@ -19,7 +19,6 @@ _ARP_REPLY: Final = b"\x08\x06\x00\x01\x08\x00\x06\x04\x00\x02"
 _ARP_END: Final = 42
 _EVERYBODY: Final = b"\xff" * 6
 
-_IP: Final = 14
 _IP_SIZE: Final = 20
 _ICMP: Final = 1
 _ICMP_SIZE: Final = 8
@@ -29,7 +28,6 @@ _DO_NOT_FRAGMENT: Final = 0x4000
 _MORE: Final = 0x2000
 _OFFSET: Final = 0x1FFF
 _LONGEST: Final = 65535
-_TTL: Final = 64
 
 
 class Answers:
@@ -91,29 +89,20 @@ class Answers:
         own = frame[30:34]
         if own not in self._replies or frame[12:14] != IPV4 or frame[23] != _ICMP:
             return None
-        size = (frame[_IP] & 15) * 4
-        end = _IP + int.from_bytes(frame[16:18])
-        start = _IP + size
-        if (
-            frame[_IP] >> 4 != 4
-            or size < _IP_SIZE
-            or not start < end <= len(frame)
-            or checksum(frame[_IP:start]) != b"\0\0"
-            or frame[:6] not in self._macs
-            or not self._can_be_answered(frame)
-        ):
+        packet = whole_packet(frame)
+        if packet is None or frame[:6] not in self._macs or not self._can_be_answered(frame):
+            return None
+        start, end = packet
+        if start == end:
             return None
         place = int.from_bytes(frame[20:22])
         icmp = _turned_round(frame[start:end], place)
         if icmp is None:
             return None
-        head = b"".join((
-            b"\x45", frame[15:16], (_IP_SIZE + len(icmp)).to_bytes(2), frame[18:20],
-            (place & (_DO_NOT_FRAGMENT | _MORE | _OFFSET)).to_bytes(2), bytes((_TTL, _ICMP)),
-            b"\0\0", own, frame[26:30],
-        ))  # fmt: skip
+        number, place = int.from_bytes(frame[18:20]), place & (_DO_NOT_FRAGMENT | _MORE | _OFFSET)
+        head = ipv4_header(own + frame[26:30], _ICMP, len(icmp), number, place, service=frame[15])
         ethernet = frame[6:12] + mac_of(own) + IPV4
-        return b"".join((ethernet, head[:10], checksum(head), head[12:], icmp))
+        return ethernet + head + icmp
 
     def _can_be_answered(self, frame: bytes) -> bool:
         """Whether the sender of a packet is one machine, and none of ours."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final
 
-from distnet.gateway.frames import checksum, mac_of
+from distnet.gateway.packets import IPV4, checksum, ipv4_header, mac_of, whole_packet
 
 BROADCAST_MAC: Final = b"\xff" * 6
 BROADCAST: Final = b"\xff" * 4
@@ -21,12 +21,9 @@ SERVER_PORT: Final = 67
 CLIENT_PORT: Final = 68
 
 _IP: Final = 14
-_IP_SIZE: Final = 20
 _UDP_SIZE: Final = 8
 _UDP: Final = 17
-_TTL: Final = 64
 _FRAGMENT: Final = 0x3FFF
-_IPV4: Final = b"\x08\x00"
 
 _FIXED: Final = struct.Struct("!BBBB4sHH4s4s4s4s16s64s128s")
 """op, htype, hlen, hops, xid, secs, flags, ciaddr, yiaddr, siaddr, giaddr, chaddr, sname, file."""
@@ -117,7 +114,7 @@ class Request:
 
 def asks(frame: bytes, servers: frozenset[bytes]) -> bool:
     """Whether a frame is for a server of BOOTP or DHCP that has one of some addresses."""
-    if frame[30:34] not in servers or frame[23] != _UDP or frame[12:14] != _IPV4:
+    if frame[30:34] not in servers or frame[23] != _UDP or frame[12:14] != IPV4:
         return False
     start = _IP + (frame[_IP] & 15) * 4
     return frame[start + 2 : start + 4] == b"\x00\x43" and not (
@@ -157,17 +154,10 @@ def read(frame: bytes) -> Request | Refused:
 
 def _payload(frame: bytes) -> bytes | None:
     """What is in a frame with UDP; None if it is broken."""
-    if len(frame) < _IP + _IP_SIZE:
+    packet = whole_packet(frame)
+    if packet is None:
         return None
-    size, end = (frame[_IP] & 15) * 4, _IP + int.from_bytes(frame[16:18])
-    start = _IP + size
-    if (
-        frame[_IP] >> 4 != 4
-        or size < _IP_SIZE
-        or not start + _UDP_SIZE <= end <= len(frame)
-        or checksum(frame[_IP:start]) != b"\0\0"
-    ):
-        return None
+    start, end = packet
     length = int.from_bytes(frame[start + 4 : start + 6])
     if not _UDP_SIZE <= length <= end - start:
         return None
@@ -249,10 +239,8 @@ def reply(
     udp = struct.pack("!HHHH", SERVER_PORT, CLIENT_PORT, _UDP_SIZE + len(message), 0) + message
     its_sum = _udp_checksum(server + target, udp)
     udp = udp[:6] + (its_sum if its_sum != b"\0\0" else b"\xff\xff") + udp[8:]
-    head = struct.pack("!BBHHHBBH", 0x45, 0, _IP_SIZE + len(udp), 0, 0, _TTL, _UDP, 0)
-    head += server + target
-    head = head[:10] + checksum(head) + head[12:]
-    ethernet = (request.mac if alone else BROADCAST_MAC) + mac_of(server) + _IPV4
+    head = ipv4_header(server + target, _UDP, len(udp))
+    ethernet = (request.mac if alone else BROADCAST_MAC) + mac_of(server) + IPV4
     return b"".join((ethernet, head, udp))
 
 

@@ -14,9 +14,9 @@ from typing import Final, NoReturn, Protocol
 
 from distnet.gateway.channel import Channel, Message
 from distnet.gateway.forward import Forward
-from distnet.gateway.frames import Segment
 from distnet.gateway.libslirp import Network
 from distnet.gateway.loop import Loop
+from distnet.gateway.segments import Segment
 
 BATCHES_AT_ONCE: Final = 4
 """Batches of frames that are read before libslirp has its turn."""

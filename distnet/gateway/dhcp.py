@@ -23,8 +23,8 @@ from distnet.gateway.bootp import (
     read,
     reply,
 )
-from distnet.gateway.frames import mac_of
 from distnet.gateway.leases import Leases
+from distnet.gateway.packets import mac_of
 from distnet.guestnet import Plan
 
 LEASE_SECONDS: Final = 24 * 3600

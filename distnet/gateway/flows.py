@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from distnet.gateway.frames import RST, bare_segment, ends_of
 from distnet.gateway.resets import reset_for
+from distnet.gateway.segments import RST, bare_segment, ends_of
 from distnet.guestnet import Plan
 
 MOST_CONNECTIONS: Final = 64

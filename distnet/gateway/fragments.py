@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Final
 
-from distnet.gateway.frames import checksum
+from distnet.gateway.packets import checksum
 
 MOST_DATAGRAMS: Final = 16
 """How many incomplete datagrams are kept; the one that got nothing for longest goes first."""

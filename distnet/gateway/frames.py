@@ -1,4 +1,5 @@
-"""What the gateway needs to know of a frame: whose it is, and whether it is for us. No I/O.
+"""
+What the gateway needs to know of a frame: whose it is, and whether it is for us. No I/O.
 
 Ethernet II, ARP (RFC 826), IPv4 (RFC 791), TCP (RFC 9293), DHCP's ports (RFC 2131).
 """
@@ -8,28 +9,29 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from enum import StrEnum
-from ipaddress import IPv4Address
 from typing import Final, NamedTuple
 
+from distnet.gateway.packets import IPV4, mac_of
+from distnet.gateway.segments import (
+    ACK,
+    FIN,
+    RST,
+    SYN,
+    Progress,
+    Segment,
+    bare_segment,
+    read_segment,
+)
 from distnet.guestnet import Plan
 
 LONGEST: Final = 1536
 """Bytes of a frame of zCore's, whose MTU of 1536 counts the Ethernet header."""
-
-FIN: Final = 1
-SYN: Final = 2
-RST: Final = 4
-ACK: Final = 16
-
-IPV4: Final = b"\x08\x00"
-"""The EtherType of IPv4, as frames have it."""
 
 _HEADER_SIZE: Final = 14
 _ARP: Final = b"\x08\x06"
 _ARP_HEAD: Final = struct.Struct("!HHBBH")
 _ARP_IPV4: Final = (1, 0x0800, 6, 4)
 _ARP_SIZE: Final = 28
-_TCP_HEAD: Final = struct.Struct("!HHIIBB")
 _IPV4_SIZE: Final = 20
 _TCP_SIZE: Final = 20
 _TCP: Final = 6
@@ -63,71 +65,6 @@ class Refusal(StrEnum):
     DUPLICATE = "from a machine with an address of ours"
 
 
-class Segment(NamedTuple):
-    """
-    A TCP segment.
-
-    @ivar address: the guest's, in 4 bytes.
-    @ivar port: the guest's.
-    @ivar flags: L{FIN}, L{SYN}, L{RST}, L{ACK}.
-    @ivar start: its sequence number.
-    @ivar end: the sequence number after all that it has.
-    @ivar ack: the sequence number that its sender expects next.
-    """
-
-    address: bytes
-    port: int
-    flags: int
-    start: int
-    end: int
-    ack: int
-
-
-class Progress:
-    """
-    How far a connection of a guest's to the master has come, by the segments that passed.
-
-    @ivar address: the guest's, in 4 bytes.
-    @ivar port: the guest's.
-    @ivar from_guest: the sequence number after all that the guest has sent.
-    @ivar from_master: the sequence number after all that libslirp has sent to it.
-    """
-
-    def __init__(self, first: Segment) -> None:
-        """
-        @param first: the guest's first segment after its SYN.
-        """
-        self.address, self.port = first.address, first.port
-        self.from_guest, self.from_master = first.end, first.ack
-        self._begin = first.start
-        self._given = first.ack
-
-    @property
-    def all_sent(self) -> bool:
-        """Whether all that was given to libslirp has left as segments."""
-        return self.from_master == self._given
-
-    def give(self, size: int) -> None:
-        """Bytes are given to libslirp for the guest."""
-        self._given = (self._given + size) % _SEQUENCES
-
-    def guest_sent(self, segment: Segment) -> None:
-        """A segment has come from the guest."""
-        end = segment.end
-        if 0 < (end - self.from_guest) % _SEQUENCES < _SEQUENCES // 2:
-            self.from_guest = end
-
-    def master_sent(self, segment: Segment) -> None:
-        """libslirp sends a segment to the guest, perhaps again."""
-        end = segment.end
-        if 0 < (end - self.from_master) % _SEQUENCES < _SEQUENCES // 2:
-            self.from_master = end
-
-    def begins_anew(self, segment: Segment) -> bool:
-        """Whether a segment from the guest is of another connection: it was started again."""
-        return bool(segment.flags & SYN) and segment.end != self._begin
-
-
 class Seen(NamedTuple):
     """
     A frame from the switch.
@@ -146,31 +83,6 @@ class Seen(NamedTuple):
     segment: Segment | None = None
     dhcp: bool = False
     is_fragment: bool = False
-
-
-def mac_of(address: bytes) -> bytes:
-    """The MAC address that libslirp gives to an IPv4 address of its own."""
-    return b"\x52\x55" + address
-
-
-def show_address(address: bytes) -> str:
-    """An IPv4 address as people write it."""
-    return str(IPv4Address(address))
-
-
-def segment_of(frame: bytes) -> Segment | None:
-    """The TCP segment in a frame of a guest's, wherever it goes; None if there is none whole."""
-    size = (frame[14] & 15) * 4 if len(frame) >= _PLAIN_TCP_SIZE else 0
-    start, total = _HEADER_SIZE + size, int.from_bytes(frame[16:18])
-    if (
-        size < _IPV4_SIZE
-        or frame[12:14] != IPV4
-        or frame[23] != _TCP
-        or int.from_bytes(frame[20:22]) & _MORE_FRAGMENTS_AND_OFFSET
-        or total > len(frame) - _HEADER_SIZE
-    ):
-        return None
-    return _segment(frame, start, total - size, frame[26:30])
 
 
 class Lens:
@@ -288,7 +200,7 @@ class Lens:
             return Seen(mac, source, Refusal.FORBIDDEN)
         segment = None
         if protocol == _TCP and target == self._master:
-            segment = _segment(frame, start, total - size, source)
+            segment = read_segment(frame, start, total - size, source)
             if segment is None:
                 return Seen(mac, source, Refusal.BROKEN)
         return Seen(mac, source, None, segment, is_dhcp)
@@ -367,54 +279,3 @@ class Lens:
         ethernet = mac + mac_of(self._master)
         addresses, ports = self._master + progress.address, (self.plan.port, progress.port)
         return bare_segment(ethernet, addresses, ports, (sequence, progress.from_guest), flags)
-
-
-def ends_of(frame: bytes, start: int) -> bytes:
-    """
-    Where a packet of TCP or UDP comes from and where it goes: address and port of each, 12 bytes.
-
-    @param frame: with IPv4.
-    @param start: where the header with the ports begins.
-    """
-    return frame[26:30] + frame[start : start + 2] + frame[30:34] + frame[start + 2 : start + 4]
-
-
-def bare_segment(
-    ethernet: bytes, addresses: bytes, ports: tuple[int, int], numbers: tuple[int, int], flags: int
-) -> bytes:
-    """
-    A frame with a segment that has no data.
-
-    @param ethernet: both MAC addresses, 12 bytes.
-    @param addresses: both of IPv4, 8 bytes.
-    @param ports: of who sends it, and to whom.
-    @param numbers: its sequence number, and what it acknowledges.
-    @param flags: L{FIN}, L{SYN}, L{RST}, L{ACK}.
-    """
-    tcp = _TCP_HEAD.pack(*ports, *numbers, 5 << 4, flags) + bytes(6)
-    pseudo = addresses + struct.pack("!HH", _TCP, len(tcp))
-    tcp = tcp[:16] + checksum(pseudo + tcp) + tcp[18:]
-    head = struct.pack("!BBHHHBBH", 0x45, 0, _IPV4_SIZE + len(tcp), 0, 0, 64, _TCP, 0)
-    head += addresses
-    head = head[:10] + checksum(head) + head[12:]
-    return ethernet + IPV4 + head + tcp
-
-
-def checksum(data: bytes) -> bytes:
-    """The internet checksum, RFC 1071, of an even number of bytes."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total > 0xFFFF:
-        total = (total & 0xFFFF) + (total >> 16)
-    return (total ^ 0xFFFF).to_bytes(2)
-
-
-def _segment(frame: bytes, start: int, size: int, address: bytes) -> Segment | None:
-    """The segment of a guest's in some bytes of a frame; None if it is not whole."""
-    if size < _TCP_SIZE:
-        return None
-    port, _, sequence, ack, offset, flags = _TCP_HEAD.unpack_from(frame, start)
-    length = size - (offset >> 4) * 4
-    if length < 0 or length > size - _TCP_SIZE:
-        return None
-    length += bool(flags & SYN) + bool(flags & FIN)
-    return Segment(address, port, flags, sequence, (sequence + length) % _SEQUENCES, ack)

@@ -27,12 +27,13 @@ from distnet.gateway.dnsmessage import frame_to
 from distnet.gateway.flows import Excess, Flows
 from distnet.gateway.forward import Forward, path_of
 from distnet.gateway.fragments import Fragments
-from distnet.gateway.frames import SYN, Lens, Refusal
+from distnet.gateway.frames import Lens, Refusal
 from distnet.gateway.hostforward import HostForward
 from distnet.gateway.hostports import HostPorts
 from distnet.gateway.merge import LONGEST_BATCH, frames_of
 from distnet.gateway.outside import Outside
 from distnet.gateway.resets import reset_for
+from distnet.gateway.segments import SYN
 from distnet.guestnet import PLAN
 from distnet.mac import format_mac
 from distnet.once import Once

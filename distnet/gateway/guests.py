@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address
 from typing import Final
 
-from distnet.gateway.frames import show_address
+from distnet.gateway.packets import show_address
 from distnet.guestnet import ZCORE_FIRST, ZCORE_KERNELS, Plan
 from distnet.mac import format_mac
 from distnet.once import Once

@@ -16,10 +16,12 @@ from distnet.gateway.child import Child
 from distnet.gateway.children import Children
 from distnet.gateway.dhcp import DhcpServer
 from distnet.gateway.forwarded import Forwarded
-from distnet.gateway.frames import ACK, IPV4, RST, SYN, Lens, Refusal, Seen, Segment, segment_of
+from distnet.gateway.frames import Lens, Refusal, Seen
 from distnet.gateway.guests import Guest, Notes
 from distnet.gateway.leases import Leases
+from distnet.gateway.packets import IPV4
 from distnet.gateway.resets import reset_for
+from distnet.gateway.segments import ACK, RST, SYN, Segment, segment_of
 from distnet.gateway.stale import Stale
 from distnet.gateway.state import Flow
 from distnet.gateway.turns import Turns

@@ -11,7 +11,8 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from distnet.gateway.frames import ACK, LONGEST, Segment
+from distnet.gateway.frames import LONGEST
+from distnet.gateway.segments import ACK, Segment
 
 MOST_IN_BATCH: Final = 24
 """Frames; they fit into one packet of TCP/IP together."""

@@ -16,9 +16,9 @@ from typing import Any, Final
 from distnet.gateway.channel import Channel, Message, decoded, encoded
 from distnet.gateway.datapath import Rest
 from distnet.gateway.forward import Forward
-from distnet.gateway.frames import SYN, Segment
 from distnet.gateway.libslirp import Network
 from distnet.gateway.loop import Loop
+from distnet.gateway.segments import SYN, Segment
 from distnet.guestnet import PLAN
 
 _REASONS: Final = {0: "no switch", -1: "full"}

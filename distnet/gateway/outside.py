@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Final
 
 from distnet.gateway.flows import parse_connection_info
-from distnet.gateway.frames import RST, ends_of, mac_of
+from distnet.gateway.packets import mac_of
 from distnet.gateway.resets import NUMBERS_APART, question
+from distnet.gateway.segments import RST, ends_of
 from distnet.guestnet import Plan
 
 MOST_UNANSWERED: Final = 5

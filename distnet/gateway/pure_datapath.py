@@ -13,11 +13,12 @@ from distnet.address import TcpAddress, UnixAddress
 from distnet.gateway.channel import Channel, Message
 from distnet.gateway.datapath import BATCHES_AT_ONCE, Rest
 from distnet.gateway.forward import Forward
-from distnet.gateway.frames import RST, SYN, Lens, Progress, Segment
+from distnet.gateway.frames import Lens
 from distnet.gateway.guests import Guest
 from distnet.gateway.loop import Loop, Timer
 from distnet.gateway.merge import LONGEST_BATCH, frames_of, merged
 from distnet.gateway.relay import Relay
+from distnet.gateway.segments import RST, SYN, Progress, Segment
 from distnet.gateway.stack import Stack
 from distnet.guestnet import PLAN
 

@@ -10,9 +10,9 @@ from typing import Final
 from distnet.address import TcpAddress, UnixAddress
 from distnet.gateway.backoff import Backoff
 from distnet.gateway.dial import Dial
-from distnet.gateway.frames import Progress
 from distnet.gateway.guests import Guest
 from distnet.gateway.loop import Loop, Timer
+from distnet.gateway.segments import Progress
 from distnet.once import Once
 from distnet.wire import MAX_ID_DIGITS
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from distnet.gateway.frames import ACK, FIN, IPV4, RST, SYN, bare_segment
+from distnet.gateway.packets import IPV4
+from distnet.gateway.segments import ACK, FIN, RST, SYN, bare_segment
 
 NUMBERS_APART: Final = 1 << 30
 """

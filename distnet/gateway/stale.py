@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from distnet.gateway.frames import mac_of
+from distnet.gateway.packets import mac_of
 from distnet.gateway.resets import NUMBERS_APART, question
 from distnet.gateway.state import Flow, State
 

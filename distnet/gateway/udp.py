@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from distnet.gateway.frames import IPV4, checksum, mac_of
+from distnet.gateway.packets import IPV4, checksum, ipv4_header, mac_of
 
 MOST_WHOLE: Final = 1472
 """Bytes of data in the largest datagram that needs no fragments."""
@@ -16,7 +16,6 @@ MOST_WHOLE: Final = 1472
 PROTOCOL: Final = 17
 HEAD: Final = struct.Struct("!4H")
 """Both ports, the length with this head, and the checksum."""
-_IPV4_SIZE: Final = 20
 _DO_NOT_FRAGMENT: Final = 0x4000
 _MORE: Final = 0x2000
 _MOST_IN_FRAME: Final = 1480
@@ -49,21 +48,16 @@ def frames_to(
     ethernet, addresses = mac + mac_of(here) + IPV4, here + address
     if size <= _MOST_IN_FRAME:
         # Never in fragments, so that its identification can be the same as all others'.
-        return [ethernet + _head(size, 0, _DO_NOT_FRAGMENT, addresses) + udp]
+        return [ethernet + ipv4_header(addresses, PROTOCOL, size, 0, _DO_NOT_FRAGMENT) + udp]
     return [
         ethernet
-        + _head(
+        + ipv4_header(
+            addresses,
+            PROTOCOL,
             len(part := udp[start : start + _MOST_IN_FRAME]),
             number,
             start // 8 | (_MORE if start + _MOST_IN_FRAME < size else 0),
-            addresses,
         )
         + part
         for start in range(0, size, _MOST_IN_FRAME)
     ]
-
-
-def _head(size: int, number: int, place: int, addresses: bytes) -> bytes:
-    head = struct.pack("!BBHHHBBH", 0x45, 0, _IPV4_SIZE + size, number, place, 64, PROTOCOL, 0)
-    head += addresses
-    return head[:10] + checksum(head) + head[12:]

@@ -10,8 +10,10 @@ from random import Random
 
 import pytest
 
-from distnet.gateway.frames import ACK, FIN, IPV4, LONGEST, RST, SYN, Lens, Progress, Segment
+from distnet.gateway.frames import LONGEST, Lens
 from distnet.gateway.merge import MOST_IN_BATCH, _outdoes, batch_of, merged
+from distnet.gateway.packets import IPV4
+from distnet.gateway.segments import ACK, FIN, RST, SYN, Progress, Segment
 from distnet.guestnet import PLAN, Plan
 from tests.fuzzing import built
 from tests.gateways import gateway_mac, packed

@@ -69,7 +69,7 @@ TWINS = frozenset(
     Path("distnet/gateway", f"{name}.py")
     for name in (
         "dial", "flows", "forward", "frames", "libslirp", "loop", "merge", "pure_datapath", "relay",
-        "stack",
+        "segments", "stack",
     )
 )  # fmt: skip
 """

@@ -78,7 +78,7 @@ BESIDE_NATIVE = frozenset(
     for name in (
         "__init__", "_slirpffi", "aliases", "backoff", "channel", "datagrams", "datapath", "dns",
         "dnsmessage", "fragments", "guest_process", "guests", "hostforward", "hostports",
-        "native_datapath", "outside", "resets", "udp", "zygote",
+        "native_datapath", "outside", "packets", "resets", "udp", "zygote",
     )
 )  # fmt: skip
 """What a guest's process has in Python, native or not."""

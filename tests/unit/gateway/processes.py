@@ -11,11 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.gateway import pure_datapath
 from distnet.gateway.channel import Channel, Message, pair
-from distnet.gateway.frames import ACK, SYN, Progress
 from distnet.gateway.guest_process import GuestProcess
 from distnet.gateway.guests import Guest
 from distnet.gateway.merge import batch_of
 from distnet.gateway.pure_datapath import PureDatapath
+from distnet.gateway.segments import ACK, SYN, Progress
 from tests.gateways import FrameGuest
 from tests.unit.gateway.loops import ClockLoop
 

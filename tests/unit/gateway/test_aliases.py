@@ -7,7 +7,8 @@ from collections.abc import Callable
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.gateway.aliases import MOST_ALIASES, Aliases
-from distnet.gateway.frames import ACK, SYN, bare_segment, checksum
+from distnet.gateway.packets import checksum
+from distnet.gateway.segments import ACK, SYN, bare_segment
 from distnet.guestnet import PLAN
 from tests.gateways import packed
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.gateway.answers import Answers
-from distnet.gateway.frames import checksum
+from distnet.gateway.packets import checksum
 from distnet.guestnet import PLAN
 from tests.gateways import FrameGuest, cut, gateway_mac, packed
 

@@ -10,9 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from distnet.gateway import datagrams
 from distnet.gateway.datagrams import Datagrams
 from distnet.gateway.fragments import Fragments
-from distnet.gateway.frames import checksum
 from distnet.gateway.hostforward import parse_forwards
 from distnet.gateway.loop import Loop
+from distnet.gateway.packets import checksum
 from distnet.gateway.udp import MOST_WHOLE, frames_to
 from distnet.guestnet import PLAN
 from tests.gateways import FrameGuest, gateway_mac, packed

@@ -18,8 +18,8 @@ from distnet.gateway.dhcp import (
     PROBES_EACH,
     DhcpServer,
 )
-from distnet.gateway.frames import checksum, mac_of
 from distnet.gateway.leases import DECLINED_SECONDS, Leases
+from distnet.gateway.packets import checksum, mac_of
 from distnet.gateway.places import SAFE_SECONDS
 from distnet.gateway.state import State
 from distnet.guestnet import PLAN

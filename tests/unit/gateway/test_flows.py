@@ -19,8 +19,8 @@ from distnet.gateway.flows import (
     Socket,
     parse_connection_info,
 )
-from distnet.gateway.frames import ACK, RST, SYN
 from distnet.gateway.resets import reset_for
+from distnet.gateway.segments import ACK, RST, SYN
 from distnet.guestnet import PLAN
 from tests.gateways import FrameGuest, gateway_mac, packed
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.gateway.fragments import MOST_BYTES, MOST_DATAGRAMS, MOST_SECONDS, Fragments
-from distnet.gateway.frames import checksum
+from distnet.gateway.packets import checksum
 from tests.gateways import FrameGuest, cut
 
 MORE = 0x2000

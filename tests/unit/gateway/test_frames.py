@@ -9,19 +9,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from distnet.gateway.fragments import Fragments
-from distnet.gateway.frames import (
-    ACK,
-    FIN,
-    LONGEST,
-    RST,
-    SYN,
-    Lens,
-    Progress,
-    Refusal,
-    Seen,
-    Segment,
-    checksum,
-)
+from distnet.gateway.frames import LONGEST, Lens, Refusal, Seen
+from distnet.gateway.packets import checksum
+from distnet.gateway.segments import ACK, FIN, RST, SYN, Progress, Segment
 from distnet.guestnet import PLAN
 from tests.gateways import FrameGuest, cut, gateway_mac, packed
 

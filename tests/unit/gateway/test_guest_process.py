@@ -6,7 +6,7 @@ import os
 from typing import NoReturn, cast
 
 from distnet.gateway.flows import Admission, Excess
-from distnet.gateway.frames import ACK, SYN, Lens
+from distnet.gateway.frames import Lens
 from distnet.gateway.guest_process import LOOK_SECONDS
 from distnet.gateway.merge import batch_of
 from distnet.gateway.outside import MOST_UNANSWERED
@@ -14,6 +14,7 @@ from distnet.gateway.pure_datapath import (
     IDLE_SECONDS,
 )
 from distnet.gateway.resets import reset_for
+from distnet.gateway.segments import ACK, SYN
 from distnet.guestnet import PLAN
 from tests.gateways import FrameGuest, gateway_mac, packed
 from tests.unit.gateway.processes import ADDRESSES, MAC, GuestProcessTestCase, Slirp

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from distnet.gateway.frames import ACK, FIN, LONGEST, RST, SYN, Lens, checksum
+from distnet.gateway.frames import LONGEST, Lens
 from distnet.gateway.merge import LONGEST_BATCH, MOST_IN_BATCH, batch_of, frames_of, merged
+from distnet.gateway.packets import checksum
+from distnet.gateway.segments import ACK, FIN, RST, SYN
 from distnet.guestnet import PLAN
 from tests.gateways import FrameGuest, packed
 

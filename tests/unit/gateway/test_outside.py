@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from distnet.gateway.frames import ACK, RST
 from distnet.gateway.outside import MOST_UNANSWERED, Outside
+from distnet.gateway.segments import ACK, RST
 from distnet.guestnet import PLAN
 from tests.gateways import FrameGuest, gateway_mac, packed
 

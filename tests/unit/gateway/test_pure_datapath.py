@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from distnet.gateway.frames import ACK, SYN, Lens
+from distnet.gateway.frames import Lens
 from distnet.gateway.pure_datapath import (
     DOUBT_SECONDS,
     MOST_MESSAGES,
     MOST_WAITING,
     SWITCH_GONE_SECONDS,
 )
+from distnet.gateway.segments import ACK, SYN
 from distnet.guestnet import PLAN
 from tests.gateways import FrameGuest, packed
 from tests.unit.gateway.processes import ADDRESSES, MAC, GuestProcessTestCase

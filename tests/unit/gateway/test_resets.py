@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from distnet.gateway.frames import ACK, FIN, RST, SYN, Lens, Segment, checksum
+from distnet.gateway.frames import Lens
+from distnet.gateway.packets import checksum
 from distnet.gateway.resets import question, reset_for
+from distnet.gateway.segments import ACK, FIN, RST, SYN, Segment
 from distnet.guestnet import PLAN
 from tests.gateways import FrameGuest, cut, gateway_mac, packed
 

@@ -14,9 +14,10 @@ from distnet.errors import PeerError
 from distnet.gateway import service, turns
 from distnet.gateway.budget import Budget
 from distnet.gateway.forwarded import ASK_SECONDS as LOOK_SECONDS
-from distnet.gateway.frames import ACK, FIN, IPV4, RST, SYN
 from distnet.gateway.hostforward import HostForward, parse_forwards
+from distnet.gateway.packets import IPV4
 from distnet.gateway.resets import question, reset_for
+from distnet.gateway.segments import ACK, FIN, RST, SYN
 from distnet.gateway.service import MOST_NAMED, MOST_WAYS_IN, GatewayService, Settings
 from distnet.gateway.stale import ASK_SECONDS, ASK_TIMES
 from distnet.gateway.state import Flow, State

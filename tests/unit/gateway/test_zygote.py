@@ -19,9 +19,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from distnet._native import SWITCH
 from distnet.gateway.channel import Channel, Message, pair
 from distnet.gateway.forward import make_listener
-from distnet.gateway.frames import ACK, SYN
 from distnet.gateway.guest_process import DESCRIPTORS, MEMORY
 from distnet.gateway.merge import batch_of
+from distnet.gateway.segments import ACK, SYN
 from tests.daemons import PATIENCE, ROOT
 from tests.gateways import FrameGuest
 from tests.suites import why_not_native
