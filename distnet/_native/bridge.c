@@ -646,7 +646,7 @@ struct bridge *bridge_new(int epoll, size_t max_frame, uint64_t patience)
     struct bridge *bridge = calloc(1, sizeof *bridge);
     if (!bridge)
         return NULL;
-    bridge->poller.epoll = epoll;
+    poller_begin(&bridge->poller, epoll);
     bridge->max_frame = max_frame;
     /* Not a multiple of a page, so that frames do not compete for the same lines of a cache. */
     bridge->stride = ((max_frame + 1 + 4095) & ~(size_t)4095) + 320;

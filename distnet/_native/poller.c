@@ -6,15 +6,25 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-/* How long to wait for more. The system adds a slack of some 50 us. */
-static const struct timespec LULL = {.tv_nsec = 100 * 1000};
+/* How long to wait for more. */
+static const struct timespec LULL = {.tv_nsec = 150 * 1000};
 /* A lull is worth it if so many frames or messages come in it. After so many in a row that were in
    vain there is none for so many times: who waits for each answer is not to be kept waiting. */
 enum { WORTH = 4, IN_VAIN = 3, WITHOUT = 2000 };
+
+/* By as many ns the system may lengthen a wait, instead of by 50 us, which is more than many are. */
+enum { SLACK = 1000 };
+
+void poller_begin(struct poller *poller, int epoll)
+{
+    poller->epoll = epoll;
+    prctl(PR_SET_TIMERSLACK, SLACK);
+}
 
 uint64_t poller_now(void)
 {

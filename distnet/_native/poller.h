@@ -32,6 +32,9 @@ struct poller {
     size_t events;
 };
 
+/* One that is zeroed, for an epoll descriptor; the thread's short waits are kept to some us. */
+void poller_begin(struct poller *poller, int epoll);
+
 /* On CLOCK_MONOTONIC; ns. */
 uint64_t poller_now(void);
 

@@ -674,8 +674,10 @@ static unsigned char *space(struct router *router, size_t size)
 static void read_node(struct router *router, struct node *node)
 {
     size_t before = node->rest.size;
-    unsigned char *data = space(router, before + READ_SIZE);
-    ssize_t got = recv(node->fd, data + before, READ_SIZE, MSG_DONTWAIT);
+    /* No more than fits into an open outbox: the rest would have to be kept. */
+    size_t most = node->outbox.segment && before < QUEUE_SIZE / 2 ? QUEUE_SIZE / 2 : READ_SIZE;
+    unsigned char *data = space(router, before + most);
+    ssize_t got = recv(node->fd, data + before, most, MSG_DONTWAIT);
     if (got < 0) {
         if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
             note_failed(router, node);
@@ -1001,7 +1003,7 @@ struct router *router_new(int epoll, uint32_t max_payload, uint64_t patience)
     struct router *router = calloc(1, sizeof *router);
     if (!router)
         return NULL;
-    router->poller.epoll = epoll;
+    poller_begin(&router->poller, epoll);
     router->max_payload = max_payload;
     router->patience = patience;
     router->arena_size = ARENA_SIZE;

@@ -5,20 +5,45 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/sock_diag.h>
+#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Questions in one call, and room for an answer, which is larger than its two headers. */
-enum { TOGETHER = 16, ANSWER_SIZE = 512 };
+/* Questions in one call, and room for an answer: two headers, and what is known of a connection. */
+enum { TOGETHER = 16, ANSWER_SIZE = 1024 };
+/*
+ * A peer that sends acknowledges what it has read with what it sends next, or after 40 ms. So from
+ * this look on it is asked, whether it has acknowledged or not.
+ */
+enum { LOOKS = 7 };
 
 static int held(int fd)
 {
     int size;
     return ioctl(fd, SIOCOUTQ, &size) ? 0 : size;
+}
+
+/* Whether the peer's socket has received less than was written, as far as its answer tells. */
+static int is_under_way(const struct unread *unread, const struct nlmsghdr *answer)
+{
+    const size_t at = offsetof(struct tcp_info, tcpi_bytes_received);
+    struct tcp_info own = {0};
+    socklen_t size = sizeof own;
+    uint64_t received;
+    size_t left = NLMSG_PAYLOAD(answer, sizeof(struct inet_diag_msg));
+    struct rtattr *told = (void *)((struct inet_diag_msg *)NLMSG_DATA(answer) + 1);
+    while (RTA_OK(told, left) && told->rta_type != INET_DIAG_INFO)
+        told = RTA_NEXT(told, left);
+    if (!RTA_OK(told, left) || RTA_PAYLOAD(told) < at + sizeof received ||
+        getsockopt(unread->fd, IPPROTO_TCP, TCP_INFO, &own, &size))
+        return 1;
+    memcpy(&received, (unsigned char *)RTA_DATA(told) + at, sizeof received);
+    return received != own.tcpi_bytes_acked + (uint64_t)unread->held;
 }
 
 static int open_netlink(struct asker *asker)
@@ -57,6 +82,7 @@ static size_t ask_peers(struct asker *asker, struct unread *const *those, size_t
     for (size_t i = 0; i < count; i++) {
         /* Without an answer it is asked again. */
         those[i]->is = 1;
+        those[i]->question.request.idiag_ext = those[i]->held ? 1 << (INET_DIAG_INFO - 1) : 0;
         those[i]->question.header.nlmsg_seq = (uint32_t)i;
         question[i] = (struct iovec){&those[i]->question, sizeof those[i]->question};
         place[i] = (struct iovec){answer[i], ANSWER_SIZE};
@@ -76,7 +102,8 @@ static size_t ask_peers(struct asker *asker, struct unread *const *those, size_t
             continue;
         struct unread *one = those[header->nlmsg_seq];
         struct inet_diag_msg *told_of = NLMSG_DATA(header);
-        one->is = header->nlmsg_type == SOCK_DIAG_BY_FAMILY && told_of->idiag_rqueue;
+        one->is = header->nlmsg_type == SOCK_DIAG_BY_FAMILY &&
+                  (told_of->idiag_rqueue || (one->held && is_under_way(one, header)));
         told += header->nlmsg_type == SOCK_DIAG_BY_FAMILY;
     }
     if (got != (int)count)
@@ -85,20 +112,30 @@ static size_t ask_peers(struct asker *asker, struct unread *const *those, size_t
     return told;
 }
 
+/* Whether it is known without a question; else the peer is to be asked. */
+static int is_known(struct unread *unread)
+{
+    unread->held = held(unread->fd);
+    unread->is = unread->held != 0;
+    return unread->how != UNREAD_PEER || (unread->is && ++unread->looks < LOOKS);
+}
+
 void unread_ask(struct asker *asker, struct unread *const *those, size_t count)
 {
     struct unread *peers[TOGETHER];
     size_t size = 0;
     for (size_t i = 0; i < count; i++) {
         /* In this order: what is still under way to the peer's queue is in neither afterwards. */
-        those[i]->is = held(those[i]->fd) != 0;
-        if (!those[i]->is && those[i]->how == UNREAD_PEER)
+        if (!is_known(those[i]))
             peers[size++] = those[i];
         if (size == TOGETHER || (size && i + 1 == count)) {
             ask_peers(asker, peers, size);
             size = 0;
         }
     }
+    for (size_t i = 0; i < count; i++)
+        if (!those[i]->is)
+            those[i]->looks = 0;
 }
 
 /* An address as the question has it; whether it is a loopback address. */

@@ -15,6 +15,8 @@ enum unread_how { UNREAD_ACKED, UNREAD_UNIX, UNREAD_PEER };
 struct unread {
     int fd;
     enum unread_how how;
+    int held;  /* bytes that the system still had when it was last looked */
+    int looks; /* at which it had some, since all was read */
     struct {
         struct nlmsghdr header;
         struct inet_diag_req_v2 request;

@@ -2,8 +2,9 @@
 when it has.
 
 On a unix socket that is what SIOCOUTQ says of our own socket (unix(7), sockios.h). On TCP it says
-only what the peer's machine has not acknowledged; but if that machine is this one, the receive
-queue of the peer's own socket can be asked for through sock_diag(7).
+only what the peer's machine has not acknowledged; but if that machine is this one, the peer's own
+socket can be asked through sock_diag(7): for its receive queue, and for how much has come to it,
+since what was read is acknowledged up to 40 ms later if the peer has sent something before.
 
 No library is used for the latter: the one there is, pyroute2, can only list every socket of the
 machine, which took 830 µs where the question for one takes 9.
@@ -40,8 +41,20 @@ _PORTS = struct.Struct("!HH")
 _INTERFACE_AND_COOKIE = struct.Struct("=III")
 _ALL_STATES = _ANY_COOKIE = 0xFFFFFFFF
 _QUEUES_OFFSET = _NLMSG_HEADER.size + 4 + 48 + 4
+_ATTRIBUTES_OFFSET = _NLMSG_HEADER.size + 72
+_ATTRIBUTE = struct.Struct("=HH")
+_INET_DIAG_INFO = 2
+_WITH_TCP_INFO = 1 << (_INET_DIAG_INFO - 1)
+# linux/tcp.h, struct tcp_info
+_BYTES_ACKED = 120
+_BYTES_RECEIVED = 128
+_COUNT = struct.Struct("=Q")
 
 Unread = Callable[[], int | None]
+
+
+def _queue_of(answer: bytes) -> int:
+    return int(struct.unpack_from("=I", answer, _QUEUES_OFFSET)[0])
 
 
 def unsent(sock: socket.socket) -> int | None:
@@ -54,6 +67,12 @@ def unsent(sock: socket.socket) -> int | None:
         return None
     answer = ioctl(sock.fileno(), _SIOCOUTQ, b"\0\0\0\0")
     return int(struct.unpack("=i", answer)[0])
+
+
+def _acked(sock: socket.socket) -> int:
+    """Bytes that the peer's machine has acknowledged since a TCP socket was connected."""
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_RECEIVED)
+    return int(_COUNT.unpack_from(info, _BYTES_ACKED)[0]) if len(info) >= _BYTES_RECEIVED else -1
 
 
 class SockDiag:
@@ -70,13 +89,35 @@ class SockDiag:
         @param local: the address of that socket, and C{remote} of its peer: (host, port, ...).
         @return: the bytes, or None if there is no such socket here or the kernel does not tell.
         """
+        answer = self._ask(family, local, remote, 0)
+        return None if answer is None else _queue_of(answer)
+
+    def received(self, family: int, local: Address, remote: Address) -> tuple[int, int] | None:
+        """
+        The same, and the bytes that have come to the socket since it was connected.
+
+        @return: None too if the kernel is older than 4.1, which counts them (tcp(7), TCP_INFO).
+        """
+        answer = self._ask(family, local, remote, _WITH_TCP_INFO)
+        if answer is None:
+            return None
+        at = _ATTRIBUTES_OFFSET
+        while at + _ATTRIBUTE.size <= len(answer):
+            size, kind = _ATTRIBUTE.unpack_from(answer, at)
+            if kind == _INET_DIAG_INFO and size >= _BYTES_RECEIVED + 12:
+                (count,) = _COUNT.unpack_from(answer, at + _ATTRIBUTE.size + _BYTES_RECEIVED)
+                return _queue_of(answer), count
+            at += max(size + 3 & ~3, _ATTRIBUTE.size)
+        return None
+
+    def _ask(self, family: int, local: Address, remote: Address, more: int) -> bytes | None:
         sock_id = (
             _PORTS.pack(local[1], remote[1])
             + socket.inet_pton(family, local[0]).ljust(16, b"\0")
             + socket.inet_pton(family, remote[0]).ljust(16, b"\0")
             + _INTERFACE_AND_COOKIE.pack(0, _ANY_COOKIE, _ANY_COOKIE)
         )
-        request = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, _ALL_STATES) + sock_id
+        request = _REQUEST.pack(family, socket.IPPROTO_TCP, more, _ALL_STATES) + sock_id
         header = _NLMSG_HEADER.pack(
             _NLMSG_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 0, 0
         )
@@ -89,7 +130,7 @@ class SockDiag:
             return None
         if _NLMSG_HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
             return None
-        return int(struct.unpack_from("=I", answer, _QUEUES_OFFSET)[0])
+        return answer
 
     def close(self) -> None:
         """Close the netlink socket; it is opened again when it is needed."""
@@ -124,9 +165,14 @@ def how_to_tell(sock: socket.socket, diag: SockDiag, acked_is_read: bool) -> tup
     def not_read() -> int | None:
         # In this order: what is still under way to the peer's queue is in neither afterwards.
         waiting = unsent(sock)
-        if waiting or waiting is None:
+        if waiting is None:
+            return None
+        if not waiting:
+            return diag.receive_queue(sock.family, remote, local)
+        told = diag.received(sock.family, remote, local)
+        if told is None or told[1] != _acked(sock) + waiting:
             return waiting
-        return diag.receive_queue(sock.family, remote, local)
+        return told[0]
 
     if on_same_machine(local, remote) and not_read() is not None:
         return not_read, True

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from distnet.master.unread import SockDiag, how_to_tell, unsent
+from tests.fuzzing import built
+from tests.suites import why_not_native
 
 KINDS = ["127.0.0.1", "127.9.9.9", "::1", "mapped", "unix"]
 
@@ -50,6 +53,36 @@ def test_bytes_are_unread_until_the_peer_reads_them(
         assert unread()
         assert peers.recv(1) == b"2"
         assert unread() == 0
+
+
+def test_what_was_read_is_known_before_it_is_acknowledged() -> None:
+    """Linux acknowledges what was read 40 ms later once the reader has sent something itself."""
+    for _ in range(20):
+        ours, peers = _tcp_pair("127.0.0.1")
+        with ours, peers:
+            unread, _ = how_to_tell(ours, SockDiag(), False)
+            ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for _ in range(50):
+                ours.sendall(b"question")
+                peers.recv(100)
+                peers.sendall(b"answer")
+                ours.recv(100)
+            ours.sendall(b"question")
+            assert unread() == 8
+            peers.recv(100)
+            left, is_acknowledged = unread(), not unsent(ours)
+            assert left == 0
+            if not is_acknowledged:
+                return
+    pytest.fail("it was acknowledged at once, twenty times")
+
+
+@pytest.mark.skipif(why_not_native() is not None, reason="there is no native code")
+def test_native_code_knows_what_was_read() -> None:
+    """The same, and what else Linux acknowledges before or after it was read; see the program."""
+    with built("unread_check", "router") as program:
+        ran = subprocess.run([program], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_a_full_queue_is_unread(pair: tuple[socket.socket, socket.socket]) -> None:
