@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -17,6 +16,7 @@ from distnet.gateway.channel import Channel, Message, pair
 from distnet.gateway.child import Child
 from distnet.gateway.forker import Forker
 from distnet.gateway.forward import make_listener
+from distnet.gateway.newcomers import Newcomers
 from distnet.gateway.state import Flow
 from distnet.mac import format_mac
 from distnet.once import Once
@@ -28,12 +28,6 @@ UNPROVEN_SECONDS: Final = 3.0
 """How long such a guest has, while others wait for its place."""
 MOST_UNPROVEN_SECONDS: Final = 10.0
 """How long it has while nobody does."""
-MOST_WAITING: Final = 512
-"""Guests that wait until one can be started."""
-WAITING_SECONDS: Final = 5.0
-"""How long they do: one that is there has sent its SYN again by then, RFC 6298."""
-MOST_FRAMES: Final = 4
-"""The last of their frames, which they have then."""
 MOST_CHILDREN: Final = 1024
 STOP_SECONDS: Final = 2.0
 """How long they have to end."""
@@ -88,19 +82,6 @@ class What:
     fixed: frozenset[bytes] = field(default_factory=frozenset)
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """
-    A guest that waits for a process.
-
-    @ivar heard: when it was heard last.
-    @ivar frames: the last that it has sent.
-    """
-
-    heard: float = 0.0
-    frames: deque[bytes] = field(default_factory=lambda: deque(maxlen=MOST_FRAMES))
-
-
 class Children:
     """
     All of them.
@@ -117,8 +98,7 @@ class Children:
             reactor, words, self._told_by_zygote, self._start_waiting, self._orphaned
         )
         self._unproven: dict[bytes, Child] = {}
-        # In the order in which they were heard.
-        self._waiting: dict[bytes, _Waiting] = {}
+        self._newcomers = Newcomers(reactor.seconds)
         self._pinned: dict[bytes, list[Any]] = {}
         self._statuses: dict[int, Child] = {}
         self._plug: socket.socket | None = None
@@ -133,7 +113,7 @@ class Children:
     def stop(self, why: str) -> Deferred[None]:
         """End all; fires when they have ended."""
         stopped = self._stopped = Deferred()
-        self._waiting.clear()
+        self._newcomers.clear()
         self._pinned.clear()
         for child in list(self.running.values()):
             child.end(why, reset=True)
@@ -154,13 +134,7 @@ class Children:
         if child is not None:
             child.input(frame)
         else:
-            # Who comes last is the first: of a flood of guests that are none, others come after it.
-            waiting = self._waiting.pop(mac, None) or _Waiting()
-            waiting.heard = self._reactor.seconds()
-            waiting.frames.append(frame)
-            self._waiting[mac] = waiting
-            if len(self._waiting) > MOST_WAITING:
-                del self._waiting[next(iter(self._waiting))]
+            self._newcomers.heard(mac, frame)
             self._start_waiting()
 
     def pin(self, mac: bytes, forwards: list[Any]) -> None:
@@ -185,25 +159,17 @@ class Children:
         while self._forker.is_there and self._stopped is None:
             # There are no more of the pinned ones than users have asked for.
             mac = next((each for each in self._pinned if each not in self.running), None)
-            self._forget_those_of_long_ago()
-            if mac is None and self._waiting and self._has_room():
-                mac = next(reversed(self._waiting))
+            newcomer = self._newcomers.next()
+            if mac is None and newcomer is not None and self._has_room():
+                mac = newcomer
             if mac is None or self._is_full():
                 return
             if not self._start(mac):
                 self._go_on_at(self._reactor.seconds() + RETRY_SECONDS)
                 return
-            waiting = self._waiting.pop(mac, None)
-            if waiting is not None:
-                self.running[mac].input(*waiting.frames)
-
-    def _forget_those_of_long_ago(self) -> None:
-        since = self._reactor.seconds() - WAITING_SECONDS
-        while self._waiting:
-            mac = next(iter(self._waiting))
-            if self._waiting[mac].heard > since:
-                break
-            del self._waiting[mac]
+            frames = self._newcomers.take(mac)
+            if frames:
+                self.running[mac].input(*frames)
 
     def _is_full(self) -> bool:
         is_full = len(self.running) >= MOST_CHILDREN

@@ -22,16 +22,15 @@ from distnet.gateway.children import (
     AGAIN_SECONDS,
     MOST_UNPROVEN,
     MOST_UNPROVEN_SECONDS,
-    MOST_WAITING,
     RETRY_SECONDS,
     STOP_SECONDS,
     UNPROVEN_SECONDS,
-    WAITING_SECONDS,
     Children,
     What,
 )
 from distnet.gateway.forker import ANSWER_SECONDS
 from distnet.gateway.merge import LONGEST_BATCH, frames_of
+from distnet.gateway.newcomers import MOST_WAITING, WAITING_SECONDS
 from distnet.gateway.restarts import FIRST_SECONDS
 from distnet.gateway.state import Flow
 from tests.unit.gateway.limits import no_descriptor_left, open_descriptors
@@ -305,7 +304,7 @@ class NurseryTests(ChildrenTestCase):
         """No more than so many wait; those that came first are forgotten."""
         for number in range(MOST_UNPROVEN + MOST_WAITING + 5):
             self.children.input(mac(number), b"SYN")
-        waiting = list(self.children._waiting)
+        waiting = list(self.children._newcomers)
         self.assertEqual(len(waiting), MOST_WAITING)
         self.assertEqual(waiting[0], mac(MOST_UNPROVEN + 5))
 
@@ -319,7 +318,7 @@ class NurseryTests(ChildrenTestCase):
         self.assertEqual([each.mac for each in self.asked()], list(map(mac, range(59, 49, -1))))
         self.children.input(mac(20), b"SYN")
         self.reactor.advance(WAITING_SECONDS - UNPROVEN_SECONDS)
-        self.assertEqual(list(self.children._waiting), [mac(20)])
+        self.assertEqual(list(self.children._newcomers), [mac(20)])
         self.reactor.advance(2 * UNPROVEN_SECONDS - WAITING_SECONDS)
         self.assertEqual([each.mac for each in self.asked()], [mac(20)])
         self.assertEqual(self.processes[mac(20)].got(), [b"SYN", b"SYN"])
