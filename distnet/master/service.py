@@ -23,10 +23,8 @@ from distnet.daemon.clock import Dates
 from distnet.divert import Divert
 from distnet.errors import Refused
 from distnet.master import status
-from distnet.master.core.counters import Reason, Tally
 from distnet.master.core.events import IObserver
 from distnet.master.core.limits import Limits
-from distnet.master.core.mailbox import Mail
 from distnet.master.core.registry import IdPolicy
 from distnet.master.core.router import Router
 from distnet.master.core.session import Kind, Session
@@ -34,7 +32,8 @@ from distnet.master.links import INodes, NodeProtocol
 from distnet.master.listener import NodeListener
 from distnet.master.log import NodeLog, UnreadIdLog
 from distnet.master.native import PATIENCE_SECONDS, NativeRouter
-from distnet.master.state import Recorder, Remembered, StateFile
+from distnet.master.restart import keep, restore
+from distnet.master.state import Recorder, StateFile
 from distnet.master.status import (
     AbsentStatus,
     CountersStatus,
@@ -148,7 +147,9 @@ class MasterService(Service):
         super().startService()
         self.started = self._reactor.seconds()
         if self._state is not None:
-            self._remember(self._state.open())
+            remembered = self._state.open()
+            self._resumable = remembered.resumable
+            restore(self.router, remembered)
             self._state.start()
         self._way.start()
         for listener, port in self._ports:
@@ -165,31 +166,6 @@ class MasterService(Service):
     def _position(self, opened: tuple[NodeListener, IListeningPort]) -> int:
         known = opened[0] in self.listeners
         return self.listeners.index(opened[0]) if known else len(self.listeners)
-
-    def _remember(self, remembered: Remembered) -> None:
-        registry = self.router.registry
-        registry.restore(
-            remembered.pinned if registry.policy is IdPolicy.LOWEST else remembered.used
-        )
-        self._resumable = remembered.resumable
-        unwanted = self.router.give_mail(remembered.mail)
-        if unwanted.messages:
-            _log.warn(
-                "remembered: {unwanted} discarded, for ids that nobody can have any more",
-                unwanted=str(unwanted),
-            )
-        if remembered.damaged:
-            _log.warn(
-                "remembered: {rows} rows of the state file are damaged, and left out",
-                rows=remembered.damaged,
-            )
-        if remembered.used or remembered.mail:
-            _log.info(
-                "remembered: {ids} ids given out, {mail} bytes waiting, to resume: {resumable}",
-                ids=len(remembered.used),
-                mail=self.router.mailboxes.waiting,
-                resumable=sorted(remembered.resumable) or "none",
-            )
 
     def _say_where(self, listener: NodeListener, port: IListeningPort) -> None:
         address = address_of(listener, port)
@@ -371,7 +347,7 @@ class MasterService(Service):
         self._way.stop()
         router.stop()
         await self._wait(lambda: not any(router.undrained()))
-        await self._keep(router.take_mail())
+        await keep(self._state, router, router.take_mail())
         # Messages that were begun, and what is on its way: a reset would lose it.
         await self._wait(
             lambda: (
@@ -390,34 +366,6 @@ class MasterService(Service):
         if self._state is not None:
             await self._state.close()
         self._watch.close()
-
-    async def _keep(self, mail: list[Mail]) -> None:
-        """Keep what was waiting for ids that can come back; count the rest as not delivered."""
-        to_keep: list[Mail] = []
-        kept, lost = 0, Tally()
-        for node, data, messages in mail:
-            if self._state is not None and self.router.is_awaited(node):
-                to_keep.append((node, data, messages))
-                kept += messages
-            else:
-                lost.add(messages, len(data))
-        if self._state is not None and to_keep:
-            unkept = await self._state.keep(to_keep)
-            kept -= unkept.lost.messages
-            lost.add(unkept.lost.messages, unkept.lost.bytes)
-            if unkept.why:
-                _log.error(
-                    "the state file cannot be written: {why}; lost: {lost}",
-                    why=unkept.why,
-                    lost=str(unkept.lost),
-                )
-        self.router.counters.undelivered[Reason.STOPPED].add(lost.messages, lost.bytes)
-        if mail:
-            _log.info(
-                "the master stops: {kept} kept, {lost} discarded of what still waited",
-                kept=kept,
-                lost=str(lost),
-            )
 
     async def _wait(self, done: Any) -> None:
         deadline = self._reactor.seconds() + self._grace_seconds
