@@ -78,13 +78,15 @@ class UnixAddress:
     """
     A master that listens on a unix stream socket.
 
-    @ivar path: of the socket, at most L{MAX_UNIX_PATH} bytes.
+    @ivar path: of the socket, at most L{MAX_UNIX_PATH} bytes; a name in the abstract namespace
+        begins with a NUL, which L{parse} does not take, and is shown with C{@} as by C{ss}.
     """
 
     path: str
 
     def __str__(self) -> str:
-        return f"unix:{self.path}"
+        path = self.path.replace("\0", "@")
+        return f"unix:{path}"
 
 
 Address = TcpAddress | TlsAddress | UnixAddress

@@ -566,7 +566,7 @@ static int rest_told(void *self, const char *message, size_t size, const int *fd
     if (message[size])
         fail("a message does not end");
     if (strncmp(message, "{\"found\": ", 10) == 0)
-        guest_found(guest, strtoul(message + 10, NULL, 10), NULL, NULL, 0, "that is no answer");
+        guest_not_found(guest, strtoul(message + 10, NULL, 10), "that is no answer");
     for (int i = 0; i < count; i++)
         close(fds[i]);
     return 0;

@@ -27,6 +27,7 @@ enum {
     MOST_TOUCHED = 64,
     FOR_EVER_MS = -1, /* libslirp's, as an unsigned number */
     NOTHING_TO_DO_MS = 1000,
+    ESCAPED = 6, /* bytes of a character that JSON escapes */
 };
 #define QUIET_TIME (10 * SECOND)
 #define LATEST_TIME (60 * SECOND)
@@ -143,20 +144,50 @@ static void tell_more(struct guest *guest)
         watch_want(guest, &guest->channel, EPOLLIN);
 }
 
+/* How many bytes a character of UTF-8 has, RFC 3629; 0 if that is none. */
+static size_t character(const char *text)
+{
+    const unsigned char *byte = (const unsigned char *)text;
+    size_t size = byte[0] < 0x80 ? 1 : byte[0] < 0xe0 ? 2 : byte[0] < 0xf0 ? 3 : 4;
+    if (size == 1)
+        return 1;
+    if (byte[0] < 0xc2 || byte[0] > 0xf4)
+        return 0;
+    for (size_t i = 1; i < size; i++)
+        if ((byte[i] & 0xc0) != 0x80)
+            return 0;
+    /* Longer than need be, a surrogate, or beyond the last one. */
+    if ((byte[0] == 0xe0 && byte[1] < 0xa0) || (byte[0] == 0xed && byte[1] > 0x9f) ||
+        (byte[0] == 0xf0 && byte[1] < 0x90) || (byte[0] == 0xf4 && byte[1] > 0x8f))
+        return 0;
+    return size;
+}
+
 void guest_log(struct guest *guest, int is_warning, const char *format, ...)
 {
-    char line[600], message[2 * sizeof line];
+    char line[600], message[ESCAPED * sizeof line];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
     size_t size = (size_t)snprintf(
         message, sizeof message, "{\"warn\": %s, \"log\": \"", is_warning ? "true" : "false");
-    for (const char *each = line; *each && size < sizeof message - 4; each++) {
+    for (const char *each = line; *each && size < sizeof message - 2 * ESCAPED;) {
         unsigned char byte = (unsigned char)*each;
+        size_t length = character(each);
+        if (!length) {
+            /* As Python's surrogateescape has it, PEP 383. */
+            size += (size_t)snprintf(message + size, ESCAPED + 1, "\\udc%02x", byte);
+            each++;
+            continue;
+        }
         if (byte == '"' || byte == '\\')
             message[size++] = '\\';
-        message[size++] = byte < 0x20 || byte == 0x7f ? '?' : (char)byte;
+        memcpy(message + size, each, length);
+        if (byte < 0x20 || byte == 0x7f)
+            message[size] = '?';
+        size += length;
+        each += length;
     }
     memcpy(message + size, "\"}", 2);
     guest_tell(guest, message, size + 2);
@@ -587,7 +618,8 @@ void guest_segment(
     }
     if (relay) {
         progress_guest_sent(&relay->progress, segment);
-        relay->silent = relay->doubted = 0;
+        relay->silent = 0;
+        relay->doubted_until = NEVER;
     }
     guest_input(guest, frame, size);
     if (!relay && !(segment->flags & (SYN | RST)))
@@ -759,20 +791,30 @@ static int read_text(const char *place, const char *key, char *text, size_t size
     return 1;
 }
 
-void guest_found(
-    struct guest *guest, unsigned long number, const char *path, const char *host, int port,
-    const char *why)
+/* Who has asked a question, which is answered now; NULL if it is no more. */
+static struct relay *asker(const struct guest *guest, unsigned long number)
 {
     struct relay *relay = guest->relays;
     while (relay && relay->asked != number)
         relay = relay->next;
-    if (!relay)
-        return;
-    relay->asked = 0;
-    if (why)
+    if (relay)
+        relay->asked = 0;
+    return relay;
+}
+
+void guest_found(
+    struct guest *guest, unsigned long number, const char *name, size_t size, int port)
+{
+    struct relay *relay = asker(guest, number);
+    if (relay)
+        relay_found(relay, name, size, port);
+}
+
+void guest_not_found(struct guest *guest, unsigned long number, const char *why)
+{
+    struct relay *relay = asker(guest, number);
+    if (relay)
         relay_not_found(relay, why);
-    else
-        relay_found(relay, path, host, port);
 }
 
 /* Whether it was where the master is, as json.dumps() writes it. */
@@ -786,11 +828,11 @@ static int told_found(struct guest *guest, const char *message)
     unsigned long number = strtoul(message + sizeof head - 1, &rest, 10);
     const char *port = strstr(rest, "\", \"port\": ");
     if (read_text(rest, ", \"path\": \"", text, sizeof text))
-        guest_found(guest, number, text, NULL, 0, NULL);
+        guest_found(guest, number, text, strlen(text), 0);
     else if (port && read_text(rest, ", \"host\": \"", text, sizeof text))
-        guest_found(guest, number, NULL, text, atoi(port + 11), NULL);
+        guest_found(guest, number, text, strlen(text), atoi(port + 11));
     else if (read_text(rest, ", \"why\": \"", text, sizeof text))
-        guest_found(guest, number, NULL, NULL, 0, text);
+        guest_not_found(guest, number, text);
     else
         return 0;
     return 1;
@@ -864,9 +906,11 @@ void guest_doubt(struct guest *guest, const unsigned char *address)
     for (struct relay *relay = guest->relays; relay; relay = relay->next)
         if (memcmp(relay->progress.address, address, 4) == 0) {
             guest_probe(guest, &relay->progress);
-            if (is_fixed(guest, address)) {
-                relay->doubted = 1;
-                guest->doubt_at = guest->now + DOUBT_TIME;
+            /* However often that happens, the time to answer is that since the first. */
+            if (is_fixed(guest, address) && relay->doubted_until == NEVER) {
+                relay->doubted_until = guest->now + DOUBT_TIME;
+                if (guest->doubt_at == NEVER)
+                    guest->doubt_at = relay->doubted_until;
             }
         }
 }
@@ -876,8 +920,10 @@ static void give_up_doubted(struct guest *guest)
     guest->doubt_at = NEVER;
     for (struct relay *relay = guest->relays, *next; relay; relay = next) {
         next = relay->next;
-        if (relay->doubted)
+        if (relay->doubted_until <= guest->now)
             relay_abort(relay, "connects again", 0);
+        else if (relay->doubted_until < guest->doubt_at)
+            guest->doubt_at = relay->doubted_until;
     }
 }
 

@@ -85,10 +85,16 @@ class Guest:
     def abort_all(self, why: str, to_guest: bool) -> None:
         """End all connections to the master; C{to_guest}: the guest is to know."""
 
-    def found(
-        self, number: int, path: str | None, host: str | None, port: int, why: str | None
-    ) -> None:
-        """The answer to question C{number}: where the master is, or why it is nowhere."""
+    def found(self, number: int, name: bytes, port: int) -> None:
+        """
+        The answer to question C{number}: where the master is.
+
+        @param name: an IP address, with a port; or, if that is 0, the path of a unix socket, or
+            its name in the abstract namespace behind a NUL.
+        """
+
+    def not_found(self, number: int, why: bytes) -> None:
+        """The answer to question C{number}: why the master is nowhere."""
 
     def doubt(self, address: bytes) -> None:
         """Somebody else connects from an address of this guest's. Raises ValueError."""

@@ -120,6 +120,17 @@ static int rest_complain(void *opaque, const char *line)
 
 /* Guest */
 
+/* What a method returns that may have called Python meanwhile. */
+static PyObject *none_unless_failed(const Guest *self)
+{
+    if (!self->guest->failed)
+        Py_RETURN_NONE;
+    /* Somebody may have caught what was raised. */
+    if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_RuntimeError, "an exception was caught that ends the process");
+    return NULL;
+}
+
 /* 0 with an exception if it is not as long as it has to be. */
 static int has_size(const Py_buffer *bytes, Py_ssize_t size, const char *what)
 {
@@ -212,6 +223,7 @@ static PyObject *py_run(Guest *self, PyObject *args)
             self, rest_received, rest_told, rest_gone, rest_turn, rest_idle, rest_outward,
             rest_complain};
         guest_run(self->guest, mac.buf, frames, channel, listener);
+        none_unless_failed(self);
     }
     PyBuffer_Release(&mac);
     return NULL;
@@ -225,7 +237,7 @@ static PyObject *frame_to(
         return NULL;
     take(self->guest, bytes.buf, (size_t)bytes.len);
     PyBuffer_Release(&bytes);
-    Py_RETURN_NONE;
+    return none_unless_failed(self);
 }
 
 static PyObject *py_input(Guest *self, PyObject *frame)
@@ -252,23 +264,21 @@ static PyObject *py_turn(Guest *self, PyObject *nothing)
 {
     (void)nothing;
     guest_turn(self->guest);
-    Py_RETURN_NONE;
+    return none_unless_failed(self);
 }
 
 static PyObject *py_flush(Guest *self, PyObject *nothing)
 {
     (void)nothing;
     guest_flush(self->guest);
-    Py_RETURN_NONE;
+    return none_unless_failed(self);
 }
 
 static PyObject *py_read(Guest *self, PyObject *nothing)
 {
     (void)nothing;
     guest_read(self->guest);
-    if (self->guest->failed)
-        return NULL;
-    Py_RETURN_NONE;
+    return none_unless_failed(self);
 }
 
 /* An address of IPv4, 4 bytes. */
@@ -282,7 +292,7 @@ static PyObject *with_address(
     if (is_one)
         take(self->guest, bytes.buf);
     PyBuffer_Release(&bytes);
-    return is_one ? Py_NewRef(Py_None) : NULL;
+    return is_one ? none_unless_failed(self) : NULL;
 }
 
 static PyObject *py_introduce(Guest *self, PyObject *address)
@@ -303,7 +313,7 @@ static PyObject *py_prove(Guest *self, PyObject *args)
     struct segment segment = {.flags = is_syn ? SYN : 0};
     self->guest->answered |= is_answered;
     guest_prove(self->guest, &segment);
-    Py_RETURN_NONE;
+    return none_unless_failed(self);
 }
 
 static PyObject *py_segment(Guest *self, PyObject *args)
@@ -324,7 +334,7 @@ static PyObject *py_segment(Guest *self, PyObject *args)
     }
     PyBuffer_Release(&frame);
     PyBuffer_Release(&address);
-    return is_one ? Py_NewRef(Py_None) : NULL;
+    return is_one ? none_unless_failed(self) : NULL;
 }
 
 static PyObject *py_abort_all(Guest *self, PyObject *args)
@@ -334,18 +344,29 @@ static PyObject *py_abort_all(Guest *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "sp", &why, &to_guest))
         return NULL;
     guest_abort_all(self->guest, why, to_guest);
-    Py_RETURN_NONE;
+    return none_unless_failed(self);
 }
 
 static PyObject *py_found(Guest *self, PyObject *args)
 {
     unsigned long number;
-    const char *path, *host, *why;
+    const char *name;
+    Py_ssize_t size;
     int port;
-    if (!PyArg_ParseTuple(args, "kzziz", &number, &path, &host, &port, &why))
+    if (!PyArg_ParseTuple(args, "ky#i", &number, &name, &size, &port))
         return NULL;
-    guest_found(self->guest, number, path, host, port, why);
-    Py_RETURN_NONE;
+    guest_found(self->guest, number, name, (size_t)size, port);
+    return none_unless_failed(self);
+}
+
+static PyObject *py_not_found(Guest *self, PyObject *args)
+{
+    unsigned long number;
+    PyObject *why;
+    if (!PyArg_ParseTuple(args, "kS", &number, &why))
+        return NULL;
+    guest_not_found(self->guest, number, PyBytes_AS_STRING(why));
+    return none_unless_failed(self);
 }
 
 static PyObject *py_take_flows(Guest *self, PyObject *nothing)
@@ -417,7 +438,7 @@ static PyObject *py_change_plug(Guest *self, PyObject *fd)
     if (PyErr_Occurred())
         return NULL;
     guest_change_plug(self->guest, (int)number);
-    Py_RETURN_NONE;
+    return none_unless_failed(self);
 }
 
 static PyObject *py_dropped(Guest *self, PyObject *nothing)
@@ -470,6 +491,7 @@ static PyMethodDef guest_methods[] = {
     {"segment", (PyCFunction)py_segment, METH_VARARGS, NULL},
     {"abort_all", (PyCFunction)py_abort_all, METH_VARARGS, NULL},
     {"found", (PyCFunction)py_found, METH_VARARGS, NULL},
+    {"not_found", (PyCFunction)py_not_found, METH_VARARGS, NULL},
     {"take_flows", (PyCFunction)py_take_flows, METH_NOARGS, NULL},
     {"hold", (PyCFunction)py_hold, METH_O, NULL},
     {"set_outward", (PyCFunction)py_set_outward, METH_O, NULL},

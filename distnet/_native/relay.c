@@ -2,11 +2,12 @@
 #define _GNU_SOURCE
 #include "relay.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,9 +80,13 @@ static void say(struct relay *relay, int is_warning, const char *what, const cha
 /* What the master's address is called. */
 static void show_master(const struct relay *relay, char *text, size_t size)
 {
-    if (!relay->master.port)
-        snprintf(text, size, "unix:%s", relay->master.name);
-    else if (strchr(relay->master.name, ':'))
+    if (!relay->master.port) {
+        char name[sizeof relay->master.name + 1];
+        for (size_t i = 0; i < relay->master.size; i++)
+            name[i] = relay->master.name[i] ? relay->master.name[i] : '@';
+        name[relay->master.size] = 0;
+        snprintf(text, size, "unix:%s", name);
+    } else if (strchr(relay->master.name, ':'))
         snprintf(text, size, "tcp:[%s]:%d", relay->master.name, relay->master.port);
     else
         snprintf(text, size, "tcp:%s:%d", relay->master.name, relay->master.port);
@@ -238,32 +243,33 @@ static void connected(struct relay *relay)
     say(relay, 0, text, port);
 }
 
+/* 0; or an errno; or, negative, an error of getaddrinfo(3). */
 static int dial(struct relay *relay)
 {
     struct sockaddr_storage where = {0};
     socklen_t size;
     if (!relay->master.port) {
         struct sockaddr_un *address = (struct sockaddr_un *)&where;
-        size_t length = strlen(relay->master.name);
-        if (length >= sizeof address->sun_path)
+        if (relay->master.size >= sizeof address->sun_path)
             return ENAMETOOLONG;
         address->sun_family = AF_UNIX;
-        memcpy(address->sun_path, relay->master.name, length + 1);
-        size = sizeof *address;
-    } else if (strchr(relay->master.name, ':')) {
-        struct sockaddr_in6 *address = (struct sockaddr_in6 *)&where;
-        address->sin6_family = AF_INET6;
-        address->sin6_port = htons((uint16_t)relay->master.port);
-        if (inet_pton(AF_INET6, relay->master.name, &address->sin6_addr) != 1)
-            return EADDRNOTAVAIL;
-        size = sizeof *address;
+        memcpy(address->sun_path, relay->master.name, relay->master.size);
+        size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + relay->master.size);
+        /* A path ends with a NUL; in a name of the abstract namespace each byte counts. */
+        if (address->sun_path[0])
+            size++;
     } else {
-        struct sockaddr_in *address = (struct sockaddr_in *)&where;
-        address->sin_family = AF_INET;
-        address->sin_port = htons((uint16_t)relay->master.port);
-        if (inet_pton(AF_INET, relay->master.name, &address->sin_addr) != 1)
-            return EADDRNOTAVAIL;
-        size = sizeof *address;
+        /* It may have a scope: inet_pton(3) does not know any. */
+        struct addrinfo *found, hints = {
+            .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+        char port[16];
+        snprintf(port, sizeof port, "%d", relay->master.port);
+        int error = getaddrinfo(relay->master.name, port, &hints, &found);
+        if (error)
+            return error;
+        size = found->ai_addrlen;
+        memcpy(&where, found->ai_addr, size);
+        freeaddrinfo(found);
     }
     relay->far.fd = socket(where.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (relay->far.fd < 0)
@@ -271,12 +277,16 @@ static int dial(struct relay *relay)
     return connect(relay->far.fd, (struct sockaddr *)&where, size) ? errno : 0;
 }
 
-void relay_found(struct relay *relay, const char *path, const char *host, int port)
+void relay_found(struct relay *relay, const char *name, size_t size, int port)
 {
     if (relay->ended || relay->far.fd >= 0)
         return;
-    snprintf(relay->master.name, sizeof relay->master.name, "%s", path ? path : host);
-    relay->master.port = path ? 0 : port;
+    if (size >= sizeof relay->master.name)
+        size = sizeof relay->master.name - 1;
+    memcpy(relay->master.name, name, size);
+    relay->master.name[size] = 0;
+    relay->master.size = size;
+    relay->master.port = port;
     relay->is_dialing = 1;
     int error = dial(relay);
     if (error == EINPROGRESS) {
@@ -284,7 +294,7 @@ void relay_found(struct relay *relay, const char *path, const char *host, int po
         relay->at = relay->guest->now + CONNECT_TIME;
         relay->due = is_late;
     } else if (error) {
-        fail(relay, strerror(error));
+        fail(relay, error < 0 ? gai_strerror(error) : strerror(error));
     } else {
         connected(relay);
     }
@@ -524,6 +534,7 @@ struct relay *relay_new(struct guest *guest, const struct segment *first, int ne
     relay->near = (struct watch){near, 0, near_ready, relay};
     relay->far = (struct watch){-1, 0, far_ready, relay};
     relay->again = FIRST_WAIT;
+    relay->doubted_until = NEVER;
     relay->next = guest->relays;
     guest->relays = relay;
     guest->relay_count++;

@@ -18,11 +18,13 @@ struct relay {
     unsigned long asked;
     int is_dialing, is_greeted, is_deaf, guest_done, master_done, ended;
     int waits;             /* relay_went_on() is to be called */
-    int silent, doubted;   /* its guest was not heard since its switch had gone, or another came */
+    int silent;            /* its guest was not heard since its switch had gone */
+    uint64_t doubted_until; /* NEVER, or another came, and then its guest is to have answered */
     int touched;
     struct buffer to_master, to_guest;
     struct {
-        int port; /* 0: there is none */
+        int port; /* 0: it is a unix socket */
+        size_t size;
         char name[160];
     } master;
     uint64_t said[REASONS];
@@ -37,8 +39,11 @@ void relay_abort(struct relay *relay, const char *why, int to_guest);
 void relay_read_guest(struct relay *relay);
 /* libslirp has sent something to the guest: perhaps all that it had. */
 void relay_went_on(struct relay *relay);
-/* This is where the master is: a path, or a host (an IP address) with its port. */
-void relay_found(struct relay *relay, const char *path, const char *host, int port);
+/*
+ * This is where the master is: an IP address with a port; or, if that is 0, a unix socket's path, or
+ * its name in the abstract namespace behind a NUL.
+ */
+void relay_found(struct relay *relay, const char *name, size_t size, int port);
 void relay_not_found(struct relay *relay, const char *why);
 void relay_free(struct relay *relay);
 

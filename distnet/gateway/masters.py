@@ -92,7 +92,10 @@ class Masters:
                 address.port,
                 type=socket.SOCK_STREAM,
             )
-            return str(found[0][4][0])
+            name, _, *more = found[0][4]
+            # Of IPv6 there is the scope, which an address of a link means nothing without.
+            scope = more[1] if more else 0
+            return f"{name}%{scope}" if scope and "%" not in name else str(name)
 
     def look(self, node: int | None) -> Near:
         """Ask where a node, or a guest that is none, is to be connected. It blocks."""

@@ -104,8 +104,14 @@ class NativeDatapath:
 
     def found(self, message: Message) -> None:
         """The gateway has found the master, or has not."""
-        host = message.get("path"), message.get("host"), message.get("port", 0)
-        self._guest.found(message["found"], *host, message.get("why"))
+        number = message["found"]
+        if "path" in message:
+            self._guest.found(number, os.fsencode(message["path"]), 0)
+        elif "host" in message:
+            self._guest.found(number, message["host"].encode(), message["port"])
+        else:
+            why: str = message.get("why", "")
+            self._guest.not_found(number, why.encode(errors="surrogateescape"))
 
     def abort_all(self, why: str, *, to_guest: bool) -> None:
         """End all connections to the master. C{to_guest}: it is to know."""

@@ -74,7 +74,7 @@ class PureDatapath:
         # Those that may have to read what the guest has sent, in this order.
         self._touched: dict[Relay, None] = {}
         self._silent: set[Relay] = set()
-        self._doubted: set[Relay] = set()
+        self._doubted: dict[Relay, float] = {}
         self._switch_gone: Timer | None = None
         self._heard = 0.0
         self._stack = Stack(
@@ -206,7 +206,7 @@ class PureDatapath:
             relay.progress.guest_sent(segment)
             if self._silent or self._doubted:
                 self._silent.discard(relay)
-                self._doubted.discard(relay)
+                self._doubted.pop(relay, None)
         self.input(frame)
         if relay is not None:
             self._touched[relay] = None
@@ -321,13 +321,14 @@ class PureDatapath:
         """Ask whether the guest is there, since another one connects from an address of its."""
         for relay in self._relays_of(address):
             self.put(self._lens.probe(self._mac, relay.progress))
-            if address in self._fixed:
-                self._doubted.add(relay)
-        if self._doubted:
-            self.loop.call_later(DOUBT_SECONDS, self._give_up_doubted)
+            # However often that happens, the time to answer is that since the first.
+            if address in self._fixed and relay not in self._doubted:
+                self._doubted[relay] = self.loop.seconds() + DOUBT_SECONDS
+                self.loop.call_later(DOUBT_SECONDS, self._give_up_doubted)
 
     def _give_up_doubted(self) -> None:
-        for relay in list(self._doubted):
+        now = self.loop.seconds()
+        for relay in [each for each, until in self._doubted.items() if until <= now]:
             relay.abort("connects again", to_guest=False)
 
     def abort_all(self, why: str, *, to_guest: bool) -> None:
@@ -347,7 +348,7 @@ class PureDatapath:
             del self.relays[key]
         self._asking = {each: other for each, other in self._asking.items() if other is not relay}
         self._silent.discard(relay)
-        self._doubted.discard(relay)
+        self._doubted.pop(relay, None)
         self.tell({"over": [key[0].hex(), key[1]]})
         self.turn()
 

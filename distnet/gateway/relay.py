@@ -266,7 +266,8 @@ class Relay:
         self.progress.give(len(data))
         self._to_guest += data
         self._write_guest()
-        if self._to_master or self._guest_done:
+        # The guest may have reset the connection.
+        if not self._ended and (self._to_master or self._guest_done):
             self._write_master()
 
     def _greet(self, data: bytes) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from unittest.mock import Mock
 
-from twisted.internet.defer import Deferred
+from twisted.internet import threads
+from twisted.internet.defer import Deferred, succeed
 
 from distnet.address import TcpAddress, UnixAddress
 from distnet.control.ask import NoMaster, SeveralRun
@@ -72,6 +74,26 @@ class MastersTests(RuntimeTestCase):
         error = self.assertRaises(NoMaster, masters.look, None)
         self.assertIn(str(control), str(error))
         away.rename(control)
+
+    def test_a_name_of_a_host(self) -> None:
+        """A guest's process is told a number in its place, with the scope that it has."""
+
+        wheres: list[object] = []
+
+        def look_up(reactor: object, pool: object, *_: object, **__: object) -> object:
+            return succeed([(socket.AF_INET6, 1, 6, "", wheres.pop())])
+
+        self.patch(threads, "deferToThreadPool", look_up)
+        masters = Masters(Mock(), None, TcpAddress("host", 1234), {})
+        for where, told in (
+            (("10.1.2.3", 1234), "10.1.2.3"),
+            (("fe80::1", 1234, 0, 2), "fe80::1%2"),
+            (("fe80::1%lo", 1234, 0, 1), "fe80::1%lo"),
+            (("::1", 1234, 0, 0), "::1"),
+        ):
+            wheres.append(where)
+            place = Deferred.fromCoroutine(masters.place_for(Guest(b"", b"abcd")))
+            self.assertEqual(self.successResultOf(place), {"host": told, "port": 1234})
 
     def test_several(self) -> None:
         """Of several none is taken, until it is told which by its control socket or address."""

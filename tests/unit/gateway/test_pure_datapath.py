@@ -134,6 +134,25 @@ class FixedTests(PureDatapathTests):
         self.advance(DOUBT_SECONDS)
         self.assertEqual(self.silent.ended, "connects again")
 
+    def test_doubted_again(self) -> None:
+        """Whoever connects from its address meanwhile does not have it waited for longer."""
+        for _ in range(4):
+            self.told({"again": packed(ADDRESSES[0]).hex()})
+            self.advance(DOUBT_SECONDS / 4)
+        self.assertEqual(self.silent.ended, "connects again")
+
+    def test_doubted_after_it_answered(self) -> None:
+        """One that has answered has as long to do so the next time."""
+        again = {"again": packed(ADDRESSES[0]).hex()}
+        self.told(again)
+        self.guests[0].tcp(ACK)
+        self.advance(DOUBT_SECONDS / 2)
+        self.told(again)
+        self.advance(DOUBT_SECONDS / 2)
+        self.assertEqual(self.silent.ended, "")
+        self.advance(DOUBT_SECONDS / 2)
+        self.assertEqual(self.silent.ended, "connects again")
+
     def test_one_that_answers(self) -> None:
         """If it does, it is there, and keeps its connection."""
         self.told({"again": packed(ADDRESSES[0]).hex()})

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ctypes.util import find_library
 from pathlib import Path
 from typing import ClassVar
@@ -89,9 +89,11 @@ class ZygoteTestCase(SynchronousTestCase):
     A zygote.
 
     @cvar environment: what it has, besides what there is.
+    @cvar words: its arguments.
     """
 
     environment: ClassVar[Mapping[str, str]] = {}
+    words: ClassVar[Sequence[str]] = ()
 
     def setUp(self) -> None:
         """One that was started."""
@@ -101,7 +103,7 @@ class ZygoteTestCase(SynchronousTestCase):
         self.channel = Channel(ours)
         with its:
             self.zygote = subprocess.Popen(
-                [sys.executable, "-m", "distnet.gateway.zygote"],
+                [sys.executable, "-m", "distnet.gateway.zygote", *self.words],
                 stdin=its.fileno(),
                 stderr=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": str(ROOT), **self.environment},
