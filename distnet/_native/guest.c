@@ -95,6 +95,13 @@ static void check(struct guest *guest, int result)
         guest->failed = 1;
 }
 
+/* So does an error that there is no going on with. */
+static void fail(struct guest *guest, int error)
+{
+    guest->failed = 1;
+    guest->error = error;
+}
+
 /* Descriptors */
 
 void watch_want(struct guest *guest, struct watch *watch, uint32_t wanted)
@@ -103,8 +110,9 @@ void watch_want(struct guest *guest, struct watch *watch, uint32_t wanted)
         return;
     struct epoll_event event = {wanted, {.ptr = watch}};
     int what = !watch->wanted ? EPOLL_CTL_ADD : wanted ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
-    if (epoll_ctl(guest->epoll, what, watch->fd, &event) && what == EPOLL_CTL_ADD)
-        return;
+    if (epoll_ctl(guest->epoll, what, watch->fd, &event) && what != EPOLL_CTL_DEL)
+        /* It would be waited for in vain, for ever. */
+        fail(guest, errno);
     watch->wanted = wanted;
 }
 
@@ -441,6 +449,8 @@ static void register_asked(struct guest *guest)
         if (error == ENOENT && wanted)
             error = epoll_ctl(guest->stack.fd, EPOLL_CTL_ADD, fd, &event) ? errno : 0;
         guest->registered[fd] = error ? 0 : wanted;
+        if (error == ENOSPC || error == ENOMEM)
+            fail(guest, error);
     }
     while (highest >= 0 && !guest->registered[highest])
         highest--;
@@ -1061,6 +1071,10 @@ void guest_begin(
     guest->frames.fd = frames;
     guest->channel.fd = channel;
     guest->stack.fd = epoll_create1(EPOLL_CLOEXEC);
+    if (guest->epoll < 0 || guest->stack.fd < 0) {
+        fail(guest, errno);
+        return;
+    }
     guest->now = guest->heard = guest->active = guest_seconds();
     guest->idle_at = guest->now + IDLE_TIME;
     watch_want(guest, &guest->frames, EPOLLIN);

@@ -84,7 +84,8 @@ struct guest {
     struct plan plan;
     struct slirp slirp;
     struct rest rest;
-    int failed; /* by Python: there is an exception */
+    int failed; /* by Python: there is an exception; or there is an error */
+    int error;  /* an errno */
     unsigned char mac[6];
     const unsigned char (*fixed)[4]; /* addresses of fixed nodes */
     size_t fixed_count;
@@ -133,7 +134,7 @@ void guest_free(struct guest *guest);
 void guest_begin(
     struct guest *guest, const unsigned char *mac, int frames, int channel, int listener);
 void guest_step(struct guest *guest, uint64_t until);
-/* Be the process of a guest; returns when Python has failed. */
+/* Be the process of a guest; returns when it has failed. */
 void guest_run(
     struct guest *guest, const unsigned char *mac, int frames, int channel, int listener);
 

@@ -125,9 +125,15 @@ static PyObject *none_unless_failed(const Guest *self)
 {
     if (!self->guest->failed)
         Py_RETURN_NONE;
-    /* Somebody may have caught what was raised. */
-    if (!PyErr_Occurred())
+    if (PyErr_Occurred())
+        return NULL;
+    if (self->guest->error) {
+        errno = self->guest->error;
+        PyErr_SetFromErrno(PyExc_OSError);
+    } else {
+        /* Somebody has caught what was raised. */
         PyErr_SetString(PyExc_RuntimeError, "an exception was caught that ends the process");
+    }
     return NULL;
 }
 

@@ -535,8 +535,11 @@ struct relay *relay_new(struct guest *guest, const struct segment *first, int ne
     relay->far = (struct watch){-1, 0, far_ready, relay};
     relay->again = FIRST_WAIT;
     relay->doubted_until = NEVER;
-    relay->next = guest->relays;
-    guest->relays = relay;
+    /* The oldest is the first to be ended, and to have its time. */
+    struct relay **last = &guest->relays;
+    while (*last)
+        last = &(*last)->next;
+    *last = relay;
     guest->relay_count++;
     watch_want(guest, &relay->near, EPOLLIN);
     reach(relay, 0);

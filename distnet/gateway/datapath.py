@@ -53,6 +53,9 @@ class Rest(Protocol):
     def complain(self, line: str) -> None:
         """Something is wrong with what the guest does, perhaps again."""
 
+    def fail(self, line: str) -> None:
+        """Say what is wrong with the process, and end it where it is."""
+
 
 class AnyStack(Protocol):
     """

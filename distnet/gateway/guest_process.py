@@ -132,6 +132,11 @@ class GuestProcess:
             again = f" ({unsaid + 1} times)" if unsaid else ""
             self.say(f"{format_mac(self.mac)}: {line}{again}", True)
 
+    def fail(self, line: str) -> None:
+        """Have the gateway log a mistake of ours, and end: it starts another process."""
+        self.say(f"{format_mac(self.mac)}: {line}", True)
+        os._exit(1)
+
     # What the gateway tells
 
     def heed(self, message: Message, descriptors: list[int]) -> None:

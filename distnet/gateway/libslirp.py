@@ -1,6 +1,7 @@
 """libslirp, the C library of QEMU's C{-netdev user}, through cffi; types as libslirp.h has them.
 
-No exception leaves a callback: libslirp's own state would be lost in the middle.
+No exception leaves a callback: libslirp's own state would be lost in the middle. So one ends the
+process there.
 """
 
 from __future__ import annotations
@@ -116,6 +117,7 @@ class Network:
         send: Callable[[bytearray], None],
         descriptor_closes: Callable[[int], None],
         say: Callable[[str], None],
+        failed: Callable[[str], object],
         native: Mapping[str, int] | None = None,
     ) -> None:
         """
@@ -125,6 +127,8 @@ class Network:
             changed, and is another frame's afterwards.
         @param descriptor_closes: called with each descriptor that is about to be closed.
         @param say: called with a line for the log.
+        @param failed: called with one when a callback has raised an exception: there is no going
+            on then, since nobody knows what libslirp was told.
         @param native: addresses of functions in the place of some callbacks, by the callback's
             name, and as C{opaque} what they are called with. What they do is theirs, then.
         @raise StartupError: there is no usable libslirp here.
@@ -132,7 +136,7 @@ class Network:
         loaded = load()
         self._ffi = ffi = loaded.ffi
         self._library = loaded.functions
-        self._say = say
+        self._say, self._fail = say, failed
         self._asked: list[tuple[int, int]] = []
         self._revents: Mapping[int, int] = {}
         self._complaints = Once(seconds=lambda: clock_ns() / 1e9, again=QUIET_SECONDS)
@@ -285,10 +289,11 @@ class Network:
         self._kept.append(made)
         return made
 
-    def _failed(self, kind: type[BaseException], error: BaseException, traceback: Any) -> bool:
+    def _failed(self, kind: type[BaseException], error: BaseException, traceback: Any) -> None:
+        while traceback is not None and traceback.tb_next is not None:
+            traceback = traceback.tb_next
         where = traceback and f"{traceback.tb_frame.f_code.co_name}:{traceback.tb_lineno}"
-        self._say(f"a callback of libslirp failed: {error!r} ({where})")
-        return True
+        self._fail(f"a callback of libslirp failed: {error!r} ({where})")
 
     def _on_add_poll(self, descriptor: int, events: int, _: Any) -> int:
         self._asked.append((descriptor, events))

@@ -57,6 +57,7 @@ class NativeDatapath:
             send=lambda frame: None,
             descriptor_closes=lambda descriptor: None,
             say=self._complain,
+            failed=self._fail,
             native=guest.callbacks(),
         )
         guest.use(*self.network.addresses())
@@ -80,6 +81,9 @@ class NativeDatapath:
 
     def _complain(self, line: str) -> None:
         self.rest.complain(line)
+
+    def _fail(self, line: str) -> None:
+        self.rest.fail(line)
 
     @property
     def is_proven(self) -> bool:

@@ -84,6 +84,7 @@ class PureDatapath:
             clock_ns=time.monotonic_ns,
             send=self._send,
             say=self._complain,
+            failed=self._fail,
         )
         self.network = self._stack.network
         self.input, self.turn, self.hold = self._stack.input, self._stack.turn, self._stack.hold
@@ -110,6 +111,9 @@ class PureDatapath:
 
     def _complain(self, line: str) -> None:
         self.rest.complain(line)
+
+    def _fail(self, line: str) -> None:
+        self.rest.fail(line)
 
     # To and from the gateway
 

@@ -54,6 +54,7 @@ class Stack:
         clock_ns: Callable[[], int],
         send: Callable[[bytearray], None],
         say: Callable[[str], None],
+        failed: Callable[[str], object],
     ) -> None:
         """Raises StartupError if there is no usable libslirp here."""
         self._loop = loop
@@ -64,7 +65,13 @@ class Stack:
         self._active = loop.seconds()
         self.turns = 0
         self.network = Network(
-            plan, nat=nat, clock_ns=clock_ns, send=send, descriptor_closes=self._forget, say=say
+            plan,
+            nat=nat,
+            clock_ns=clock_ns,
+            send=send,
+            descriptor_closes=self._forget,
+            say=say,
+            failed=failed,
         )
         self._fill = self.network.fill
         self._held: frozenset[int] = frozenset()

@@ -69,6 +69,7 @@ class Stack:
             send=lambda frame: self.sent.append(bytes(frame)),
             descriptor_closes=lambda _: None,
             say=lambda _: None,
+            failed=lambda _: None,
         )
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(directory / "s"))

@@ -375,6 +375,7 @@ def test_complaints_do_not_fill_the_log() -> None:
         send=_ignore,
         descriptor_closes=_ignore,
         say=said.append,
+        failed=said.append,
     )
     ffi = network._ffi
 
@@ -406,6 +407,7 @@ def test_no_spin_on_a_connection_that_nobody_reads(tmp_path: Path) -> None:
         clock_ns=time.monotonic_ns,
         send=lambda frame: frames.append(bytes(frame)),
         say=_ignore,
+        failed=_ignore,
     )
     loop.begin()
     stack.begin()

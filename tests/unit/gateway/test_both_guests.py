@@ -131,6 +131,18 @@ class ConnectionsTests(BothTestCase):
             lines, [f"{waits} (\udcff \N{EURO SIGN} \N{GRINNING FACE})", f"{waits} (nobody)"]
         )
 
+    def test_their_order(self) -> None:
+        """Of several, the one that began first is ended first."""
+        for _ in range(2):
+            self.guest.port += 1
+            self.guest.acknowledged = 0
+            self.guest.connect()
+            self.process.hear("open")
+        self.process.channel.send({"end": "enough", "reset": True})
+        self.process.hear("bye")
+        ports = [each["over"][1] for each in self.process.said if "over" in each]
+        self.assertEqual(ports, [4000, 4001, 4002])
+
     def test_an_address_with_a_scope(self) -> None:
         """An address of IPv6 may name the interface, RFC 4007."""
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from distnet.gateway.merge import batch_of
 from distnet.gateway.native_datapath import NativeDatapath, NativeRest
 from distnet.gateway.segments import ACK
 from tests.gateways import FrameGuest
+from tests.unit.gateway.limits import no_descriptor_left
 
 
 class NativeTestCase(SynchronousTestCase):
@@ -149,6 +151,19 @@ class ExceptionTests(NativeTestCase):
                 self.assertRaisesRegex(RuntimeError, "caught", call, *words)
 
         self.assertRaisesRegex(RuntimeError, "caught", self.run_with, told)
+
+    def test_no_descriptor(self) -> None:
+        """Without a descriptor for its loop it does not begin."""
+        with no_descriptor_left():
+            error = self.assertRaises(OSError, self.run_with, lambda: None)
+        self.assertEqual(error.errno, errno.EMFILE)
+
+    def test_what_cannot_be_waited_for(self) -> None:
+        """Nor does it wait for ever for what cannot be waited for."""
+        with open(__file__) as file:
+            self.descriptors[0] = file.fileno()
+            error = self.assertRaises(OSError, self.run_with, lambda: None)
+        self.assertEqual(error.errno, errno.EPERM)
 
     def test_frames(self) -> None:
         """One of what frames are handed to is raised."""

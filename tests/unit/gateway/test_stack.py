@@ -49,7 +49,7 @@ class StackTests(SynchronousTestCase):
         """One that has begun."""
         self.patch(stack, "Network", Network)
         self.loop = ClockLoop()
-        options: Any = {"nat": False, "clock_ns": None, "send": None, "say": None}
+        options: Any = {"nat": False, "clock_ns": None, "send": None, "say": None, "failed": None}
         self.stack = Stack(self.loop, PLAN, **options)  # type: ignore[arg-type]
         self.stack.begin()
         self.addCleanup(self.stack.close)
