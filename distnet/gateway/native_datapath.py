@@ -26,9 +26,9 @@ _REASONS: Final = {0: "no switch", -1: "full"}
 
 class NativeDatapath:
     """
-    See L{distnet.gateway.datapath.Datapath}.
+    What one guest's frames and bytes go through, in native code.
 
-    @ivar loop: native code has it go on.
+    @ivar loop: of Python's; native code has it go on.
     """
 
     rest: Rest

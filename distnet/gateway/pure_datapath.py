@@ -40,7 +40,7 @@ _ANNOUNCEMENT: Final = b"\xff" * 6 + b"%b\x08\x06\x00\x01\x08\x00\x06\x04\x00\x0
 
 class PureDatapath:
     """
-    See L{distnet.gateway.datapath.Datapath}.
+    What one guest's frames and bytes go through, in Python.
 
     @ivar relays: the connections to the master, by the guest's address and port.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
-from ipaddress import IPv4Address
 from typing import Any, Final
 
 from distnet.gateway.libslirp import Network
@@ -80,10 +79,6 @@ class Stack:
         """Be ready for descriptors, in this process and no other."""
         self._epoll = select.epoll()
         self._loop.add_reader(self._epoll.fileno(), self.turn)
-
-    def forward(self, path: bytes, address: IPv4Address, port: int) -> None:
-        """Lead guests who connect to an address and port to a unix socket. Raises ValueError."""
-        self.network.forward(path, address, port)
 
     def input(self, frame: bytes) -> None:
         """A frame has come from the guest; L{turn} must follow, sooner or later."""

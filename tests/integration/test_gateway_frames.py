@@ -431,7 +431,7 @@ def test_no_spin_on_a_connection_that_nobody_reads(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        stack.forward(os.fsencode(path), PLAN.master, 1234)
+        stack.network.forward(os.fsencode(path), PLAN.master, 1234)
 
         def send(frame: bytes) -> None:
             stack.input(frame)
