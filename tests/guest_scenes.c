@@ -594,6 +594,25 @@ static void doubted(void)
     CHECK(guest->relay_count == 1 && heard("10.0.2.17 (02:00:00:00:00:15): connects again") == 1);
 }
 
+/* However often that happens, the second is that since the first time that was not answered. */
+static void doubted_again(void)
+{
+    int end;
+    memcpy(address, fixed[0], 4);
+    open_all(PORT, &end);
+    guest_doubt(guest, address);
+    go_on(500 * MS);
+    send_segment(PORT, ACK, 1001, 5002, 0);
+    guest_doubt(guest, address);
+    for (int i = 0; i < 9; i++) {
+        go_on(100 * MS);
+        guest_doubt(guest, address);
+    }
+    CHECK(guest->relay_count == 1);
+    go_on(200 * MS);
+    CHECK(guest->relay_count == 0);
+}
+
 /* Who has not been heard of for half a minute after the switch went has gone with it. */
 static void no_switch(void)
 {
@@ -828,6 +847,7 @@ static const struct {
     {"two_answers", two_answers},
     {"again", again},
     {"doubted", doubted},
+    {"doubted_again", doubted_again},
     {"no_switch", no_switch},
     {"beginning", beginning},
     {"addresses", addresses},
