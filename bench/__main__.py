@@ -1,7 +1,7 @@
 """Measures the master beside the toy that it replaces and nats-server, the switch beside
 vde_switch, and the gateway beside TCP that does without one.
 
-C{python -m bench [paced] [routers] [switches] [gateway] [--quick] [--cases WORDS]
+C{python -m bench [paced] [routers] [switches] [gateway] [scale] [--quick] [--cases WORDS]
 [--beside CHECKOUT] ...}:
 every contestant in turn, with a fresh process for each run of a case, all cases again and again;
 what is shown are medians. Tables, JSON and plots are written to a directory, how far it is to
@@ -49,7 +49,13 @@ AMOUNTS = {
 def command_line() -> argparse.ArgumentParser:
     """All options."""
     parser = argparse.ArgumentParser(prog="python -m bench")
-    parser.add_argument("contests", nargs="*", metavar="CONTEST", help=" or ".join(CONTESTS))
+    unusual = [name for name, contest in CONTESTS.items() if not contest.usual]
+    parser.add_argument(
+        "contests",
+        nargs="*",
+        metavar="CONTEST",
+        help=f"{' or '.join(CONTESTS)} (all but {' and '.join(unusual)})",
+    )
     parser.add_argument("--rounds", type=_positive(int), metavar="N",
                         help=f"({ROUNDS}; 1 if quick)")  # fmt: skip
     parser.add_argument("--quick", action="store_true",
@@ -105,7 +111,7 @@ def planned(
     found = {}
     every: list[str] = []
     for name, contest in CONTESTS.items():
-        if name in options.contests or not options.contests:
+        if name in options.contests or (contest.usual and not options.contests):
             cases = list(contest.cases(amount(options)))
             every += [case.name for case in cases]
             words = options.cases

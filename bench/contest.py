@@ -87,6 +87,7 @@ class Contest:
     @ivar tools: programs that are needed, and the Debian packages that have them.
     @ivar versions: commands that print them.
     @ivar note: for the reader of the table.
+    @ivar usual: whether it is measured when no contest is named.
     """
 
     name: str
@@ -101,3 +102,4 @@ class Contest:
     tools: Mapping[str, str]
     versions: Sequence[Sequence[str]]
     note: str
+    usual: bool = True

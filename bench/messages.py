@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -137,6 +138,7 @@ def stream(
     reader: Reader = Reader.STREAM,
     still: float = 0,
     others: int = 0,
+    settle: float = 0,
 ) -> Streamed:
     """
     Send messages of C{size} bytes of payload for C{seconds}.
@@ -147,13 +149,14 @@ def stream(
     @param reader: how all receivers read.
     @param still: seconds for which they do nothing, again and again, after reading for as long.
     @param others: how many more nodes are connected, and do nothing.
+    @param settle: seconds between the last node's connection and the first message that counts.
     @raise LoadError: it cannot be done, or what comes cannot be made out.
     """
     options = [
         *(f"-m{how}", f"-p{pairs}", f"-s{size}", f"-t{seconds}", f"-n{count}"),
         *(f"-r{reader}", f"-d{still * 1000}", f"-x{others}"),
     ]
-    result, used = _run(place, options)
+    result, used = _run(place, options, settle)
     for name in ("sent", "delivered"):
         result[name] = tuple(result[name])
     return Streamed(**result, router_cpu=used)
@@ -184,9 +187,10 @@ def idle_nodes(place: Place, number: int) -> Iterator[None]:
         raise LoadError(f"{number - result['alive']} of {number} nodes were disconnected")
 
 
-def _run(place: Place, options: Sequence[str]) -> tuple[dict[str, Any], float]:
+def _run(place: Place, options: Sequence[str], settle: float = 0) -> tuple[dict[str, Any], float]:
     """What it has counted, and the router's processor time."""
     with _ready(place, options) as generator:
+        time.sleep(settle)
         return generator.run(place.pid)
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import resource
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.compared import LESS, MORE
 from bench.contest import Amount, Case
 from bench.goals import Goal
-from bench.messages import How, Reader, Streamed, idle_nodes, round_trips, stream
-from bench.processes import context_switches, cpu_seconds, memory
+from bench.messages import How, Reader, Streamed, round_trips, stream
 from bench.records import Measured
 from bench.routercontestants import (
     CONTESTANTS,
@@ -26,9 +23,6 @@ from bench.routercontestants import (
 from bench.trips import CORE, FREE, ONE_PROCESSOR, P50, figures_of
 from distnet.wire import HEADER
 
-SETTLE_SECONDS = 2.0
-"""Until a router to which nodes have connected is idle."""
-SPARE_FILES = 200
 RATE, CPU = "messages/s", "router's CPU, µs/message"
 SPLIT = "split"
 SEGMENT = 1460
@@ -163,52 +157,6 @@ class Stalled:
 
 
 @dataclass(frozen=True, slots=True)
-class Idle:
-    """Nodes that are connected, and do nothing."""
-
-    amount: Amount
-    contestants: Sequence[Contestant] = CONTESTANTS[:-1]
-
-    @property
-    def name(self) -> str:
-        """How many nodes there are."""
-        return f"{self.number:,} idle nodes"
-
-    @property
-    def number(self) -> int:
-        """How many there are: fewer where the limit of open files is lower."""
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        fit = self.amount.nodes if most == resource.RLIM_INFINITY else most - SPARE_FILES
-        return min(self.amount.nodes, fit)
-
-    def measure(self, contestant: Contestant) -> Measured:
-        """Connect the nodes and wait: memory and CPU of each."""
-        number, seconds = self.number, 2 * self.amount.seconds
-        with started(contestant) as place:
-            pid = place.pid
-            assert pid is not None
-            empty, cpu, began = memory(pid), cpu_seconds(pid), time.monotonic()
-            with idle_nodes(place, number):
-                connecting = time.monotonic() - began
-                time.sleep(SETTLE_SECONDS)
-                connected = cpu_seconds(pid) - cpu
-                before = cpu_seconds(pid), context_switches(pid)
-                began = time.monotonic()
-                time.sleep(seconds)
-                took = time.monotonic() - began
-                after = cpu_seconds(pid), context_switches(pid)
-                full = memory(pid)
-        figures = {
-            "memory, kB/node": (full - empty) / number / 1000,
-            "router's CPU, ms/s": (after[0] - before[0]) / took * 1000,
-            "context switches/s": (after[1] - before[1]) / took,
-            "connecting, ms/node": connecting / number * 1000,
-            "connecting, router's CPU, ms/node": connected / number * 1000,
-        }
-        return Measured(figures, {"nodes": number})
-
-
-@dataclass(frozen=True, slots=True)
 class Start:
     """How long it takes until a client has an answer."""
 
@@ -245,7 +193,6 @@ def cases(amount: Amount) -> list[Case[Contestant]]:
         RoundTrip(True, amount),
         RoundTrip(False, amount),
         Stalled(amount),
-        Idle(amount),
         Start(),
     ]
 

@@ -42,6 +42,7 @@ from bench.routercontestants import (
     TOY_PRINTING,
     started,
 )
+from bench.scalecases import TICKS, idle_name, talk_name
 from bench.trips import CORE
 from distnet.wire import HEADER
 from tests.benches import SMALL, allowed, is_pure, lines_of, measured_in
@@ -368,6 +369,20 @@ def test_the_default_pace_is_measured(tmp_path: Path) -> None:
     assert len(split) == 2
     assert {each.rstrip(BOUND) for line in split for each in line[2:4]} == {"0"}
     assert (tmp_path / "paced-size.svg").exists()
+
+
+def test_growth_is_measured(tmp_path: Path) -> None:
+    """Some of the nodes that are connected talk, or none; those that do nothing cost nothing."""
+    if shutil.which(NATS) is None:
+        pytest.skip("no nats-server here")
+    words = ["--cases=20 nodes, of which 8", "--cases=idle", "--only=ours", "--only=theirs"]
+    markdown, report = measured_in(tmp_path, "scale", *words)
+    assert not report.failures
+    shown = {(line[0], line[1]): line[2] for line in lines_of(markdown)}
+    assert shown[idle_name(SMALL.nodes), TICKS] == "0"
+    assert {name for name, _ in shown} > {talk_name(SMALL.nodes, 8), idle_name(SMALL.nodes)}
+    counted = [each.measured.counts for each in report.records if "of which" in each.case]
+    assert all(0 < each["sent"] == each["delivered"] for each in counted) and counted
 
 
 def test_the_toy_prints(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bench import summary
-from bench.__main__ import amount, compete, parse
+from bench.__main__ import amount, compete, parse, planned
 from bench.contest import Amount
 from bench.contests import CONTESTS
 from bench.generator import LoadError
@@ -170,6 +170,14 @@ class PlanTests(SynchronousTestCase):
         self.assertEqual(quick.nodes, 7)
         self.assertLess(quick.frames, Amount().frames)
         self.assertFalse(quick.everything)
+
+    def test_usual_contests(self) -> None:
+        """Some contests are measured only if they are named."""
+        unusual = {name for name, contest in CONTESTS.items() if not contest.usual}
+        self.assertIn("scale", unusual)
+        with mock.patch("shutil.which", return_value="/bin/true"):
+            self.assertFalse(unusual & set(planned(parse([]), 1)))
+            self.assertEqual(list(planned(parse(["scale"]), 1)), ["scale"])
 
     def test_bad_options(self) -> None:
         """What cannot be is refused with a line that names it."""
