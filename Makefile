@@ -13,13 +13,14 @@
 # make bench  measures switch, master and gateway beside others; tables and plots are in build/bench.
 #             make bench BENCH=--quick does little of each; BENCH='--beside ../old --only ours' compares
 #             with another checkout; BENCH=--help says what else there is
+# make figures  puts what make bench has measured into the documents
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: run test test-all mutations test-versions packages native test-long test-zcore zcore-is-given lint docs changelog format bench clean
+.PHONY: run test test-all mutations test-versions packages native test-long test-zcore zcore-is-given lint docs changelog format bench figures clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd -n distnet --port 1234
@@ -74,6 +75,10 @@ changelog: $(VENV)/installed-for-tests
 
 bench: native
 	$(BIN)/python -m bench $(BENCH)
+
+figures: $(VENV)/installed-for-tests
+	$(BIN)/python -m bench.summary build/bench/*.json --plots docs \
+		--into docs/speed.md README.md README.zh-CN.md
 
 format: $(VENV)/installed-for-tests
 	$(BIN)/ruff check --fix .

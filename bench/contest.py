@@ -87,6 +87,8 @@ class Contest:
     @ivar tools: programs that are needed, and the Debian packages that have them.
     @ivar versions: commands that print them.
     @ivar note: for the reader of the table.
+    @ivar beside: names of those of the others that the table of goals has, too.
+    @ivar shown: figures that documents show of all cases in the place of goals.
     @ivar usual: whether it is measured when no contest is named.
     """
 
@@ -102,4 +104,6 @@ class Contest:
     tools: Mapping[str, str]
     versions: Sequence[Sequence[str]]
     note: str
+    beside: Sequence[str] = ()
+    shown: Sequence[str] = ()
     usual: bool = True

@@ -35,4 +35,5 @@ GATEWAY = Contest(
         ("pasta", "--version"),
     ),
     note="a guest's vde_plug2tap was busy all the time: the gateway may do better.",
+    beside=(QEMU.name, PASST.name),
 )

@@ -36,11 +36,15 @@ class Goal:
         return f"{'≥' if self.least else '≤'} {wanted:g}"
 
 
-def goals_table(records: Sequence[Record], goals: Sequence[Goal], names: Names) -> str:
+def goals_table(
+    records: Sequence[Record], goals: Sequence[Goal], names: Names, beside: Sequence[str] = ()
+) -> str:
     """
     A Markdown table, a line for each goal of which ours and theirs were measured.
 
     A figure that may be the load generator's is marked, see L{bench.records.BOUND}.
+
+    @param beside: more subjects, only to look at.
     """
     head = [
         "case",
@@ -52,8 +56,10 @@ def goals_table(records: Sequence[Record], goals: Sequence[Goal], names: Names) 
         names.pure,
         "ratio",
         "goal",
+        *beside,
     ]
-    lines = [head, ["---", "---", "--:", "--:", "--:", "---", "--:", "--:", "---"]]
+    rule = ["---", "---", "--:", "--:", "--:", "---", "--:", "--:", "---"]
+    lines = [head, [*rule, *["--:"] * len(beside)]]
     for goal in goals:
         ours, pure, theirs = (
             median(records, goal.case, subject, goal.figure)
@@ -64,6 +70,7 @@ def goals_table(records: Sequence[Record], goals: Sequence[Goal], names: Names) 
         line = [goal.case, goal.figure, cell(ours), cell(theirs)]
         line += _judged(records, goal, names.ours, names.theirs, goal.ratio)
         line += [cell(pure), *_judged(records, goal, names.pure, names.theirs, goal.pure)]
+        line += [cell(median(records, goal.case, each, goal.figure)) for each in beside]
         lines.append(line)
     return as_table(lines)
 

@@ -40,4 +40,5 @@ PACED_ROUTERS = Contest(
     tools={"gcc": "gcc", NATS: "nats-server"},
     versions=((TWISTD, "distnet", "--version"), (NATS, "--version")),
     note="senders or receivers were busy all the time: the router may do better.",
+    beside=(STREAM.name, TOY_PRINTING.name, THEIRS.name),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 ABSENT = "-"
 BOUND = "*"
@@ -43,6 +43,13 @@ class Record:
     subject: str
     round: int
     measured: Measured
+
+    def only(self, figures: Sequence[str]) -> Record:
+        """The same with no other figures than these."""
+        chosen = {
+            name: self.measured.figures[name] for name in figures if name in self.measured.figures
+        }
+        return replace(self, measured=replace(self.measured, figures=chosen))
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,8 +68,15 @@ class Report:
 
     def summary(self, contest: Contest) -> str:
         """The goals, as a Markdown table, and what its marks mean."""
-        shown = goals_table(self.records, contest.goals, contest.names)
+        shown = goals_table(self.records, contest.goals, contest.names, contest.beside)
         return f"{shown}\n\n`{BOUND}`: {contest.note}\n" if BOUND in shown else f"{shown}\n"
+
+    def shown(self, contest: Contest) -> str:
+        """What documents show: some figures of all cases, or the goals."""
+        if not contest.shown:
+            return self.summary(contest)
+        found = [record.only(contest.shown) for record in self.records]
+        return f"{table(found, contest.names, contest.others, contest.unmarked)}\n"
 
     def markdown(self, contest: Contest) -> str:
         """The whole report as people read it."""

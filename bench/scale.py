@@ -17,6 +17,7 @@ from bench.scalecases import (
     CONNECTED,
     CONTESTANTS,
     GOALS,
+    SHOWN,
     STREAMS,
     TALKING,
     cases,
@@ -54,5 +55,6 @@ SCALE = Contest(
     tools={"gcc": "gcc", NATS: "nats-server"},
     versions=((TWISTD, "distnet", "--version"), (NATS, "--version")),
     note="senders or receivers were busy all the time: the router may do better.",
+    shown=SHOWN,
     usual=False,
 )

@@ -34,6 +34,7 @@ SETTLE_SECONDS = 2.0
 """Until a router to which nodes have connected is idle."""
 SPARE_FILES = 200
 TICKS_PER_SECOND = 100
+MEMORY, CONNECTING = "memory, kB/node", "connecting, router's CPU, ms/node"
 IDLE, TICKS = "router's CPU, ms/s", "router's CPU, ticks"
 CONTESTANTS = (PACED, PACED_PURE, THEIRS, PACED_UNIX, TOY)
 
@@ -128,12 +129,12 @@ class Idle:
                 full = memory(pid)
         used = after[0] - before[0]
         figures = {
-            "memory, kB/node": (full - empty) / self.number / 1000,
+            MEMORY: (full - empty) / self.number / 1000,
             IDLE: used / took * 1000,
             TICKS: int(used * TICKS_PER_SECOND),
             "context switches/s": (after[1] - before[1]) / took,
             "connecting, ms/node": connecting / self.number * 1000,
-            "connecting, router's CPU, ms/node": connected / self.number * 1000,
+            CONNECTING: connected / self.number * 1000,
         }
         return Measured(figures, {"nodes": self.number})
 
@@ -170,3 +171,4 @@ GOALS = tuple(
     for number in CONNECTED[1:]
 )
 COMPARED = {figure_of(how, size, CPU): LESS for how, size in STREAMS}
+SHOWN = (*COMPARED, MEMORY, CONNECTING, TICKS)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from bench.generator import LoadError, ready
+from bench.guestcases import MASTER, QEMUS, RATE, TRIP
 from bench.messages import (
     NOWHERE,
     SOURCES,
@@ -47,6 +48,7 @@ from bench.trips import CORE
 from distnet.wire import HEADER
 from tests.benches import SMALL, allowed, is_pure, lines_of, measured_in
 from tests.daemons import PATIENCE
+from tests.guest.image import missing_tools
 from tests.masters import Kernel, Master, running
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc here")
@@ -383,6 +385,20 @@ def test_growth_is_measured(tmp_path: Path) -> None:
     assert {name for name, _ in shown} > {talk_name(SMALL.nodes, 8), idle_name(SMALL.nodes)}
     counted = [each.measured.counts for each in report.records if "of which" in each.case]
     assert all(0 < each["sent"] == each["delivered"] for each in counted) and counted
+
+
+@pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="no QEMU here")
+def test_guests_are_measured(tmp_path: Path) -> None:
+    """Guests send as much as is wanted, and a message goes to one and back."""
+    if missing := missing_tools():
+        pytest.skip(f"missing: {', '.join(missing)}")
+    words = ["--cases=2 guests, guestfwd", "--only=ours"]
+    markdown, report = measured_in(tmp_path, "guests", *words)
+    assert not report.failures
+    shown = {line[1]: line[2] for line in lines_of(markdown)[2:]}
+    for figure in (RATE, MASTER, QEMUS, TRIP):
+        assert float(shown[figure].replace(",", "")) > 0
+    assert report.records[0].measured.counts["delivered"] == SMALL.count
 
 
 def test_the_toy_prints(tmp_path: Path) -> None:

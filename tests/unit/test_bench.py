@@ -25,10 +25,9 @@ from bench.plan import Progress, Run, measured, plan
 from bench.plots import Axis, drawing
 from bench.records import Measured, Names, Record, table
 from bench.report import Report
-from bench.routercases import GOALS as ROUTER_GOALS
 from bench.routercases import RATE
-from bench.switchcases import GOALS as SWITCH_GOALS
 from bench.trips import FREE, P50
+from tests.daemons import ROOT
 
 NAMES = Names("a", "pure", "b")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -236,10 +235,67 @@ class TableTests(SynchronousTestCase):
 
     def test_goals_are_measured(self) -> None:
         """Every goal is about a case that there is."""
-        for goals, contest in ((ROUTER_GOALS, "routers"), (SWITCH_GOALS, "switches")):
+        for contest in CONTESTS.values():
             with mock.patch("os.geteuid", return_value=0):
-                cases = CONTESTS[contest].cases(Amount(everything=False))
-            self.assertEqual({goal.case for goal in goals} - {case.name for case in cases}, set())
+                cases = contest.cases(Amount(everything=False))
+            found = {goal.case for goal in contest.goals} - {case.name for case in cases}
+            self.assertEqual(found, set(), contest.name)
+
+    def test_beside(self) -> None:
+        """A line has what is only looked at, too, whether it was measured or not."""
+        found = records("case", RATE, a=3, b=1, c=7)
+        shown = goals_table(found, [Goal("case", RATE, 2)], NAMES, ["c", "d"])
+        self.assertEqual(
+            shown.splitlines()[-1],
+            "| case | messages/s | 3 | 1 | 3 | ≥ 2: met | - | - | - | 7 | - |",
+        )
+
+
+class DocumentTests(SynchronousTestCase):
+    """Tables in documents."""
+
+    TEXT = "before\n<!-- bench: one -->\nold\n<!-- bench end -->\nafter\n"
+
+    def test_put(self) -> None:
+        """A table takes the place of the one that was there, and again."""
+        expected = self.TEXT.replace("old", "| new |\n\nlines")
+        found = summary.put(self.TEXT, {"one": "| new |\n\nlines"})
+        self.assertEqual(found, expected)
+        self.assertEqual(summary.put(expected, {"one": "old"}), self.TEXT)
+
+    def test_others_stay(self) -> None:
+        """What has no new table stays."""
+        for tables in ({}, {"two": "new"}, {"one": ""}):
+            self.assertEqual(summary.put(self.TEXT, tables), self.TEXT)
+
+    def test_brief(self) -> None:
+        """A few figures of all contests, with whom ours is beside; none if one is missing."""
+        reports = {}
+        for contest in {name for name, *_ in summary.BRIEF}:
+            names = CONTESTS[contest].names
+            found = [
+                Record(case, subject, 1, Measured({figure: value}))
+                for name, case, figure, _ in summary.BRIEF
+                if name == contest
+                for subject, value in ((names.ours, 6), (names.theirs, 4))
+            ]
+            reports[contest] = Report(contest, "machine", [], ("", ""), 1, 1, found, [])
+        shown = summary.brief(reports).splitlines()
+        self.assertEqual(len(shown), len(summary.BRIEF) + 2)
+        self.assertEqual(
+            shown[2], "| 64-byte messages, batched, a second | 6 | 4, server.py | 1.5 |"
+        )
+        del reports["gateway"]
+        self.assertEqual(summary.brief(reports), "")
+
+    def test_documents(self) -> None:
+        """The documentation has a place for each table, and what is brief names cases there are."""
+        places = "".join((ROOT / name).read_text() for name in ("README.md", "docs/speed.md"))
+        for name in ("brief", *CONTESTS):
+            self.assertIn(f"<!-- bench: {name} -->", places)
+        with mock.patch("os.geteuid", return_value=0):
+            for name, case, *_ in summary.BRIEF:
+                self.assertIn(case, {each.name for each in CONTESTS[name].cases(Amount())})
 
 
 class ReportTests(SynchronousTestCase):
@@ -301,13 +357,17 @@ class ReportTests(SynchronousTestCase):
         """For the README there are the goals and how they were measured, and some plots."""
         docs = self.directory / "docs"
         docs.mkdir()
+        document = self.directory / "document.md"
+        document.write_text("<!-- bench: routers -->\n<!-- bench end -->")
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
-            summary.main([str(self.directory / "routers.json"), "--plots", str(docs)])
+            words = ["--plots", str(docs), "--into", str(document)]
+            summary.main([str(self.directory / "routers.json"), *words])
         self.assertIn("| batched, 8 pairs, 64 bytes | messages/s | 60 |", said.getvalue())
         self.assertIn("on a machine", said.getvalue())
         self.assertNotIn("p50", said.getvalue())
         self.assertEqual([path.name for path in docs.iterdir()], ["routers-size.svg"])
+        self.assertIn("Medians of 3 rounds", document.read_text())
 
     def test_no_report(self) -> None:
         """A file that is none is named."""
