@@ -25,6 +25,7 @@ class FakeLink:
     @ivar sent: what was handed over so far and not cleared.
     @ivar capacity: bytes that it takes before somebody calls L{read}; None for any number.
     @ivar observable: as of L{ILink}.
+    @ivar cuts: as of L{ILink}.
     @ivar knows_unread: whether L{unread} knows; where it does not it says None.
     @ivar watches: the C{eager} of each call of L{watch_unread}.
     @ivar watched: it is to say when its peer has read all.
@@ -36,6 +37,7 @@ class FakeLink:
     def __init__(self, peer: str = "test", observable: bool = True) -> None:
         self.peer = peer
         self.observable = observable
+        self.cuts = False
         self.knows_unread = True
         self.capacity: int | None = None
         self.sent = bytearray()

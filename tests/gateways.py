@@ -248,17 +248,21 @@ class FrameGuest:
         target: str = MASTER[0],
         port: int = MASTER[1],
         mac: bytes | None = None,
+        options: bytes = b"",
     ) -> None:
         """Send a segment."""
         numbers = (self.sequence, self.acknowledged)
         ends = (self.address, packed(target))
-        segment = tcp_segment(ends, (self.port, port), numbers, flags, data, window=self.window)
+        ports = (self.port, port)
+        segment = tcp_segment(
+            ends, ports, numbers, flags, data, window=self.window, options=options
+        )
         self.ip(target, 6, segment, mac)
         self.sequence += len(data) + bool(flags & (SYN | FIN))
 
     def connect(self) -> None:
-        """Connect to the master."""
-        self.tcp(SYN)
+        """Connect to the master, and take segments of 1460 bytes."""
+        self.tcp(SYN, options=struct.pack("!BBH", 2, 4, 1460))
         self.until(lambda: self.acknowledged != 0)
         self.tcp(ACK)
 

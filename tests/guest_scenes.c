@@ -284,12 +284,16 @@ static int begin(int port)
     return near;
 }
 
+/* The master sends a stream, which is cut. */
+static int cuts;
+
 /* The gateway says where the master is; the master's end. */
 static int find(void)
 {
     char message[300];
     snprintf(
-        message, sizeof message, "{\"found\": %lu, \"path\": \"%s\"}", guest->asked_master, path);
+        message, sizeof message, "{\"found\": %lu, \"path\": \"%s\"%s}", guest->asked_master, path,
+        cuts ? ", \"cut\": true" : "");
     tell(message, -1);
     go_on(0);
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
@@ -477,6 +481,45 @@ static void one_at_a_time(void)
     slirp_sends(PORT, 5005, 2);
     go_on(0);
     CHECK(read_all(near) == 6);
+}
+
+static void send_message(int fd, uint32_t size, size_t sent)
+{
+    unsigned char message[9000] = {7, 0, 0, 0, size & 255, size >> 8 & 255, size >> 16};
+    CHECK(send(fd, message, sent, 0) == (ssize_t)sent);
+}
+
+/* Of a stream libslirp gets whole messages of a segment at most, when it has sent those before. */
+static void cut(void)
+{
+    cuts = 1;
+    int end, near = open_all(PORT, &end);
+    send_message(end, 700, 708);
+    send_message(end, 744, 752);
+    send_message(end, 8, 16);
+    send_message(end, 8000, 100);
+    go_on(0);
+    CHECK(read_all(near) == 1460);
+    slirp_sends(PORT, 5002, 1459);
+    go_on(0);
+    CHECK(read_all(near) == 0);
+    slirp_sends(PORT, 6461, 1);
+    go_on(0);
+    CHECK(read_all(near) == 16);
+    slirp_sends(PORT, 6462, 16);
+    go_on(0);
+    CHECK(read_all(near) == 100);
+    send_message(end, 0, 7908);
+    go_on(0);
+    CHECK(read_all(near) == 7908);
+    for (int i = 0; i < 8; i++)
+        slirp_sends(PORT, 6478 + i * 1001, 1001);
+    send_message(end, 100, 50);
+    go_on(0);
+    CHECK(read_all(near) == 0);
+    close(end);
+    go_on(0);
+    CHECK(read_all(near) == 50);
 }
 
 /* The master is asked for again, after 50 ms, then twice as long each time, at most a second. */
@@ -841,6 +884,7 @@ static const struct {
     {"master_goes", master_goes},
     {"much_before_the_master", much_before_the_master},
     {"one_at_a_time", one_at_a_time},
+    {"cut", cut},
     {"nowhere", nowhere},
     {"no_answer", no_answer},
     {"master_without_an_id", master_without_an_id},

@@ -49,14 +49,16 @@ def tcp_segment(
     data: bytes = b"",
     *,
     window: int = 65535,
+    options: bytes = b"",
 ) -> bytes:
     """
-    A segment of TCP.
+    A segment of TCP; its C{options} are a multiple of 4 bytes.
 
     @param ends: the addresses that it goes between.
     @param numbers: its sequence number, and what it acknowledges.
     """
-    segment = struct.pack("!HHIIBBHHH", *ports, *numbers, 5 << 4, flags, window, 0, 0) + data
+    segment = struct.pack("!HHIIBBHHH", *ports, *numbers, 0, flags, window, 0, 0)
+    segment = segment[:12] + bytes([5 + len(options) // 4 << 4]) + segment[13:] + options + data
     pseudo = ends[0] + ends[1] + struct.pack("!HH", 6, len(segment))
     return segment[:16] + checksum(pseudo + segment) + segment[18:]
 

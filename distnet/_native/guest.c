@@ -813,11 +813,11 @@ static struct relay *asker(const struct guest *guest, unsigned long number)
 }
 
 void guest_found(
-    struct guest *guest, unsigned long number, const char *name, size_t size, int port)
+    struct guest *guest, unsigned long number, const char *name, size_t size, int port, int cuts)
 {
     struct relay *relay = asker(guest, number);
     if (relay)
-        relay_found(relay, name, size, port);
+        relay_found(relay, name, size, port, cuts);
 }
 
 void guest_not_found(struct guest *guest, unsigned long number, const char *why)
@@ -838,9 +838,9 @@ static int told_found(struct guest *guest, const char *message)
     unsigned long number = strtoul(message + sizeof head - 1, &rest, 10);
     const char *port = strstr(rest, "\", \"port\": ");
     if (read_text(rest, ", \"path\": \"", text, sizeof text))
-        guest_found(guest, number, text, strlen(text), 0);
+        guest_found(guest, number, text, strlen(text), 0, strstr(rest, "\", \"cut\": true}") != NULL);
     else if (port && read_text(rest, ", \"host\": \"", text, sizeof text))
-        guest_found(guest, number, text, strlen(text), atoi(port + 11));
+        guest_found(guest, number, text, strlen(text), atoi(port + 11), 0);
     else if (read_text(rest, ", \"why\": \"", text, sizeof text))
         guest_not_found(guest, number, text);
     else

@@ -170,7 +170,7 @@ void guest_abort_all(struct guest *guest, const char *why, int to_guest);
 void guest_doubt(struct guest *guest, const unsigned char *address);
 /* The answer to a question of a relay's: where the master is, see relay_found(); or why nowhere. */
 void guest_found(
-    struct guest *guest, unsigned long number, const char *name, size_t size, int port);
+    struct guest *guest, unsigned long number, const char *name, size_t size, int port, int cuts);
 void guest_not_found(struct guest *guest, unsigned long number, const char *why);
 /* Have Python take its turn whenever there is something to read; before guest_run(). */
 void guest_wait_for(struct guest *guest, int fd);

@@ -85,12 +85,13 @@ class Guest:
     def abort_all(self, why: str, to_guest: bool) -> None:
         """End all connections to the master; C{to_guest}: the guest is to know."""
 
-    def found(self, number: int, name: bytes, port: int) -> None:
+    def found(self, number: int, name: bytes, port: int, cuts: bool) -> None:
         """
         The answer to question C{number}: where the master is.
 
         @param name: an IP address, with a port; or, if that is 0, the path of a unix socket, or
             its name in the abstract namespace behind a NUL.
+        @param cuts: the master may send a stream, which is cut into segments here.
         """
 
     def not_found(self, number: int, why: bytes) -> None:

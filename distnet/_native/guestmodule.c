@@ -358,10 +358,10 @@ static PyObject *py_found(Guest *self, PyObject *args)
     unsigned long number;
     const char *name;
     Py_ssize_t size;
-    int port;
-    if (!PyArg_ParseTuple(args, "ky#i", &number, &name, &size, &port))
+    int port, cuts;
+    if (!PyArg_ParseTuple(args, "ky#ip", &number, &name, &size, &port, &cuts))
         return NULL;
-    guest_found(self->guest, number, name, (size_t)size, port);
+    guest_found(self->guest, number, name, (size_t)size, port, cuts);
     return none_unless_failed(self);
 }
 

@@ -3,6 +3,7 @@
 #include "relay.h"
 
 #include <ctype.h>
+#include <endian.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -22,6 +23,8 @@ enum {
     READ_SIZE = 64 * 1024,
     MOST_HELD = 64 * 1024, /* bytes of a guest's that wait for the master */
     MAX_ID_DIGITS = 10,
+    HEADER_SIZE = 8,
+    SEGMENT = 1460, /* as the master has it */
 };
 #define FIRST_WAIT (SECOND / 20)
 #define MOST_WAIT SECOND
@@ -30,6 +33,8 @@ enum {
 
 static void append(struct buffer *buffer, const unsigned char *data, size_t size)
 {
+    if (!size)
+        return;
     if (buffer->size + size > buffer->room) {
         buffer->room = buffer->size + size;
         buffer->data = must(realloc(buffer->data, buffer->room));
@@ -243,8 +248,20 @@ static void connected(struct relay *relay)
     say(relay, 0, text, port);
 }
 
+/* Have the master know by the name of our end that it need not pace: see distnet/sockets/cutting.py. */
+static int name_cutting(int fd)
+{
+    static unsigned long number;
+    struct sockaddr_un own = {.sun_family = AF_UNIX};
+    int size = snprintf(
+        own.sun_path + 1, sizeof own.sun_path - 1, "distnet-relay-%d-%lu", (int)getpid(), number++);
+    return !bind(
+        fd, (struct sockaddr *)&own,
+        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)size));
+}
+
 /* 0; or an errno; or, negative, an error of getaddrinfo(3). */
-static int dial(struct relay *relay)
+static int dial(struct relay *relay, int cuts)
 {
     struct sockaddr_storage where = {0};
     socklen_t size;
@@ -274,10 +291,11 @@ static int dial(struct relay *relay)
     relay->far.fd = socket(where.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (relay->far.fd < 0)
         return errno;
+    relay->is_cutting = cuts && !relay->master.port && name_cutting(relay->far.fd);
     return connect(relay->far.fd, (struct sockaddr *)&where, size) ? errno : 0;
 }
 
-void relay_found(struct relay *relay, const char *name, size_t size, int port)
+void relay_found(struct relay *relay, const char *name, size_t size, int port, int cuts)
 {
     if (relay->ended || relay->far.fd >= 0)
         return;
@@ -288,7 +306,7 @@ void relay_found(struct relay *relay, const char *name, size_t size, int port)
     relay->master.size = size;
     relay->master.port = port;
     relay->is_dialing = 1;
-    int error = dial(relay);
+    int error = dial(relay, cuts);
     if (error == EINPROGRESS) {
         watch_want(relay->guest, &relay->far, EPOLLOUT);
         relay->at = relay->guest->now + CONNECT_TIME;
@@ -379,25 +397,40 @@ void relay_read_guest(struct relay *relay)
 
 /* From the master to the guest */
 
-static int may_hand_over(const struct relay *relay)
+/* Bytes that wait for libslirp. */
+static size_t waiting(const struct relay *relay)
 {
-    return !relay->to_guest.size && progress_all_sent(&relay->progress);
+    return relay->to_guest.size - relay->taken;
 }
 
-void relay_went_on(struct relay *relay)
+static void was_taken(struct relay *relay, size_t size)
 {
-    if (relay->waits && has_master(relay) && may_hand_over(relay)) {
-        relay->waits = 0;
-        want(relay, &relay->far, EPOLLIN, 1);
+    relay->taken += size;
+    if (relay->taken == relay->to_guest.size || relay->taken >= MOST_HELD) {
+        consume(&relay->to_guest, relay->taken);
+        relay->taken = 0;
     }
+}
+
+static int may_hand_over(const struct relay *relay)
+{
+    return !waiting(relay) && progress_all_sent(&relay->progress);
+}
+
+static int may_read_master(const struct relay *relay)
+{
+    return relay->is_cutting && relay->is_greeted ? waiting(relay) < MOST_HELD
+                                                  : may_hand_over(relay);
 }
 
 /* How many bytes libslirp has taken; -1 if that was the end. */
 static ssize_t send_guest(struct relay *relay, const unsigned char *data, size_t size)
 {
     ssize_t sent = send(relay->near.fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent >= 0)
+    if (sent >= 0) {
+        relay->progress.given += (uint32_t)sent;
         return sent;
+    }
     if (errno == EAGAIN || errno == EINTR)
         return 0;
     /* libslirp has closed its end: the guest has reset the connection. */
@@ -406,20 +439,98 @@ static ssize_t send_guest(struct relay *relay, const unsigned char *data, size_t
     return -1;
 }
 
-static void hand_over(struct relay *relay)
+/* Bytes of whole messages that a segment holds, or of one that is larger; 0: they have not come. */
+static size_t next_batch(const unsigned char *data, size_t size)
 {
-    want(relay, &relay->near, EPOLLOUT, relay->to_guest.size != 0);
+    size_t at = 0;
+    while (size - at >= HEADER_SIZE) {
+        uint32_t payload;
+        memcpy(&payload, data + at + 4, sizeof payload);
+        size_t message = HEADER_SIZE + (size_t)le32toh(payload);
+        if (at + message > SEGMENT)
+            return at ? at : message;
+        if (size - at < message)
+            break;
+        at += message;
+    }
+    return at;
+}
+
+/* What libslirp may have now: all, or if it is cut, a batch once the one before it was sent. */
+static size_t allowed(struct relay *relay)
+{
+    size_t size = waiting(relay);
+    if (!relay->is_cutting)
+        return size;
+    if (!relay->batch && size && progress_all_sent(&relay->progress)) {
+        relay->batch = next_batch(relay->to_guest.data + relay->taken, size);
+        /* The master has left in the middle of a message. */
+        if (!relay->batch && relay->master_done)
+            relay->batch = size;
+    }
+    return relay->batch < size ? relay->batch : size;
+}
+
+/* The master has ended the connection, and libslirp has all that it had sent. */
+static void finish(struct relay *relay)
+{
+    if (relay->guest_done) {
+        say(relay, 0, "has ended the connection", "");
+        end(relay);
+        return;
+    }
+    if (relay->due == close_late)
+        return;
+    shutdown(relay->near.fd, SHUT_WR);
+    relay->at = relay->guest->now + LINGER_TIME;
+    relay->due = close_late;
     guest_turn(relay->guest);
-    relay_went_on(relay);
+}
+
+/* Have libslirp take what it was given; whether the connection is still there. */
+static int hand_over(struct relay *relay, int is_full)
+{
+    want(relay, &relay->near, EPOLLOUT, is_full);
+    guest_turn(relay->guest);
+    return !relay->ended;
+}
+
+/* Read more of the master, or wait until libslirp has sent what it has. */
+static void go_on(struct relay *relay)
+{
+    if (relay->master_done) {
+        relay->waits = waiting(relay) != 0;
+        if (!relay->waits)
+            finish(relay);
+        return;
+    }
+    int may_read = may_read_master(relay);
+    relay->waits = !may_read || waiting(relay);
+    want(relay, &relay->far, EPOLLIN, may_read);
 }
 
 static void write_guest(struct relay *relay)
 {
-    ssize_t sent = send_guest(relay, relay->to_guest.data, relay->to_guest.size);
-    if (sent < 0)
-        return;
-    consume(&relay->to_guest, (size_t)sent);
-    hand_over(relay);
+    /* Often it has sent a batch at once, and may have the next one. */
+    for (size_t size; (size = allowed(relay)) != 0;) {
+        ssize_t sent = send_guest(relay, relay->to_guest.data + relay->taken, size);
+        if (sent < 0)
+            return;
+        was_taken(relay, (size_t)sent);
+        if (relay->is_cutting)
+            relay->batch -= (size_t)sent;
+        if (!hand_over(relay, (size_t)sent < size))
+            return;
+        if ((size_t)sent < size)
+            break;
+    }
+    go_on(relay);
+}
+
+void relay_went_on(struct relay *relay)
+{
+    if (relay->waits && progress_all_sent(&relay->progress) && (has_master(relay) || waiting(relay)))
+        write_guest(relay);
 }
 
 static void greet(struct relay *relay, const unsigned char *data, size_t size)
@@ -448,17 +559,12 @@ static void lost(struct relay *relay, const char *why, int by_reset)
         reach_again(relay);
     } else if (by_reset) {
         relay_abort(relay, why, 1);
-    } else if (relay->guest_done) {
-        say(relay, 0, "has ended the connection", "");
-        end(relay);
     } else {
-        say(relay, 0, why, "");
+        if (!relay->guest_done)
+            say(relay, 0, why, "");
         relay->master_done = 1;
         want(relay, &relay->far, EPOLLIN, 0);
-        shutdown(relay->near.fd, SHUT_WR);
-        relay->at = relay->guest->now + LINGER_TIME;
-        relay->due = close_late;
-        guest_turn(relay->guest);
+        write_guest(relay);
     }
 }
 
@@ -467,7 +573,7 @@ static void read_master(struct relay *relay)
     static unsigned char data[READ_SIZE];
     if (relay->ended || !has_master(relay) || relay->master_done)
         return;
-    if (!may_hand_over(relay)) {
+    if (!may_read_master(relay)) {
         relay->waits = 1;
         want(relay, &relay->far, EPOLLIN, 0);
         return;
@@ -485,15 +591,22 @@ static void read_master(struct relay *relay)
         lost(relay, "the master has closed the connection", 0);
         return;
     }
-    if (!relay->is_greeted)
+    if (!relay->is_greeted) {
         greet(relay, data, (size_t)size);
-    relay->progress.given += (uint32_t)size;
-    ssize_t sent = send_guest(relay, data, (size_t)size);
-    if (sent < 0)
-        return;
-    if (sent < size)
+        relay->batch = relay->is_cutting ? (size_t)size : 0;
+    }
+    if (relay->is_cutting) {
+        append(&relay->to_guest, data, (size_t)size);
+        write_guest(relay);
+    } else {
+        /* Almost always there is room for all of it. */
+        ssize_t sent = send_guest(relay, data, (size_t)size);
+        if (sent < 0)
+            return;
         append(&relay->to_guest, data + sent, (size_t)(size - sent));
-    hand_over(relay);
+        if (hand_over(relay, sent < size))
+            go_on(relay);
+    }
     if (!relay->ended && (relay->to_master.size || relay->guest_done))
         write_master(relay);
 }

@@ -22,6 +22,12 @@ struct relay {
     uint64_t doubted_until; /* NEVER, or another came, and then its guest is to have answered */
     int touched;
     struct buffer to_master, to_guest;
+    /*
+     * What the master sends comes as a stream, and is cut here: of what is in to_guest `taken` bytes
+     * are gone, and libslirp may have `batch` bytes now.
+     */
+    int is_cutting;
+    size_t taken, batch;
     struct {
         int port; /* 0: it is a unix socket */
         size_t size;
@@ -41,9 +47,9 @@ void relay_read_guest(struct relay *relay);
 void relay_went_on(struct relay *relay);
 /*
  * This is where the master is: an IP address with a port; or, if that is 0, a unix socket's path, or
- * its name in the abstract namespace behind a NUL.
+ * its name in the abstract namespace behind a NUL. It `cuts`: the master may send a stream.
  */
-void relay_found(struct relay *relay, const char *name, size_t size, int port);
+void relay_found(struct relay *relay, const char *name, size_t size, int port, int cuts);
 void relay_not_found(struct relay *relay, const char *why);
 void relay_free(struct relay *relay);
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from distnet.address import TcpAddress, UnixAddress
 from distnet.gateway.loop import Loop, Timer
 from distnet.sockets.alive import keep_alive
+from distnet.sockets.cutting import name_cutting
 
 CONNECT_SECONDS: Final = 5.0
 """How long a connection may take."""
@@ -23,18 +24,23 @@ class Dial:
         self,
         loop: Loop,
         address: TcpAddress | UnixAddress,
-        connected: Callable[[socket.socket], None],
+        connected: Callable[[socket.socket, bool], None],
         failed: Callable[[str], None],
+        *,
+        cuts: bool,
     ) -> None:
         """
         @param address: its host, if it has one, is an IP address.
-        @param connected: called with the socket, which does not block; not before this returns.
+        @param connected: called with the socket, which does not block, and whether the master will
+            know that it cuts; not before this returns.
         @param failed: called with the reason, in the place of that.
+        @param cuts: have it know, on a unix socket.
         """
         self._loop = loop
         self._address = address
         self._connected = connected
         self._failed = failed
+        self._cuts = cuts and isinstance(address, UnixAddress)
         self._socket: socket.socket | None = None
         self._timer: Timer = loop.call_later(0, self._start)
 
@@ -58,6 +64,7 @@ class Dial:
                 where = (address.host, address.port)
             self._socket = sock
             sock.setblocking(False)
+            self._cuts = self._cuts and name_cutting(sock)
             number = sock.connect_ex(where)
         except OSError as error:
             # No descriptor is left, or no such address can be.
@@ -85,7 +92,7 @@ class Dial:
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             keep_alive(sock)
-        self._connected(sock)
+        self._connected(sock, self._cuts)
 
     def _fail(self, why: str | None) -> None:
         self.cancel()

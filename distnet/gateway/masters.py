@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 from typing import Any, Final
 
-from distnet.address import Address, TcpAddress, UnixAddress
+from distnet.address import Address, TcpAddress, UnixAddress, parse
 from distnet.control.ask import NoMaster, ask, find, find_master_at, listener_for
 from distnet.errors import DistnetError
 from distnet.gateway.channel import Message
@@ -52,6 +52,7 @@ class Masters:
         self._told = control is not None
         self._was_found = False
         self._last: Near | None = None
+        self._paced = True
 
     async def find(self, guest: Guest) -> Near:
         """Where a guest is to be connected. Raises L{DistnetError}, in one line."""
@@ -75,7 +76,8 @@ class Masters:
         """
         address = await self.find(guest)
         if not isinstance(address, TcpAddress):
-            return {"path": address.path}
+            # Last, so that it is found without understanding the rest.
+            return {"path": address.path} | ({"cut": True} if self._paced else {})
         return {"host": await self._resolved(address), "port": address.port}
 
     async def _resolved(self, address: TcpAddress) -> str:
@@ -117,13 +119,21 @@ class Masters:
             return USUAL
         self._control, self._was_found = control, True
         listeners = status["listeners"]
+        self._paced = status["limits"]["segment"] is not None
         # Also if this guest is a fixed node: the next one may be none.
-        last = listener_for(listeners, None)
+        last = self._best(listeners, None)
         self._last = near(last) if last is not None else None
         return self._choose(listeners, node)
 
+    def _best(self, listeners: list[dict[str, Any]], node: int | None) -> Address | None:
+        # There a stream comes, and is cut by the guest's process: that costs a tenth as much.
+        places = [each["address"] for each in listeners if each.get("relays")]
+        if node is None and self._paced and places:
+            return parse(places[0])
+        return listener_for(listeners, node)
+
     def _choose(self, listeners: list[dict[str, Any]], node: int | None) -> Near:
-        address = listener_for(listeners, node)
+        address = self._best(listeners, node)
         if address is None and node is None:
             raise NoListener(
                 "the master has no listener for kernels without TLS:"

@@ -110,9 +110,9 @@ class NativeDatapath:
         """The gateway has found the master, or has not."""
         number = message["found"]
         if "path" in message:
-            self._guest.found(number, os.fsencode(message["path"]), 0)
+            self._guest.found(number, os.fsencode(message["path"]), 0, message.get("cut", False))
         elif "host" in message:
-            self._guest.found(number, message["host"].encode(), message["port"])
+            self._guest.found(number, message["host"].encode(), message["port"], False)
         else:
             why: str = message.get("why", "")
             self._guest.not_found(number, why.encode(errors="surrogateescape"))

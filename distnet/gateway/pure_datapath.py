@@ -315,9 +315,9 @@ class PureDatapath:
         if relay is None:
             return
         if "path" in message:
-            relay.found(UnixAddress(message["path"]))
+            relay.found(UnixAddress(message["path"]), cuts=message.get("cut", False))
         elif "host" in message:
-            relay.found(TcpAddress(message["host"], message["port"]))
+            relay.found(TcpAddress(message["host"], message["port"]), cuts=False)
         else:
             relay.not_found(message["why"])
 

@@ -14,17 +14,35 @@ from distnet.gateway.guests import Guest
 from distnet.gateway.loop import Loop, Timer
 from distnet.gateway.segments import Progress
 from distnet.once import Once
-from distnet.wire import MAX_ID_DIGITS
+from distnet.wire import HEADER, HEADER_SIZE, MAX_ID_DIGITS
 
 READ_SIZE: Final = 64 * 1024
 """Bytes of one read."""
 MOST_HELD: Final = 64 * 1024
 """Bytes of a guest's that wait for the master; then the guest is not read."""
+SEGMENT: Final = 1460
+"""Bytes of a segment to a guest, as L{Limits.segment}."""
 FIRST_SECONDS: Final = 0.05
 MOST_SECONDS: Final = 1.0
 """How long until a master that is not there is tried again."""
 LINGER_SECONDS: Final = 2.0
 """How long a guest has to close its side after the master has closed the connection."""
+
+
+def next_batch(data: bytes | bytearray) -> int:
+    """
+    Bytes of whole messages at the begin of C{data} that fit into a segment, or of one that is
+    larger, whether all of it has come or not; 0 if neither has come.
+    """
+    at = 0
+    while len(data) - at >= HEADER_SIZE:
+        message = HEADER_SIZE + HEADER.unpack_from(data, at)[1]
+        if at + message > SEGMENT:
+            return at or message
+        if len(data) - at < message:
+            break
+        at += message
+    return at
 
 
 class _End:
@@ -74,9 +92,10 @@ class Relay:
     """
     A guest's connection, and the one to the master that it has for itself.
 
-    What the master sends is read only when libslirp has sent all before it to the guest, so that
-    the master sees by its queue what the guest has room for; and what came in one read leaves as
-    segments of its own, since libslirp would cut what it has together anywhere.
+    What came in one read leaves as segments of its own, since libslirp would cut what it has
+    together anywhere: so what the master sends is read only when libslirp has sent all before it
+    to the guest. From a master that knows that it is cut here comes a stream, of which libslirp
+    gets whole messages that fit into a segment, or a larger one, once it has sent those before.
 
     Until the master has sent something (an id), another connection to it can take the place of
     one that ended. The guest does not notice: it is not sent an end, which it would take for an id.
@@ -119,6 +138,8 @@ class Relay:
         self._far: _End | None = None
         self._to_master = bytearray()
         self._to_guest = bytearray()
+        self._cuts = False
+        self._batch = 0
         self._greeted = False
         self._guest_done = False
         self._master_done = False
@@ -147,20 +168,20 @@ class Relay:
 
     def went_on(self) -> None:
         """libslirp has sent something to the guest: perhaps all that it had."""
-        if self.waits and self._far is not None and self._may_hand_over():
-            self.waits = False
-            self._far.want_to_read(True)
+        if self.waits and self._far is not None and self.progress.all_sent:
+            self._write_guest()
 
     # Finding the master
 
-    def found(self, address: TcpAddress | UnixAddress) -> None:
-        """This is where the master is."""
+    def found(self, address: TcpAddress | UnixAddress, *, cuts: bool) -> None:
+        """This is where the master is. It C{cuts}: the master may send a stream."""
         if not self._ended:
             self._reaching = Dial(
                 self._loop,
                 address,
-                lambda sock: self._connected(address, sock),
+                lambda sock, knows: self._connected(address, sock, knows),
                 self.not_found,
+                cuts=cuts,
             )
 
     def not_found(self, why: str) -> None:
@@ -172,8 +193,11 @@ class Relay:
     def _reach(self, delay: float) -> None:
         self._reaching = self._loop.call_later(delay, self._find, self)
 
-    def _connected(self, address: TcpAddress | UnixAddress, sock: socket.socket) -> None:
+    def _connected(
+        self, address: TcpAddress | UnixAddress, sock: socket.socket, cuts: bool
+    ) -> None:
         self._reaching = None
+        self._cuts = cuts
         self._far = _End(self._loop, sock, self._read_master, self._write_master)
         self._far.want_to_read(True)
         own = f" from port {sock.getsockname()[1]}" if isinstance(address, TcpAddress) else ""
@@ -241,13 +265,15 @@ class Relay:
 
     # From the master to the guest
 
-    def _may_hand_over(self) -> bool:
+    def _may_read_master(self) -> bool:
+        if self._cuts and self._greeted:
+            return len(self._to_guest) < MOST_HELD
         return not self._to_guest and self.progress.all_sent
 
     def _read_master(self) -> None:
         if self._ended or self._far is None or self._master_done:
             return
-        if not self._may_hand_over():
+        if not self._may_read_master():
             self.waits = True
             self._far.want_to_read(False)
             return
@@ -263,7 +289,7 @@ class Relay:
             return
         if not self._greeted:
             self._greet(data)
-        self.progress.give(len(data))
+            self._batch = len(data)
         self._to_guest += data
         self._write_guest()
         # The guest may have reset the connection.
@@ -275,21 +301,60 @@ class Relay:
         if data.isdigit() and len(data) <= MAX_ID_DIGITS:
             self._log(f"is node {int(data)}")
 
+    def _allowed(self) -> int:
+        """What libslirp may have now: all, or a batch, once it has sent the one before."""
+        if not self._cuts:
+            return len(self._to_guest)
+        if not self._batch and self._to_guest and self.progress.all_sent:
+            self._batch = next_batch(self._to_guest)
+            # The master may have left in the middle of a message.
+            if not self._batch and self._master_done:
+                self._batch = len(self._to_guest)
+        return min(self._batch, len(self._to_guest))
+
     def _write_guest(self) -> None:
-        if self._ended:
+        # Often libslirp has sent a batch at once, and may have the next one.
+        while not self._ended and (size := self._allowed()):
+            try:
+                with memoryview(self._to_guest) as view:
+                    sent = self._near.socket.send(view[:size])
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            except OSError:
+                # libslirp has closed its end: the guest has reset the connection.
+                self._log("has reset the connection")
+                self._end()
+                return
+            del self._to_guest[:sent]
+            self._batch = max(self._batch - sent, 0)
+            self.progress.give(sent)
+            self._near.want_to_write(sent < size)
+            self._hand_over()
+            if sent < size:
+                break
+        if not self._ended:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        assert self._far is not None
+        if self._master_done:
+            self.waits = bool(self._to_guest)
+            if not self._to_guest:
+                self._finish()
             return
-        try:
-            del self._to_guest[: self._near.socket.send(self._to_guest)]
-        except (BlockingIOError, InterruptedError):
-            pass
-        except OSError:
-            # libslirp has closed its end: the guest has reset the connection.
-            self._log("has reset the connection")
+        may_read = self._may_read_master()
+        self.waits = not may_read or bool(self._to_guest)
+        self._far.want_to_read(may_read)
+
+    def _finish(self) -> None:
+        """The master has ended the connection, and libslirp has all that it had sent."""
+        if self._guest_done:
+            self._log("has ended the connection")
             self._end()
-            return
-        self._near.want_to_write(bool(self._to_guest))
-        self._hand_over()
-        self.went_on()
+        elif self._linger is None:
+            self._near.shut()
+            self._linger = self._loop.call_later(LINGER_SECONDS, self._close_late)
+            self._hand_over()
 
     def _lost(self, why: str, *, by_reset: bool) -> None:
         assert self._far is not None
@@ -300,16 +365,12 @@ class Relay:
             self._reach(self._backoff.next())
         elif by_reset:
             self.abort(why, to_guest=True)
-        elif self._guest_done:
-            self._log("has ended the connection")
-            self._end()
         else:
-            self._log(why)
+            if not self._guest_done:
+                self._log(why)
             self._master_done = True
             self._far.want_to_read(False)
-            self._near.shut()
-            self._linger = self._loop.call_later(LINGER_SECONDS, self._close_late)
-            self._hand_over()
+            self._write_guest()
 
     # The end
 

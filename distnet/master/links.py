@@ -19,6 +19,7 @@ from distnet.master.core.router import Router
 from distnet.master.listener import NodeListener
 from distnet.master.unread import UnreadWatch, unsent
 from distnet.sockets.alive import Silence
+from distnet.sockets.cutting import is_cutting
 from distnet.sockets.peers import describe_peer, peer_address, peer_credentials
 from distnet.sockets.unbuffered import Unbuffered
 from distnet.text import KIB
@@ -51,6 +52,7 @@ class _Link:
         self, protocol: NodeProtocol, transport: Any, sock: socket.socket, peer: str
     ) -> None:
         self.peer = peer
+        self.cuts = is_cutting(sock)
         self._protocol = protocol
         self._transport = transport
         self._socket = sock

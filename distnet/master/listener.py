@@ -14,7 +14,7 @@ class NodeListener(Listener):
     A place where nodes connect.
 
     @ivar node: whoever connects there is this node, or None.
-    @ivar kind: what whoever connects there is.
+    @ivar kind: what whoever connects there is, but for a gateway's relays, which are kernels.
     @ivar acked_is_read: a peer on another machine has read its id once that machine has it.
     """
 

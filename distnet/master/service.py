@@ -249,7 +249,8 @@ class MasterService(Service):
         listener = protocol.listener
         self._protocols.add(protocol)
         try:
-            session = self.router.connect(link, pinned=listener.node, kind=listener.kind)
+            kind = Kind.KERNEL if link.cuts else listener.kind
+            session = self.router.connect(link, pinned=listener.node, kind=kind)
         except Refused as refusal:
             if self._refusals_said.setdefault(listener, Once()).say(str(refusal)) is not None:
                 _log.warn(

@@ -114,14 +114,16 @@ class ListenerStatus:
 
     @ivar address: as L{distnet.address} writes it.
     @ivar node: whoever connects there is this node, or None.
-    @ivar tools: whoever connects there is a tool.
+    @ivar tools: whoever connects there is a tool, but for relays.
     @ivar tls: connections are encrypted.
+    @ivar relays: a gateway's relays that cut a stream into segments themselves are kernels there.
     """
 
     address: str
     node: int | None
     tools: bool
     tls: bool
+    relays: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +236,10 @@ def of_counters(counters: Counters) -> CountersStatus:
 
 def of_listener(listener: NodeListener, address: Address) -> ListenerStatus:
     """One listener, with where it listens now."""
-    return ListenerStatus(str(address), listener.node, listener.kind is Kind.TOOL, listener.tls)
+    is_for_tools = listener.kind is Kind.TOOL
+    return ListenerStatus(
+        str(address), listener.node, is_for_tools, listener.tls, relays=is_for_tools
+    )
 
 
 def of_master(

@@ -164,10 +164,17 @@ def test_the_status_has_everything(start_master: Start, connect: Connect, tmp_pa
     assert status.pop("ids") == "lowest"
     assert status["limits"].pop("pause_seconds") == "inf"
     assert status.pop("limits")["highest_id"] == 65535
+    kernels = {"tools": False, "tls": False, "relays": False}
     assert status.pop("listeners") == [
-        {"address": f"tcp:127.0.0.1:{master.port}", "node": None, "tools": False, "tls": False},
-        {"address": f"unix:{path}", "node": 3, "tools": False, "tls": False},
-        {"address": f"unix:{master.tools}", "node": None, "tools": True, "tls": False},
+        {"address": f"tcp:127.0.0.1:{master.port}", "node": None, **kernels},
+        {"address": f"unix:{path}", "node": 3, **kernels},
+        {
+            "address": f"unix:{master.tools}",
+            "node": None,
+            "tools": True,
+            "tls": False,
+            "relays": True,
+        },
     ]
     assert status.pop("waiting") == 0
     assert status.pop("started") > 0

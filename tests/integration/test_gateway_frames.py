@@ -16,10 +16,13 @@ import pytest
 
 from distnet.gateway.libslirp import Network
 from distnet.gateway.loop import Loop
+from distnet.gateway.relay import READ_SIZE
 from distnet.gateway.stack import Stack
 from distnet.guestnet import PLAN
 from distnet.master.unread import unsent
-from tests.daemons import PATIENCE, eventually
+from distnet.sockets.cutting import is_cutting
+from distnet.wire import encode_message
+from tests.daemons import PATIENCE
 from tests.gateways import (
     ACK,
     MASTER,
@@ -298,32 +301,84 @@ def test_a_guest_that_begins_anew_at_its_old_port(
 def test_no_more_is_read_than_the_guest_has_room_for(
     start_gateway: OnSwitch, client: RawClient, listener: socket.socket
 ) -> None:
-    """What the guest's window has no room for waits where the master sees it, batch by batch."""
+    """What the guest's window has no room for waits where the master sees it, but for a little."""
     start_gateway(master_option(listener))
-    guest = FrameGuest.on(client)
-    guest.connect()
+    guest, master = connected(client, listener)
     # Told with the next acknowledgement; a window does not shrink without one.
     guest.window = 0
-    with listener.accept()[0] as master:
-        master.send(b"0")
-        guest.until(lambda: guest.received == [b"0"])
-        # When this has come, what was sent before has too.
-        guest.tcp(ACK, b"x")
+    # When this has come, what was sent before has too.
+    guest.tcp(ACK, b"x")
+    with master:
         assert master.recv(1) == b"x"
-        first, *others = batches = [bytes([number]) * 600 for number in range(1, 5)]
-        master.send(first)
-        eventually("the first is read", lambda: unsent(master) == 0)
-        for batch in others:
-            master.send(batch)
+        data = b"".join(encode_message(1, bytes([number % 256]) * 600) for number in range(2000))
+        master.setblocking(False)
+        sent = master.send(data)
+        assert sent < len(data)
         # Time for what must not happen.
         time.sleep(0.3)
+        with contextlib.suppress(BlockingIOError):
+            sent += master.send(data[sent:])
         waiting = unsent(master)
         assert waiting is not None
-        assert waiting >= sum(map(len, others))
+        # As much as is read once there is room for anything, twice.
+        assert sent - waiting <= 2 * READ_SIZE
         guest.window = 65535
         guest.tcp(ACK)
-        guest.until(lambda: sum(map(len, guest.received)) >= 1 + sum(map(len, batches)))
-        assert b"".join(guest.received[1:]) == b"".join(batches)
+        whole = sent - sent % 608
+        guest.until(lambda: sum(map(len, guest.received)) >= 1 + whole)
+        assert b"".join(guest.received[1:]) == data[:whole]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_messages_are_whole_in_their_segments(
+    start_gateway: OnSwitch, client: RawClient, listener: socket.socket, seed: int
+) -> None:
+    """Of a stream the guest gets segments of whole messages, and a larger one in its own."""
+    start_gateway(master_option(listener))
+    guest, master = connected(client, listener)
+    chance = random.Random(seed)
+    sizes = [chance.choice([0, 16, 600, 722, 723, 1024, 1452, 1453, 4000]) for _ in range(600)]
+    sizes[100] = 200_000
+    messages = [encode_message(7, chance.randbytes(size)) for size in sizes]
+    data = b"".join(messages)
+    with master:
+        assert is_cutting(master)
+        master.setblocking(False)
+        sent = 0
+        while sum(map(len, guest.received)) < 1 + len(data):
+            if sent < len(data) and chance.random() < 0.3:
+                # Anywhere in the middle of one.
+                with contextlib.suppress(BlockingIOError):
+                    sent += master.send(data[sent : sent + chance.choice([1, 7, 900, 40_000])])
+            while select.select([client.data], [], [], 0 if sent < len(data) else 1)[0]:
+                guest.take(client.receive())
+                if chance.random() < 0.01:
+                    # It stands still for a while.
+                    time.sleep(0.05)
+    assert b"".join(guest.received[1:]) == data
+    ends = {0}
+    for message in messages:
+        ends.add(max(ends) + len(message))
+    begin, at = 0, 0
+    for segment in guest.received[1:]:
+        at += len(segment)
+        # Where a segment ends, a message does; or it has nothing of any other.
+        assert at in ends or not any(begin < end < at for end in ends)
+        begin = at
+
+
+def test_a_master_that_leaves_in_the_middle(
+    start_gateway: OnSwitch, client: RawClient, listener: socket.socket
+) -> None:
+    """What it has sent comes, down to the begin of a message that never ends, and then the end."""
+    start_gateway(master_option(listener))
+    guest, master = connected(client, listener)
+    whole = encode_message(1, b"whole")
+    master.send(whole + encode_message(1, bytes(100))[:50])
+    guest.until(lambda: guest.received[1:] == [whole])
+    master.close()
+    guest.until(lambda: guest.ended)
+    assert b"".join(guest.received[1:]) == whole + encode_message(1, bytes(100))[:50]
 
 
 @pytest.mark.parametrize("seed", range(3))

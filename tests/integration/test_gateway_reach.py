@@ -86,10 +86,9 @@ def test_no_name_server(site: Site, tmp_path: Path) -> None:
 
 
 def test_where_it_looks_for_the_master(site: Site, tmp_path: Path) -> None:
-    """The log names the port where the master was last, when it is not there any more."""
+    """The log names the socket where the master was last, when it is not there any more."""
     master = Master(tmp_path, "--port", "0").start()
     try:
-        port = master.port
         gateway = Gateway(tmp_path, site.switch, "--control", master.control)
         site.end_gateway()
         gateway.start()
@@ -102,7 +101,7 @@ def test_where_it_looks_for_the_master(site: Site, tmp_path: Path) -> None:
                 with machine.connect():
                     log = gateway.wait_for_log("waits for the master")
                     (line,) = [line for line in log.splitlines() if "waits for" in line]
-                    assert f":{port}" in line
+                    assert f"unix:{master.tools}" in line
         finally:
             gateway.stop()
     finally:

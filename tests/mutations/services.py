@@ -159,8 +159,8 @@ MUTATIONS = (
         "tools-get-kernels-ids",
         "tools do not take kernels' ids",
         "MasterService.connected",
-        "pinned=listener.node, kind=listener.kind)",
-        "pinned=listener.node)",
+        "kind = Kind.KERNEL if link.cuts else listener.kind",
+        "kind = Kind.KERNEL",
         ("test_ping_is_answered",),
     ),
     Mutation(

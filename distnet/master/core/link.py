@@ -17,6 +17,7 @@ class ILink(Interface):
 
     peer: str = Attribute("Who is at the other end, as the log says it.")
     observable: bool = Attribute("Whether L{unread} tells what the peer itself has not read yet.")
+    cuts: bool = Attribute("Whether the peer cuts a stream into segments itself: it is not paced.")
 
     def send(data: bytes | bytearray | memoryview) -> int:
         """

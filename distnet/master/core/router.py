@@ -97,7 +97,7 @@ class Router:
             node,
             link,
             self.mailboxes,
-            None if kind is Kind.TOOL else self.limits.segment,
+            None if kind is Kind.TOOL or link.cuts else self.limits.segment,
             (session.delivered, self.counters.delivered),
         )
         session.settling = Settling(

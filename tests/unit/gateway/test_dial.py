@@ -13,6 +13,7 @@ from distnet.address import TcpAddress, UnixAddress
 from distnet.gateway import dial
 from distnet.gateway.dial import Dial
 from distnet.gateway.loop import Loop
+from distnet.sockets.cutting import is_cutting
 from tests.unit.gateway.limits import no_descriptor_left, open_descriptors
 
 
@@ -28,10 +29,11 @@ class DialTests(SynchronousTestCase):
         self.connected: list[socket.socket] = []
         self.failed: list[str] = []
 
-    def dial(self, address: TcpAddress | UnixAddress) -> Dial:
+    def dial(self, address: TcpAddress | UnixAddress, *, cuts: bool = False) -> Dial:
         """Connect."""
 
-        def connected(sock: socket.socket) -> None:
+        def connected(sock: socket.socket, cuts: bool) -> None:
+            self.cuts = cuts
             self.addCleanup(sock.close)
             self.connected.append(sock)
             self.loop.stop()
@@ -40,7 +42,7 @@ class DialTests(SynchronousTestCase):
             self.failed.append(why)
             self.loop.stop()
 
-        return Dial(self.loop, address, connected, failed)
+        return Dial(self.loop, address, connected, failed, cuts=cuts)
 
     def listener(self, family: int, where: object) -> socket.socket:
         """A master."""
@@ -83,6 +85,22 @@ class DialTests(SynchronousTestCase):
         self.dial(UnixAddress(path))
         self.loop.run()
         self.assertEqual(len(self.connected), 1)
+
+    def test_a_name(self) -> None:
+        """A unix socket has a name, if asked, by which the master knows that it cuts."""
+        path = os.path.relpath(self.mktemp())
+        master = self.listener(socket.AF_UNIX, path)
+        master.listen(2)
+        for cuts in (True, False):
+            self.dial(UnixAddress(path), cuts=cuts)
+            self.loop.run()
+            with master.accept()[0] as peer:
+                self.assertEqual((self.cuts, is_cutting(peer)), (cuts, cuts))
+        tcp = self.listener(socket.AF_INET, ("127.0.0.1", 0))
+        self.dial(TcpAddress("127.0.0.1", tcp.getsockname()[1]), cuts=True)
+        self.loop.run()
+        with tcp.accept()[0] as peer:
+            self.assertEqual((self.cuts, is_cutting(peer)), (False, False))
 
     def test_refused(self) -> None:
         """If nobody listens, that is told, and nothing stays open."""

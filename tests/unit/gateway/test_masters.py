@@ -16,6 +16,8 @@ from distnet.gateway.masters import USUAL, Masters, NoListener
 from tests.unit.control.runtime import RuntimeTestCase
 from tests.unit.control.test_ask import listener
 
+PACED = {"segment": 1460}
+
 
 class MastersTests(RuntimeTestCase):
     """Tests for C{Masters}."""
@@ -24,7 +26,7 @@ class MastersTests(RuntimeTestCase):
         """Run one that has a listener for node 3 too; its control socket."""
         path, sock = self.start(str(port))
         listeners = [listener(f"tcp:127.0.0.1:{port}"), listener(f"unix:/3-{port}", node=3)]
-        self.answer(sock, {"pid": port, "listeners": listeners})
+        self.answer(sock, {"pid": port, "listeners": listeners, "limits": PACED})
         return path.path, sock
 
     def test_none(self) -> None:
@@ -61,7 +63,7 @@ class MastersTests(RuntimeTestCase):
         """A guest waits where the master was last, whoever asked then; nowhere if nowhere."""
         path, sock = self.start("5000")
         listeners = [listener("tcp:127.0.0.1:5000"), listener("unix:/3", node=3)]
-        self.answer(sock, {"listeners": listeners})
+        self.answer(sock, {"listeners": listeners, "limits": PACED})
         masters = Masters(None, None, None, {})
         masters.look(3)
         control, away = Path(path.path), self.directory / "away"
@@ -73,6 +75,32 @@ class MastersTests(RuntimeTestCase):
         control.rename(away)
         error = self.assertRaises(NoMaster, masters.look, None)
         self.assertIn(str(control), str(error))
+        away.rename(control)
+
+    def test_where_it_is_cut(self) -> None:
+        """A paced master is found where it sends streams to who cuts them; others are not cut."""
+        path, sock = self.start("5000")
+        beside = listener("unix:/beside", tools=True) | {"relays": True}
+        listeners = [listener("tcp:127.0.0.1:5000"), listener("unix:/3", node=3), beside]
+        status = {"listeners": listeners, "limits": dict(PACED)}
+        self.answer(sock, status)
+        masters = Masters(None, None, None, {b"\0\0\0\3": 3})
+        self.patch(threads, "deferToThreadPool", lambda _, __, look, node: succeed(look(node)))
+        masters._reactor = Mock()
+        for segment, other, fixed in (
+            (1460, {"path": "/beside", "cut": True}, {"path": "/3", "cut": True}),
+            (None, {"host": "127.0.0.1", "port": 5000}, {"path": "/3"}),
+        ):
+            status["limits"] = {"segment": segment}
+            for address, place in ((bytes(4), other), (b"\0\0\0\3", fixed)):
+                found = Deferred.fromCoroutine(masters.place_for(Guest(address, b"abcd")))
+                self.assertEqual(self.successResultOf(found), place)
+        # It waits there, too, while the master is away.
+        status["limits"] = {"segment": 1460}
+        masters.look(3)
+        control, away = Path(path.path), self.directory / "away"
+        control.rename(away)
+        self.assertEqual(masters.look(None), UnixAddress("/beside"))
         away.rename(control)
 
     def test_a_name_of_a_host(self) -> None:
@@ -110,7 +138,8 @@ class MastersTests(RuntimeTestCase):
     def test_no_listener(self) -> None:
         """A master that does not listen for a guest is told how it would."""
         path, sock = self.start("1235")
-        self.answer(sock, {"listeners": [listener("tls:h:1", tls=True)]})
+        listeners = [listener("tls:h:1", tls=True)]
+        self.answer(sock, {"listeners": listeners, "limits": PACED})
         masters = Masters(None, path.path, None, {})
         error = self.assertRaises(NoListener, masters.look, 4)
         self.assertIn("no listener for node 4: start it with --node 4=unix:PATH", str(error))

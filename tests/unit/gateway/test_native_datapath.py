@@ -140,7 +140,7 @@ class ExceptionTests(NativeTestCase):
             (guest.prove, (False, False)),
             (guest.segment, (self.asking[0], address, 1, ACK, 1, 1, 1)),
             (guest.abort_all, ("a test", True)),
-            (guest.found, (1, b"path", 0)),
+            (guest.found, (1, b"path", 0, True)),
             (guest.not_found, (1, b"why")),
             (guest.change_plug, (-1,)),
         ]

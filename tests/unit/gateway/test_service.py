@@ -682,7 +682,9 @@ class ParentTests(ServiceTestCase):
 
     def test_find(self) -> None:
         """A process is told where the master is, or why there is none."""
-        self.assertEqual(self.find(UnixAddress("/there")), {"found": 7, "path": "/there"})
+        self.assertEqual(
+            self.find(UnixAddress("/there")), {"found": 7, "path": "/there", "cut": True}
+        )
         told = self.find(TcpAddress("127.0.0.1", 1234))
         self.assertEqual(told, {"found": 7, "host": "127.0.0.1", "port": 1234})
         told = self.find(TcpAddress("::1", 1234))

@@ -150,7 +150,7 @@ class StatusTests(RouterTestCase):
         listener = NodeListener("tcp:0", node=3)
         self.assertEqual(
             status.of_listener(listener, TcpAddress("127.0.0.1", 77)),
-            ListenerStatus("tcp:127.0.0.1:77", 3, False, False),
+            ListenerStatus("tcp:127.0.0.1:77", 3, False, False, relays=False),
         )
 
 

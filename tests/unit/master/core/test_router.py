@@ -6,6 +6,7 @@ from distnet.errors import NodeBusy, NoFreeId
 from distnet.master.core.counters import Reason, Tally
 from distnet.master.core.registry import IdPolicy
 from distnet.master.core.session import Kind
+from distnet.testing import FakeLink
 from distnet.wire import FIRST_TOOL_ID, HEADER, encode_message
 from tests.unit.master.core.kernels import RouterTestCase
 
@@ -131,6 +132,13 @@ class RefusalTests(RouterTestCase):
         tool.leave()
         kernel.send(tool.node, b"late")
         self.assertEqual(self.undelivered(Reason.NO_SUCH_ID), Tally(1, 12))
+
+    def test_one_that_cuts(self) -> None:
+        """Who cuts a stream itself is not paced, as a tool is not."""
+        link = FakeLink()
+        link.cuts = True
+        self.assertIsNone(self.router.connect(link).outbox.segment)
+        self.assertEqual(self.router.connect(FakeLink()).outbox.segment, 1460)
 
     def test_mail_of_a_tool(self) -> None:
         """What waited for a tool is not for the next tool, even if the first read nothing."""
