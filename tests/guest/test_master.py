@@ -126,8 +126,8 @@ def test_a_guest_that_only_receives(start_master: Start, boot: Boot) -> None:
         for number in range(3, 6):
             probe.send(1, wire.payload(0, number, 512))
         assert_done(guest)
-        assert "node 1: settled" in master.log()
-        assert "as its queue shows" in master.log()
+        master.wait_for_log("node 1: settled")
+        master.wait_for_log("as its queue shows")
 
 
 def test_what_a_guest_reaches(start_master: Start, boot: Boot) -> None:

@@ -28,7 +28,7 @@ def test_one_with_its_master(start_master: Callable[..., Master], boot: Boot) ->
         guest.wait_for("^DN id=1$")
         assert [probe.receive() for _ in payloads] == [(1, payload) for payload in payloads]
         assert_done(guest)
-    assert "node 1: settled" in master.log()
+    master.wait_for_log("node 1: settled")
     assert master.undelivered() == {}
 
 

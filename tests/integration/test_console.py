@@ -252,7 +252,7 @@ def test_standard_input(start_console: Start, kind: type[ConsoleSwitch]) -> None
     switch.process.stdin.write(b"port/showinfo\n")
     switch.process.stdin.close()
     assert switch.process.wait(PATIENCE) == 0
-    assert "0000 DATA END WITH '.'\nNumports=32\n" in switch.log()
+    switch.wait_for_log("0000 DATA END WITH '.'\nNumports=32\n")
     assert "vde$" not in switch.log()
     assert not Path(switch.management).exists()
 

@@ -227,7 +227,7 @@ def test_a_node_is_disconnected(master: Master, connect: Connect) -> None:
     assert master.node(1)["state"] == "settled"
     assert Answer(master.control, "DELETE", "/nodes/1").json == ABSENT | {"id": 1, "state": "gone"}
     assert second.is_closed()
-    assert "node 1: left (disconnected by 'distnet disconnect')" in master.log()
+    master.wait_for_log("node 1: left (disconnected by 'distnet disconnect')")
     for absent in (1, 7, 70000):
         assert Answer(master.control, "DELETE", f"/nodes/{absent}").status == 404
     # The other one is not disturbed.

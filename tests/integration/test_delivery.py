@@ -133,7 +133,7 @@ def test_a_pause_is_short_for_two_that_wait_for_each_other(
     for thread in threads:
         thread.join()
     for node in (0, 1):
-        assert f"node {node}: new messages" in master.log()
+        master.wait_for_log(f"node {node}: new messages")
     eventually(
         "all has come",
         lambda: [master.node(node)["received"]["messages"] for node in (0, 1)] == sent,
@@ -300,7 +300,7 @@ def test_a_second_connection_can_replace_the_first(
     first, second = connect(master, path), connect(master, path)
     assert first.is_closed()
     assert second.id == 1
-    assert "node 1: left (replaced by unix, pid" in master.log()
+    master.wait_for_log("node 1: left (replaced by unix, pid")
     settled(master, second)
 
 

@@ -127,7 +127,7 @@ def test_both_ways(start_switch: StartSwitch, home: Path, plug: Plug) -> None:
     where = udp(switch)
     assert where[0] == "127.0.0.1"
     for listener in (f"udp:127.0.0.1:{where[1]}", f"unix:{place}"):
-        assert f"listening at {listener} for QEMU's -netdev dgram" in switch.log()
+        switch.wait_for_log(f"listening at {listener} for QEMU's -netdev dgram")
     with RawClient(switch.sock).plug() as client:
         guests = [
             plug(f"{home}/a", place),

@@ -198,7 +198,7 @@ def test_ports(start_switch: StartSwitch, path: str) -> None:
     """Whoever connects to a place for a port gets that; others get the first one that is free."""
     switch = start_switch("--stream", f"7=unix:{path}", "--stream", "tcp:0")
     assert listening(switch, 7) == path
-    assert f"listening at unix:{path} for -netdev stream, port 7\n" in switch.log()
+    switch.wait_for_log(f"listening at unix:{path} for -netdev stream, port 7\n")
     address = listening(switch)
     with StreamClient(path), StreamClient(address), RawClient(switch.sock).plug() as client:
         name = switch.wait_for_log("port 7, endpoint ")
@@ -356,7 +356,7 @@ def test_no_free_port(start_switch: StartSwitch, place: str, plug: Plug) -> None
     for _ in range(5):
         assert turns_away(listening(switch))
     assert switch.log().count("a stream is refused") == 1
-    assert "none of 2 ports is free" in switch.log()
+    switch.wait_for_log("none of 2 ports is free")
     one.send(frame(BROADCAST, mac(1)))
     assert other.receive() == frame(BROADCAST, mac(1))
 

@@ -96,7 +96,7 @@ def test_a_guest_finds_the_master(
         other.send(1, b"to myself, still")
         assert other.receive() == (1, b"to myself, still")
     gateway.wait_for_log("10.0.2.17")
-    assert "is node 1" in gateway.log()
+    gateway.wait_for_log("is node 1")
 
 
 def test_nothing_is_left_behind(

@@ -395,7 +395,7 @@ def test_it_starts_only_if_it_can_listen(switch: Switch, tmp_path: Path) -> None
         finally:
             gateway.kill()
         line = f"--forward 127.0.0.1:{port}={GUEST}:22: cannot listen at 127.0.0.1:{port}: "
-        assert line in gateway.log()
+        gateway.wait_for_log(line)
         assert "Traceback" not in gateway.log()
 
 

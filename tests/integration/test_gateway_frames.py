@@ -179,7 +179,7 @@ def test_a_machine_with_the_masters_address(start_gateway: OnSwitch, client: Raw
     guest.arp("10.0.2.2")
     assert client.receive()[6:12] == gateway_mac("10.0.2.2")
     assert gateway.log().count("which is the gateway's") == 1
-    assert "another IP= than 1" in gateway.log()
+    gateway.wait_for_log("another IP= than 1")
 
 
 def test_another_gateway_is_noticed(start_gateway: OnSwitch) -> None:

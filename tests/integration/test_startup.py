@@ -93,9 +93,9 @@ def test_the_log_has_the_option_for_qemu(start_master: Start, tmp_path: Path) ->
     for address in (f"tcp:127.0.0.1:{master.port}", six, f"unix:{path}"):
         words = ["-netdev", f"user,id=net1,restrict=on,guestfwd=tcp:10.0.2.16:1234-{address}",
                  "-device", "e1000e,netdev=net1"]  # fmt: skip
-        assert f"QEMU: {shlex.join(words)}\n" in master.log()
-    assert f"listening at unix:{path} for node 3" in master.log()
-    assert f"listening at unix:{master.tools} for tools" in master.log()
+        master.wait_for_log(f"QEMU: {shlex.join(words)}\n")
+    master.wait_for_log(f"listening at unix:{path} for node 3")
+    master.wait_for_log(f"listening at unix:{master.tools} for tools")
 
 
 def test_what_twisted_says_of_listeners(start_master: Start, tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_sockets_of_systemd(tmp_path: Path) -> None:
             with running(master):
                 with Kernel(str(path)) as seventh, Kernel(tcp.getsockname()) as kernel:
                     assert [seventh.read_id(), kernel.read_id()] == [7, 0]
-                assert f"guestfwd=tcp:10.0.2.16:1234-unix:{path}" in master.log()
+                master.wait_for_log(f"guestfwd=tcp:10.0.2.16:1234-unix:{path}")
                 assert master.stop() == 0
             assert stat.S_IMODE(path.stat().st_mode) == 0o640
             # One that comes meanwhile waits for the next master.
@@ -284,7 +284,7 @@ def test_a_socket_that_is_gone(start_master: Start, tmp_path: Path) -> None:
         path.unlink()
         Path(master.control).unlink()
         assert master.stop() == 0
-    assert "node 0: left (the master stops)" in master.log()
+    master.wait_for_log("node 0: left (the master stops)")
     assert "Traceback" not in master.log()
     assert not Path(master.tools).exists()
 

@@ -155,7 +155,7 @@ def test_waiting_messages_survive_a_stop(start_master: Start, connect: Connect, 
     assert receiver.id == 1
     assert [receiver.receive() for _ in messages] == [(0, message) for message in messages]
     assert master.ask("/mailboxes") == []
-    assert "remembered: 1 ids given out" in master.log()
+    master.wait_for_log("remembered: 1 ids given out")
 
 
 def test_waiting_messages_are_not_delivered_twice(
@@ -225,7 +225,7 @@ def test_what_waits_for_a_node_that_cannot_come_back_is_counted(
     waiting = master.node(0)["waiting"]["messages"]
     assert master.stop() == 0
     cut = master.log().count("node 0: its connection ended inside a message to it")
-    assert f"the master stops: 0 kept, {waiting - cut} messages" in master.log()
+    master.wait_for_log(f"the master stops: 0 kept, {waiting - cut} messages")
 
 
 def test_mail_for_an_id_that_cannot_be_any_more_is_counted(
@@ -280,7 +280,7 @@ def test_a_pinned_node_is_resumed(pinned: tuple[Master, str], connect: Connect, 
     assert node.receive() == (other.id, BLOCK)
     node.send(other.id, BLOCK)
     assert other.receive() == (3, BLOCK)
-    assert "node 3: resumed, without a new id" in master.log()
+    master.wait_for_log("node 3: resumed, without a new id")
     restart(master, end)
     again = connect(master, path, read_id=False)
     again.send(3, BLOCK)

@@ -109,7 +109,7 @@ def test_sigint_stops_in_good_order(master: Master, connect: Connect) -> None:
     """Control-C stops like SIGTERM; the exit status is that of an interrupted command."""
     settle(connect(master))
     assert master.stop(signal.SIGINT) == -signal.SIGINT
-    assert "node 0: left (the master stops)" in master.log()
+    master.wait_for_log("node 0: left (the master stops)")
     assert not Path(master.control).exists()
 
 
@@ -207,7 +207,7 @@ def test_a_stuck_reader_does_not_keep_it_from_stopping(
     settle(stuck, other)
     other.fill(master, 0, 600)
     assert master.stop() == 0
-    assert "discarded of what still waited" in master.log()
+    master.wait_for_log("discarded of what still waited")
     assert other.is_closed()
 
 
@@ -230,7 +230,7 @@ def test_a_tcp_peer_that_has_quit_is_reset(master: Master, connect: Connect) -> 
     kernel.socket.sendall(b"quit")
     assert kernel.socket.recv(1) == b""
     eventually("it is reset", lambda: resets(kernel))
-    assert "left (quit)" in master.log()
+    master.wait_for_log("left (quit)")
 
 
 def test_a_unix_peer_sees_the_end(start_master: Start, connect: Connect, tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def test_interface_down(start_switch: StartSwitch, namespace: Make, tmp_path: Pa
             path, "port/print 1"
         )
     switch.stop()
-    assert "operations on sockets and taps failed (EIO 5 times)" in switch.log()
+    switch.wait_for_log("operations on sockets and taps failed (EIO 5 times)")
 
 
 def test_interface_removed(start_switch: StartSwitch, namespace: Make) -> None:

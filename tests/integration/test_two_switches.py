@@ -125,12 +125,12 @@ def test_without_a_place_for_it(tmp_path: Path) -> None:
         # It can be connected to before its reactor runs.
         with RawClient(switch.sock).plug():
             pass
-        assert "there is no control socket: cannot make" in switch.log()
+        switch.wait_for_log("there is no control socket: cannot make")
         assert switch.stop() == 0
     switch = OwnSwitch(tmp_path, "one", "--control", f"{nowhere}/missing/control", runtime=nowhere)
     switch.launch()
     assert switch.process.wait(PATIENCE) != 0
-    assert f"there is no directory {nowhere}/missing" in switch.log()
+    switch.wait_for_log(f"there is no directory {nowhere}/missing")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

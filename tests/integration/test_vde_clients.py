@@ -60,7 +60,7 @@ def test_requested_ports_and_descriptions(
     plug(switch, 7, "seven")
     assert switch.sockets() == ["007"]
     switch.wait_for_log("port 7, endpoint")
-    assert "seven user=" in switch.log()
+    switch.wait_for_log("seven user=")
     plug(switch, 7, "another")
     plug(switch)
     assert switch.sockets() == ["001", "007", "007"]

@@ -125,7 +125,7 @@ def test_bad_port(start_switch: StartSwitch) -> None:
         assert client.ask(client.request()) == b""
     for client in clients:
         client.close()
-    assert "a client is refused: port 4 is not between 0 and 3" in switch.log()
+    switch.wait_for_log("a client is refused: port 4 is not between 0 and 3")
 
 
 def test_request_in_pieces(start_switch: StartSwitch) -> None:
