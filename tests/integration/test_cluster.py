@@ -159,7 +159,7 @@ def test_a_network_card(place: Clusters, tiny: Write) -> None:
         f" did you mean virtio-net-device or "
     )
     machine = "-machine sifive_u -bios none"
-    said = fails(place, tiny(machine=machine, cpus=2, node=[{"id": 0, "nic": "e1000"}]))
+    said = fails(place, tiny(machine=machine, cpus=2, nodes=1, nic="e1000"))
     assert said.splitlines()[0] == (
         "distnet: node 0 has no id: its QEMU ended with status 1: e1000 goes on a PCI bus, and this"
         " machine has none: it needs a machine that has one, such as virt or q35, or the model"
