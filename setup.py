@@ -11,6 +11,8 @@ assert version is not None
 
 POLLED = ("list", "poller", "polled", "table")
 """What serves descriptors of Twisted's."""
+HEADERS = ("message", "served")
+"""What has no source of its own."""
 
 setup(
     name="distnet",
@@ -46,7 +48,9 @@ setup(
         Extension(
             f"distnet._native.{name}",
             [f"distnet/_native/{source}.c" for source in (name, f"{name}module", *parts)],
-            depends=[f"distnet/_native/{header}.h" for header in (name, *parts, "served")],
+            depends=[
+                f"distnet/_native/{header}.h" for header in (name, *parts, "message", "served")
+            ],
             extra_compile_args=["-std=gnu11", "-O2"],
             optional=True,
         )

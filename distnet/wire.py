@@ -86,7 +86,7 @@ def whole_messages(data: bytes | bytearray, offset: int, limit: int) -> tuple[in
     """
     position, count = offset, 0
     end = min(len(data), offset + limit)
-    while position < end:
+    while end - position >= HEADER_SIZE:
         size = HEADER_SIZE + HEADER.unpack_from(data, position)[1]
         if position + size > end:
             break

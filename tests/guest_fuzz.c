@@ -24,6 +24,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "channel.h"
 #include "guest.h"
 #include "relay.h"
 
@@ -482,19 +483,7 @@ static void serve_ends(void)
 
 static void tell(const char *message, int fd)
 {
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct iovec piece = {(void *)(uintptr_t)message, strlen(message)};
-    struct msghdr header = {.msg_iov = &piece, .msg_iovlen = 1};
-    if (fd >= 0) {
-        header.msg_control = &control;
-        header.msg_controllen = sizeof control;
-        control.header = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
-    }
-    sendmsg(channel, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
+    send_message(channel, message, fd);
 }
 
 static void hear(void)

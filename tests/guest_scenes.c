@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "channel.h"
 #include "guest.h"
 #include "relay.h"
 
@@ -90,19 +91,7 @@ static int heard(const char *what)
 
 static void tell(const char *message, int fd)
 {
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct iovec piece = {(void *)(uintptr_t)message, strlen(message)};
-    struct msghdr header = {.msg_iov = &piece, .msg_iovlen = 1};
-    if (fd >= 0) {
-        header.msg_control = &control;
-        header.msg_controllen = sizeof control;
-        control.header = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
-    }
-    CHECK(sendmsg(channel, &header, 0) > 0);
+    CHECK(send_message(channel, message, fd) > 0);
 }
 
 /* Let everything happen that is to happen by then. */
@@ -483,7 +472,7 @@ static void one_at_a_time(void)
     CHECK(read_all(near) == 6);
 }
 
-static void send_message(int fd, uint32_t size, size_t sent)
+static void master_sends(int fd, uint32_t size, size_t sent)
 {
     unsigned char message[9000] = {7, 0, 0, 0, size & 255, size >> 8 & 255, size >> 16};
     CHECK(send(fd, message, sent, 0) == (ssize_t)sent);
@@ -494,10 +483,10 @@ static void cut(void)
 {
     cuts = 1;
     int end, near = open_all(PORT, &end);
-    send_message(end, 700, 708);
-    send_message(end, 744, 752);
-    send_message(end, 8, 16);
-    send_message(end, 8000, 100);
+    master_sends(end, 700, 708);
+    master_sends(end, 744, 752);
+    master_sends(end, 8, 16);
+    master_sends(end, 8000, 100);
     go_on(0);
     CHECK(read_all(near) == 1460);
     slirp_sends(PORT, 5002, 1459);
@@ -509,12 +498,12 @@ static void cut(void)
     slirp_sends(PORT, 6462, 16);
     go_on(0);
     CHECK(read_all(near) == 100);
-    send_message(end, 0, 7908);
+    master_sends(end, 0, 7908);
     go_on(0);
     CHECK(read_all(near) == 7908);
     for (int i = 0; i < 8; i++)
         slirp_sends(PORT, 6478 + i * 1001, 1001);
-    send_message(end, 100, 50);
+    master_sends(end, 100, 50);
     go_on(0);
     CHECK(read_all(near) == 0);
     close(end);

@@ -3,7 +3,6 @@
 #include "relay.h"
 
 #include <ctype.h>
-#include <endian.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -18,12 +17,12 @@
 #include <unistd.h>
 
 #include "list.h"
+#include "message.h"
 
 enum {
     READ_SIZE = 64 * 1024,
     MOST_HELD = 64 * 1024, /* bytes of a guest's that wait for the master */
     MAX_ID_DIGITS = 10,
-    HEADER_SIZE = 8,
     SEGMENT = 1460, /* as the master has it */
 };
 #define FIRST_WAIT (SECOND / 20)
@@ -442,18 +441,12 @@ static ssize_t send_guest(struct relay *relay, const unsigned char *data, size_t
 /* Bytes of whole messages that a segment holds, or of one that is larger; 0: they have not come. */
 static size_t next_batch(const unsigned char *data, size_t size)
 {
-    size_t at = 0;
-    while (size - at >= HEADER_SIZE) {
-        uint32_t payload;
-        memcpy(&payload, data + at + 4, sizeof payload);
-        size_t message = HEADER_SIZE + (size_t)le32toh(payload);
-        if (at + message > SEGMENT)
-            return at ? at : message;
-        if (size - at < message)
-            break;
-        at += message;
-    }
-    return at;
+    uint64_t count;
+    size_t batch = whole_messages(data, size < SEGMENT ? size : SEGMENT, &count);
+    if (batch || size < HEADER_SIZE)
+        return batch;
+    size_t first = message_size(data);
+    return first > SEGMENT ? first : 0;
 }
 
 /* What libslirp may have now: all, or if it is cut, a batch once the one before it was sent. */
@@ -529,7 +522,7 @@ static void write_guest(struct relay *relay)
 
 void relay_went_on(struct relay *relay)
 {
-    if (relay->waits && progress_all_sent(&relay->progress) && (has_master(relay) || waiting(relay)))
+    if (relay->waits && has_master(relay) && progress_all_sent(&relay->progress))
         write_guest(relay);
 }
 

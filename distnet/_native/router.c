@@ -245,7 +245,7 @@ static void written_in_part(struct router *router, struct slot *slot, size_t wri
         unsigned char *data = slot->segment[i].iov_base;
         size_t size = slot->segment[i].iov_len, at = 0;
         while (at < size) {
-            size_t message = HEADER_SIZE + (size_t)get32(data + at + 4);
+            size_t message = message_size(data + at);
             if (before + message <= written) {
                 to->delivered++;
             } else if (before < written) {
@@ -305,21 +305,6 @@ static void write_all(struct router *router)
 static size_t waiting(const struct outbox *outbox)
 {
     return outbox->queue.size - outbox->done;
-}
-
-/* How far whole messages reach within so many bytes, and how many they are. */
-static size_t whole(const unsigned char *data, size_t size, uint64_t *messages)
-{
-    size_t at = 0;
-    *messages = 0;
-    while (size - at >= HEADER_SIZE) {
-        size_t message = HEADER_SIZE + (size_t)get32(data + at + 4);
-        if (size - at < message)
-            break;
-        at += message;
-        ++*messages;
-    }
-    return at;
 }
 
 static void reopen(struct node *node)
@@ -407,7 +392,7 @@ static void pace(struct router *router, struct node *node, int woken)
         uint64_t messages = 0;
         if (!outbox->written && outbox->outstanding < outbox->segment) {
             size_t most = outbox->segment - outbox->outstanding;
-            batch = whole(data, size < most ? size : most, &messages);
+            batch = whole_messages(data, size < most ? size : most, &messages);
         }
         if (!batch && !outbox->written && outbox->outstanding) {
             struct unread *alone[] = {&outbox->unread};
@@ -420,7 +405,7 @@ static void pace(struct router *router, struct node *node, int woken)
             continue;
         }
         if (!batch) {
-            batch = HEADER_SIZE + (size_t)get32(data + 4);
+            batch = message_size(data);
             messages = 1;
         }
         if (batch > outbox->segment)
@@ -441,7 +426,7 @@ static void pace(struct router *router, struct node *node, int woken)
         outbox->outstanding += (size_t)sent;
         if (outbox->written + (size_t)sent < batch) {
             size_t at = outbox->written + (size_t)sent;
-            size_t before = whole(data, at, &messages);
+            size_t before = whole_messages(data, at, &messages);
             node->delivered += messages;
             outbox->written = at - before;
             gone(router, node, before);
@@ -471,9 +456,9 @@ static size_t put_in(
     struct outbox *outbox = &to->outbox;
     size_t room = waiting(outbox) < QUEUE_SIZE ? QUEUE_SIZE - waiting(outbox) : 0;
     if (size > room) {
-        size = whole(data, room, messages);
+        size = whole_messages(data, room, messages);
         if (!size && waiting(outbox) <= QUEUE_SIZE / 2) {
-            size = HEADER_SIZE + (size_t)get32(data + 4);
+            size = message_size(data);
             *messages = 1;
         }
         outbox->full = 1;
@@ -640,7 +625,7 @@ static size_t deliver(struct router *router, struct node *from, unsigned char *d
                 be_patient(router, to, router->poller.now);
                 for (size_t next = start + taken; next < at;) {
                     put32(data + next, to->id);
-                    next += HEADER_SIZE + (size_t)get32(data + next + 4);
+                    next += message_size(data + next);
                 }
                 put_off(router, from, to, data + start + taken, at - start - taken);
             }
@@ -903,7 +888,7 @@ size_t router_push(
     while (node->attached && taken < size && waiting(&node->outbox) < QUEUE_SIZE) {
         const unsigned char *rest = (const unsigned char *)data + taken;
         uint64_t more;
-        size_t all = whole(rest, size - taken, &more);
+        size_t all = whole_messages(rest, size - taken, &more);
         size_t put = all ? put_in(router, node, rest, all, &more) : 0;
         if (!put)
             break;

@@ -14,11 +14,11 @@
 #include <stdint.h>
 
 #include "list.h"
+#include "message.h"
 #include "poller.h"
 #include "table.h"
 #include "unread.h"
 
-enum { HEADER_SIZE = 8 };
 #define QUIT_ID 0x74697571u /* "quit" as a dest */
 
 /* The largest payload that the buffers are made for. */

@@ -25,7 +25,7 @@ struct plan {
     uint32_t network, mask;
 };
 
-/* See Segment in frames.py. */
+/* See Segment in segments.py. */
 struct segment {
     unsigned char address[4]; /* the guest's */
     uint16_t port;            /* the guest's */

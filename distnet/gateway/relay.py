@@ -14,7 +14,7 @@ from distnet.gateway.guests import Guest
 from distnet.gateway.loop import Loop, Timer
 from distnet.gateway.segments import Progress
 from distnet.once import Once
-from distnet.wire import HEADER, HEADER_SIZE, MAX_ID_DIGITS
+from distnet.wire import HEADER, HEADER_SIZE, MAX_ID_DIGITS, whole_messages
 
 READ_SIZE: Final = 64 * 1024
 """Bytes of one read."""
@@ -34,15 +34,11 @@ def next_batch(data: bytes | bytearray) -> int:
     Bytes of whole messages at the begin of C{data} that fit into a segment, or of one that is
     larger, whether all of it has come or not; 0 if neither has come.
     """
-    at = 0
-    while len(data) - at >= HEADER_SIZE:
-        message = HEADER_SIZE + HEADER.unpack_from(data, at)[1]
-        if at + message > SEGMENT:
-            return at or message
-        if len(data) - at < message:
-            break
-        at += message
-    return at
+    batch, _ = whole_messages(data, 0, SEGMENT)
+    if batch or len(data) < HEADER_SIZE:
+        return batch
+    first = HEADER_SIZE + HEADER.unpack_from(data)[1]
+    return first if first > SEGMENT else 0
 
 
 class _End:

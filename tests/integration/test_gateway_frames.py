@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import select
@@ -356,9 +357,7 @@ def test_messages_are_whole_in_their_segments(
                     # It stands still for a while.
                     time.sleep(0.05)
     assert b"".join(guest.received[1:]) == data
-    ends = {0}
-    for message in messages:
-        ends.add(max(ends) + len(message))
+    ends = {0, *itertools.accumulate(map(len, messages))}
     begin, at = 0, 0
     for segment in guest.received[1:]:
         at += len(segment)

@@ -281,8 +281,8 @@ MUTATIONS = (
         "gateway-cuts-messages",
         "what a segment has no room for is not begun in it",
         "gateway.relay.next_batch",
-        "return at or message",
-        "return SEGMENT",
+        "whole_messages(data, 0, SEGMENT)",
+        "whole_messages(data, 0, len(data))",
         ("BatchTests.test_whole_messages",),
     ),
     Mutation(

@@ -268,8 +268,8 @@ MUTATIONS = (
         "nativeguest-cuts-messages",
         "what a segment has no room for is not begun in it",
         "_native.relay.next_batch",
-        "return at ? at : message;",
-        "return SEGMENT;",
+        "size < SEGMENT ? size : SEGMENT",
+        "size",
         ("test_scene[cut]",),
     ),
     Mutation(

@@ -92,7 +92,7 @@ MUTATIONS = (
     Mutation(
         "more-than-the-limit",
         "limits: what waits is bounded for each id",
-        "whole_messages",
+        "wire.whole_messages",
         "more = alike(data, position, end, size)",
         "more = alike(data, position, len(data), size)",
         ("SizeTests.test_whole_messages",),
